@@ -1,0 +1,1 @@
+//! A cookie builder and codec.

@@ -1,0 +1,1 @@
+//! Server-side HTTP sessions for tower.
