@@ -1,0 +1,164 @@
+use std::fmt;
+use std::iter::FusedIterator;
+
+use http::header::{COOKIE, HeaderMap, HeaderValue, ValueIter};
+
+/// A cookie as the client sent it, borrowed from the request's headers.
+///
+/// Nothing is decoded or checked: both parts can be any bytes, and the value still has its quotes. `Debug` shows how
+/// long the value is, not what it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Cookie<'a> {
+    /// The name, without the white space around it. Never empty.
+    pub name: &'a [u8],
+    /// The value, without the white space around it.
+    pub value: &'a [u8],
+}
+
+impl<'a> Cookie<'a> {
+    /// The value without its surrounding double quotes, if it has both.
+    ///
+    /// Browsers keep quotes as a part of the value (RFC 6265bis, section 5.6), but some clients add them. One pair is
+    /// taken away; there is no escape character, so what lies between is left as it is.
+    ///
+    /// ```
+    /// let cookie = kr_cookie::parse(br#"theme="dark""#).next().unwrap();
+    /// assert_eq!(cookie.value, br#""dark""#);
+    /// assert_eq!(cookie.unquoted(), b"dark");
+    /// ```
+    pub fn unquoted(&self) -> &'a [u8] {
+        match self.value {
+            [b'"', inner @ .., b'"'] => inner,
+            value => value,
+        }
+    }
+}
+
+impl fmt::Debug for Cookie<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Cookie")
+            .field("name", &self.name.escape_ascii().to_string())
+            .field("value", &format_args!("<{} bytes>", self.value.len()))
+            .finish()
+    }
+}
+
+/// Reads all cookies of a request, in the order in which they were sent.
+///
+/// HTTP/2 clients may split their cookies over several `Cookie` headers (RFC 9113, section 8.2.3); all of them are
+/// read. The same name can occur more than once, and the order says nothing about which cookie is the right one
+/// (RFC 6265bis, section 4.2.2). What is skipped: see [`parse`].
+///
+/// ```
+/// use http::{HeaderMap, HeaderValue, header::COOKIE};
+///
+/// let mut headers = HeaderMap::new();
+/// headers.append(COOKIE, HeaderValue::from_static("id=1; theme=dark"));
+/// headers.append(COOKIE, HeaderValue::from_static("id=2"));
+///
+/// let ids: Vec<&[u8]> = kr_cookie::cookies(&headers)
+///     .filter(|cookie| cookie.name == b"id")
+///     .map(|cookie| cookie.value)
+///     .collect();
+/// assert_eq!(ids, [b"1", b"2"]);
+/// ```
+pub fn cookies(headers: &HeaderMap) -> Cookies<'_> {
+    Cookies {
+        headers: headers.get_all(COOKIE).into_iter(),
+        current: parse(b""),
+    }
+}
+
+/// Reads the cookies of one raw `Cookie` header value.
+///
+/// Never fails: what is no cookie is skipped, so that garbage set by a neighbouring host can't hide the cookies beside
+/// it. Skipped are
+/// - pairs without `=`: a server that keeps to the grammar (RFC 6265bis, sections 4.1.1 and 4.2.1) never sets such a
+///   cookie. It is how browsers send one that has no name (section 5.8.3);
+/// - pairs with an empty name, for the same reason.
+///
+/// A quote does not protect a semicolon: pairs end at every `;`, as they do in browsers.
+///
+/// ```
+/// let names: Vec<&[u8]> = kr_cookie::parse(b"a=1; junk; =2; b=").map(|cookie| cookie.name).collect();
+/// assert_eq!(names, [b"a", b"b"]);
+/// ```
+pub fn parse(header: &[u8]) -> Parse<'_> {
+    Parse { rest: header }
+}
+
+/// The iterator that [`cookies`] returns.
+pub struct Cookies<'a> {
+    headers: ValueIter<'a, HeaderValue>,
+    current: Parse<'a>,
+}
+
+impl<'a> Iterator for Cookies<'a> {
+    type Item = Cookie<'a>;
+
+    fn next(&mut self) -> Option<Cookie<'a>> {
+        loop {
+            if let Some(cookie) = self.current.next() {
+                return Some(cookie);
+            }
+            self.current = parse(self.headers.next()?.as_bytes());
+        }
+    }
+}
+
+impl FusedIterator for Cookies<'_> {}
+
+/// The iterator that [`parse`] returns.
+#[derive(Clone)]
+pub struct Parse<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for Parse<'a> {
+    type Item = Cookie<'a>;
+
+    fn next(&mut self) -> Option<Cookie<'a>> {
+        while !self.rest.is_empty() {
+            let (pair, rest) = split_once(self.rest, b';').unwrap_or((self.rest, b""));
+            self.rest = rest;
+            let Some((name, value)) = split_once(pair, b'=') else {
+                continue;
+            };
+            let name = trim(name);
+            if !name.is_empty() {
+                let value = trim(value);
+                return Some(Cookie { name, value });
+            }
+        }
+        None
+    }
+}
+
+impl FusedIterator for Parse<'_> {}
+
+// The derived forms would print the rest of the headers, and with it the values.
+impl fmt::Debug for Cookies<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Cookies").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Parse<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_list().entries(self.clone()).finish()
+    }
+}
+
+fn split_once(bytes: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
+    let position = bytes.iter().position(|&byte| byte == separator)?;
+    Some((&bytes[..position], &bytes[position + 1..]))
+}
+
+/// Not `trim_ascii`: RFC 6265bis, section 5.6, strips space and tab, and nothing else.
+fn trim(mut bytes: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = bytes {
+        bytes = rest;
+    }
+    bytes
+}
