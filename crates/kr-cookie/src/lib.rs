@@ -1,4 +1,9 @@
 #![doc = include_str!("../README.md")]
+//!
+//! ## Sources
+//!
+//! Rules name the section that they come from. "RFC 6265bis" is draft-ietf-httpbis-rfc6265bis-22, the successor of
+//! RFC 6265 that browsers follow already.
 
 mod builder;
 mod error;

@@ -15,6 +15,9 @@ pub enum SecurePolicy {
     #[default]
     Always,
     /// `Secure` if the request that is answered came over HTTPS. For a server that is reached both ways.
+    ///
+    /// What was set over HTTPS stays out of reach over HTTP: there browsers neither send it nor let it be replaced or
+    /// removed (RFC 6265bis, section 5.7).
     SameAsRequest,
     /// Never `Secure`. For development without TLS.
     None,

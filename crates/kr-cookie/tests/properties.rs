@@ -347,7 +347,7 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
     let telling = prop::sample::select(b"ab=; \t\"\xFF\0".to_vec());
     prop_oneof![
         prop::collection::vec(any::<u8>(), 0..200),
-        prop::collection::vec(telling, 0..40),
+        prop::collection::vec(telling, 0..80),
     ]
 }
 

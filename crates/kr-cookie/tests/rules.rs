@@ -101,6 +101,11 @@ fn refused_cookies_name_the_part_the_position_and_the_remedy() {
              except semicolon: several extensions take several calls",
         ),
         (
+            cookie("a").extension("\x1F"),
+            "cookie extension \"\\u{1f}\" has '\\u{1f}' at position 0; allowed is printable ASCII \
+             except semicolon: several extensions take several calls",
+        ),
+        (
             cookie("a").extension(format!("Foo={}", "v".repeat(1025))),
             "cookie extension is 1025 bytes long; browsers ignore an attribute whose value is over 1024",
         ),
