@@ -7,7 +7,7 @@ pub(crate) struct Prefix {
     pub(crate) host_only: bool,
 }
 
-/// The first two: RFC 6265bis, section 4.1.3. The last two: draft-ietf-httpbis-layered-cookies.
+/// RFC 6265bis, section 4.1.3, has `__Secure-` and `__Host-`; draft-ietf-httpbis-layered-cookies adds the other two.
 /// The longest comes first, because `__Host-` is the start of `__Host-Http-`.
 const PREFIXES: [Prefix; 4] = [
     Prefix {

@@ -1,5 +1,7 @@
 //! What the reader makes of Cookie headers.
 
+#![allow(clippy::unwrap_used, reason = "a helper of a test fails the test")]
+
 use http::header::{COOKIE, HeaderMap, HeaderValue};
 use kr_cookie::{Cookie, cookies, parse};
 

@@ -1,5 +1,7 @@
 //! Properties over arbitrary input: a browser keeps what the builder accepts, and the reader survives anything.
 
+#![allow(clippy::unwrap_used, reason = "a helper of a test fails the test")]
+
 use std::time::Duration;
 
 use http::header::{COOKIE, HeaderMap, HeaderValue};
@@ -171,13 +173,17 @@ impl Received {
     /// Whether a browser stores it: RFC 6265bis, sections 5.4 and 5.7, and the drafts for the newer attributes.
     fn is_kept(&self) -> bool {
         let name = self.name.to_ascii_lowercase();
-        let host_only = self.domain.is_none() && self.path.as_deref() == Some("/");
-        (self.secure || self.same_site.as_deref() != Some("None"))
-            && (self.secure || !self.partitioned)
-            && (self.secure || !name.starts_with("__secure-"))
-            && (self.secure && host_only || !name.starts_with("__host-"))
-            && (self.secure && self.http_only || !name.starts_with("__http-"))
-            && (self.http_only || !name.starts_with("__host-http-"))
+        let starts = |prefix| name.starts_with(prefix);
+        let needs_secure = self.same_site.as_deref() == Some("None")
+            || self.partitioned
+            || starts("__secure-")
+            || starts("__host-")
+            || starts("__http-");
+        let needs_http_only = starts("__http-") || starts("__host-http-");
+        let is_host_only = self.domain.is_none() && self.path.as_deref() == Some("/");
+        (self.secure || !needs_secure)
+            && (self.http_only || !needs_http_only)
+            && (is_host_only || !starts("__host-"))
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a cookie looks like on the wire.
 
+#![allow(clippy::unwrap_used, reason = "a helper of a test fails the test")]
+
 use std::time::Duration;
 
 use kr_cookie::{
