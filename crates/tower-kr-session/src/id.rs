@@ -1,0 +1,240 @@
+//! Who a session is (the public id) and what proves it (the token, and the hash that a store keeps of it).
+
+use std::{fmt, str::FromStr};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use rand::Rng;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use uuid::{Builder, Uuid};
+
+use crate::clock::Timestamp;
+
+const ID_BYTES: usize = 16;
+const SECRET_BYTES: usize = 32;
+
+/// Length of a token in a cookie: base64url of 48 bytes, which needs no padding.
+pub(crate) const TOKEN_CHARACTERS: usize = 64;
+
+/// The public handle of a session, a UUIDv7 (RFC 9562, section 5.7).
+///
+/// It is no secret: it may be logged, listed and put in an admin page. Knowing it admits nobody.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(Uuid);
+
+impl SessionId {
+    /// A new id: the time in its head, 74 random bits in its tail.
+    #[must_use]
+    pub fn generate(now: Timestamp) -> Self {
+        let mut tail = [0; 10];
+        rand::rng().fill_bytes(&mut tail);
+        Self::from_random(now, &tail)
+    }
+
+    fn from_random(now: Timestamp, tail: &[u8; 10]) -> Self {
+        let millis = u64::try_from(now.as_unix_millis()).unwrap_or(0);
+        Self(Builder::from_unix_timestamp_millis(millis, tail).into_uuid())
+    }
+
+    /// The id of these bytes, as a store kept them.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; ID_BYTES]) -> Self {
+        Self(Uuid::from_bytes(bytes))
+    }
+
+    /// The bytes of the id, for a store to keep.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; ID_BYTES] {
+        self.0.as_bytes()
+    }
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Debug for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SessionId({})", self.0)
+    }
+}
+
+impl FromStr for SessionId {
+    type Err = InvalidSessionId;
+
+    /// Reads the id as [`Display`](fmt::Display) writes it.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Uuid::try_parse(text)
+            .map(Self)
+            .map_err(|_| InvalidSessionId(()))
+    }
+}
+
+/// A text that is no session id.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a session id: expected a UUID such as 01890a5d-ac96-774b-bcce-b302099a8057")]
+pub struct InvalidSessionId(());
+
+/// What the cookie carries: the id followed by 256 random secret bits.
+///
+/// It never reaches a store, a log or an error: only [`SecretHash`] leaves this crate.
+#[derive(Clone)]
+pub(crate) struct Token {
+    id: SessionId,
+    secret: [u8; SECRET_BYTES],
+}
+
+impl Token {
+    /// A new session's token.
+    pub(crate) fn generate(now: Timestamp) -> Self {
+        let mut random = [0; 10 + SECRET_BYTES];
+        rand::rng().fill_bytes(&mut random);
+        let mut tail = [0; 10];
+        let mut secret = [0; SECRET_BYTES];
+        tail.copy_from_slice(&random[..10]);
+        secret.copy_from_slice(&random[10..]);
+        Self {
+            id: SessionId::from_random(now, &tail),
+            secret,
+        }
+    }
+
+    /// The same session with a new secret: what a rotation hands out.
+    pub(crate) fn rotated(&self) -> Self {
+        let mut secret = [0; SECRET_BYTES];
+        rand::rng().fill_bytes(&mut secret);
+        Self {
+            id: self.id,
+            secret,
+        }
+    }
+
+    pub(crate) const fn id(&self) -> SessionId {
+        self.id
+    }
+
+    pub(crate) fn secret_hash(&self) -> SecretHash {
+        SecretHash(Sha256::digest(self.secret).into())
+    }
+
+    /// `None` if the text isn't the base64url of 48 bytes.
+    pub(crate) fn decode(text: &[u8; TOKEN_CHARACTERS]) -> Option<Self> {
+        let mut bytes = [0; ID_BYTES + SECRET_BYTES];
+        let length = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok()?;
+        if length != bytes.len() {
+            return None;
+        }
+        let mut id = [0; ID_BYTES];
+        let mut secret = [0; SECRET_BYTES];
+        id.copy_from_slice(&bytes[..ID_BYTES]);
+        secret.copy_from_slice(&bytes[ID_BYTES..]);
+        Some(Self {
+            id: SessionId::from_bytes(id),
+            secret,
+        })
+    }
+
+    pub(crate) fn encode(&self) -> String {
+        let mut bytes = [0; ID_BYTES + SECRET_BYTES];
+        bytes[..ID_BYTES].copy_from_slice(self.id.as_bytes());
+        bytes[ID_BYTES..].copy_from_slice(&self.secret);
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Token")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// SHA-256 of a token's secret: all that a store keeps of it.
+///
+/// The secret has 256 random bits, so a plain hash without salt or stretching is enough: someone with a dump of the store
+/// can't find it. Comparison takes the same time whatever the difference.
+#[derive(Clone, Copy)]
+pub struct SecretHash([u8; SECRET_BYTES]);
+
+impl SecretHash {
+    /// The hash of these bytes, as a store kept them.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; SECRET_BYTES]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes of the hash, for a store to keep.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; SECRET_BYTES] {
+        &self.0
+    }
+}
+
+impl PartialEq for SecretHash {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl Eq for SecretHash {}
+
+impl fmt::Debug for SecretHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretHash(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_unix_millis(1_700_000_000_000);
+
+    fn characters(token: &Token) -> [u8; TOKEN_CHARACTERS] {
+        token.encode().into_bytes().try_into().unwrap()
+    }
+
+    #[test]
+    fn a_token_round_trips_in_64_characters() {
+        let token = Token::generate(NOW);
+        let decoded = Token::decode(&characters(&token)).unwrap();
+        assert_eq!(decoded.id(), token.id());
+        assert_eq!(decoded.secret_hash(), token.secret_hash());
+    }
+
+    #[test]
+    fn rotation_keeps_the_id_and_changes_the_secret() {
+        let token = Token::generate(NOW);
+        let rotated = token.rotated();
+        assert_eq!(rotated.id(), token.id());
+        assert_ne!(rotated.secret_hash(), token.secret_hash());
+    }
+
+    #[test]
+    fn characters_outside_the_alphabet_do_not_decode() {
+        let mut text = characters(&Token::generate(NOW));
+        text[63] = b'+';
+        assert!(Token::decode(&text).is_none());
+        assert!(Token::decode(&[0xff; TOKEN_CHARACTERS]).is_none());
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let token = Token::generate(NOW);
+        let text = format!("{token:?} {:?}", token.secret_hash());
+        assert!(text.contains(&token.id().to_string()));
+        assert!(!text.contains(&token.encode()[22..]));
+        assert!(text.ends_with("SecretHash(..)"), "{text}");
+    }
+
+    #[test]
+    fn ids_are_version_7_and_read_back() {
+        let id = SessionId::generate(NOW);
+        assert_eq!(id.0.get_version_num(), 7);
+        assert_eq!(id.to_string().parse(), Ok(id));
+        assert_eq!("x".parse::<SessionId>(), Err(InvalidSessionId(())));
+    }
+}

@@ -1,0 +1,75 @@
+//! The application's user id, as a session carries it.
+
+use std::{fmt, str::FromStr, sync::Arc};
+
+/// Longest owner, in bytes of UTF-8.
+pub const MAX_OWNER_BYTES: usize = 256;
+
+/// The application's id of the user who signed in, for listing and revoking his sessions.
+///
+/// Any text of 1 to [`MAX_OWNER_BYTES`] bytes; to a store it is data. It is written once per session id.
+///
+/// ```
+/// use tower_kr_session::Owner;
+///
+/// let owner: Owner = "max".parse()?;
+/// assert_eq!(owner.as_str(), "max");
+/// # Ok::<(), tower_kr_session::InvalidOwner>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Owner(Arc<str>);
+
+impl Owner {
+    /// The owner of this id.
+    ///
+    /// # Errors
+    /// If the id is empty or longer than [`MAX_OWNER_BYTES`].
+    pub fn new(id: &str) -> Result<Self, InvalidOwner> {
+        match id.len() {
+            0 => Err(InvalidOwner::Empty),
+            length if length > MAX_OWNER_BYTES => Err(InvalidOwner::TooLong { length }),
+            _ => Ok(Self(id.into())),
+        }
+    }
+
+    /// The user id as the application gave it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Owner {
+    type Err = InvalidOwner;
+
+    fn from_str(id: &str) -> Result<Self, Self::Err> {
+        Self::new(id)
+    }
+}
+
+impl fmt::Debug for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Owner").field(&self.as_str()).finish()
+    }
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Why a text can't be an owner.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidOwner {
+    /// The id has no characters.
+    #[error("the owner of a session must not be empty")]
+    Empty,
+    /// The id is longer than [`MAX_OWNER_BYTES`].
+    #[error("an owner of {length} bytes is too long: at most {MAX_OWNER_BYTES} bytes are allowed")]
+    TooLong {
+        /// The length of the id, in bytes.
+        length: usize,
+    },
+}

@@ -1,0 +1,720 @@
+//! A session as a store keeps it, and the one place that says what a delta does to it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::{
+    clock::Timestamp,
+    delta::{Delta, IdleLimit, Instants, Operation},
+    id::SecretHash,
+    key::KeyBuf,
+    owner::Owner,
+    values::{CorruptValues, Edit, Values},
+};
+
+/// How long the holder of a token that was rotated away is still recognised (and refused as *superseded*, not as unknown).
+pub const RETIRED_FOR: Duration = Duration::from_secs(60);
+
+/// How long after its deadline a store keeps a record at least, so that a request that began in time can still commit.
+pub const RECLAIM_GRACE: Duration = Duration::from_secs(5 * 60);
+
+const FORMAT_VERSION: u8 = 1;
+
+/// A session as a store keeps it. It carries its own limits, so that every process judges it alike.
+///
+/// A store that can lock a record loads it, calls [`apply`](Self::apply), writes it back and is done; one that has its own
+/// language (Redis, SQL) does the same there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Record {
+    /// Hash of the secret in the token that admits.
+    pub secret: SecretHash,
+    /// The hash before the last rotation, to recognise its holder, never to admit him.
+    pub retired: Option<Retired>,
+    /// The user who signed in.
+    pub owner: Option<Owner>,
+    /// When the session began.
+    pub created_at: Timestamp,
+    /// When the user last proved who he is.
+    pub authenticated_at: Option<Timestamp>,
+    /// How long the session lives without a request, and how exact that is kept.
+    pub idle: IdleLimit,
+    /// How long the session lives at most, from its start or the last sign-in.
+    pub absolute_timeout: Duration,
+    /// Whether the cookie outlives the browser's session.
+    pub persistent: bool,
+    /// The session is dead from this time on if no request moves it. It is up to one touch interval late; see
+    /// [`expires_at`](Self::expires_at).
+    pub idle_deadline: Timestamp,
+    /// The session is dead from this time on, whatever happens.
+    pub absolute_deadline: Timestamp,
+    /// The values.
+    pub values: Values,
+}
+
+/// A secret that was rotated away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retired {
+    /// Its hash.
+    pub secret: SecretHash,
+    /// When it was rotated away.
+    pub at: Timestamp,
+}
+
+/// What the holder of a token is to a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// The record is alive and the token is its own.
+    Admitted,
+    /// The record is alive, but the token was rotated away within [`RETIRED_FOR`].
+    Superseded,
+    /// The record is expired, or the secret is not its own.
+    Missing,
+}
+
+/// What [`apply`](crate::SessionStore::apply) found and did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Applied {
+    /// Everything in the delta was done.
+    Applied(Receipt),
+    /// Nothing was done: there is no such record, it is expired, or the secret is not its own.
+    Missing,
+    /// Nothing was done: the token was rotated away within the last minute.
+    Superseded,
+    /// Nothing was done: the compare-and-set found another value.
+    Conflict,
+    /// Nothing was done: the session has another owner, and an owner is written once.
+    OtherOwner,
+    /// Nothing was done: all sessions of the owner were revoked after the sign-in was checked.
+    Revoked,
+    /// Nothing was done: the values would have become larger than allowed.
+    TooLarge {
+        /// The size that the values would have, in bytes.
+        size: u64,
+    },
+    /// Nothing was done: the value to increment is no integer of 64 bits.
+    NotAnInteger,
+    /// Nothing was done: the sum doesn't fit in 64 bits.
+    Overflow,
+}
+
+/// What the holder of a session needs to know after a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Receipt {
+    /// The result of [`Operation::Increment`].
+    pub incremented: Option<i64>,
+    /// The idle limit of the record.
+    pub idle: IdleLimit,
+    /// The idle deadline as stored.
+    pub idle_deadline: Timestamp,
+    /// The absolute deadline.
+    pub absolute_deadline: Timestamp,
+    /// Whether the cookie outlives the browser's session.
+    pub persistent: bool,
+}
+
+impl Receipt {
+    /// What a store that doesn't work on a [`Record`] answers.
+    #[must_use]
+    pub const fn new(
+        incremented: Option<i64>,
+        idle: IdleLimit,
+        idle_deadline: Timestamp,
+        absolute_deadline: Timestamp,
+        persistent: bool,
+    ) -> Self {
+        Self {
+            incremented,
+            idle,
+            idle_deadline,
+            absolute_deadline,
+            persistent,
+        }
+    }
+}
+
+impl Record {
+    /// A new session without values or owner.
+    #[must_use]
+    pub fn new(
+        secret: SecretHash,
+        now: Timestamp,
+        idle: IdleLimit,
+        absolute_timeout: Duration,
+    ) -> Self {
+        let absolute_deadline = now.saturating_add(absolute_timeout);
+        Self {
+            secret,
+            retired: None,
+            owner: None,
+            created_at: now,
+            authenticated_at: None,
+            idle,
+            absolute_timeout,
+            persistent: false,
+            idle_deadline: idle_deadline(now, idle, absolute_deadline),
+            absolute_deadline,
+            values: Values::default(),
+        }
+    }
+
+    /// What the holder of a token with this hash is to this record.
+    ///
+    /// A deadline that lies further ahead than the limits allow (a clock was wrong) counts as if it were at the limit: for this
+    /// question that makes no difference, since the limit lies ahead too; the next write puts it right.
+    #[must_use]
+    pub fn standing(&self, secret: &SecretHash, at: Instants) -> Standing {
+        if self.is_expired(at) {
+            return Standing::Missing;
+        }
+        if self.secret == *secret {
+            return Standing::Admitted;
+        }
+        match self.retired {
+            Some(retired)
+                if retired.secret == *secret && at.now < retired.at.saturating_add(RETIRED_FOR) =>
+            {
+                Standing::Superseded
+            }
+            _ => Standing::Missing,
+        }
+    }
+
+    /// Whether a deadline has passed.
+    #[must_use]
+    pub fn is_expired(&self, at: Instants) -> bool {
+        at.first_contact >= self.idle_deadline || at.now >= self.absolute_deadline
+    }
+
+    /// The time until which the session lives for certain without a further request.
+    #[must_use]
+    pub fn expires_at(&self, now: Timestamp) -> Timestamp {
+        expires_at(self.idle, self.idle_deadline, self.absolute_deadline, now)
+            .min(now.saturating_add(self.absolute_timeout))
+    }
+
+    /// Whether a read at this time has to move the idle deadline: it is staler than the touch interval, or further ahead than
+    /// it can be.
+    #[must_use]
+    pub fn touch_is_due(&self, now: Timestamp) -> bool {
+        let latest = idle_deadline(now, self.idle, self.absolute_deadline);
+        let stale = self.idle_deadline < now.saturating_add(self.idle.timeout)
+            && self.idle_deadline < self.absolute_deadline;
+        stale || self.idle_deadline > latest
+    }
+
+    /// When a store may drop the record: [`RECLAIM_GRACE`] after its deadline.
+    #[must_use]
+    pub fn reclaim_at(&self) -> Timestamp {
+        self.idle_deadline
+            .min(self.absolute_deadline)
+            .saturating_add(RECLAIM_GRACE)
+    }
+
+    /// Does everything that the delta says, or nothing. Of the outcomes only [`Applied::Missing`] (for an absent record) and
+    /// [`Applied::Revoked`] are the store's own to find.
+    pub fn apply(&mut self, secret: &SecretHash, delta: &Delta, at: Instants) -> Applied {
+        match self.standing(secret, at) {
+            Standing::Admitted => {}
+            Standing::Superseded => return Applied::Superseded,
+            Standing::Missing => return Applied::Missing,
+        }
+        if let (Some(sign_in), Some(owner)) = (&delta.sign_in, &self.owner)
+            && sign_in.owner != *owner
+        {
+            return Applied::OtherOwner;
+        }
+        let incremented = match self.edit_values(delta) {
+            Ok(incremented) => incremented,
+            Err(refused) => return refused,
+        };
+        self.edit_head(delta, at.now);
+        Applied::Applied(Receipt {
+            incremented,
+            idle: self.idle,
+            idle_deadline: self.idle_deadline,
+            absolute_deadline: self.absolute_deadline,
+            persistent: self.persistent,
+        })
+    }
+
+    /// Checks everything first, then changes the values.
+    fn edit_values(&mut self, delta: &Delta) -> Result<Option<i64>, Applied> {
+        let Some((key, operation)) = &delta.operation else {
+            if delta.clear || !delta.changes().is_empty() {
+                self.replace_values(delta, None)?;
+            }
+            return Ok(None);
+        };
+        let noted = delta.changes().iter().find(|(noted, _)| noted == key);
+        let current = match noted {
+            Some((_, value)) => value.as_deref(),
+            None if delta.clear => None,
+            None => self.values.get(key.as_str()),
+        };
+        match operation {
+            Operation::Increment(by) => {
+                let sum = increment(current, *by)?;
+                let mut digits = itoa::Buffer::new();
+                let digits = digits.format(sum).as_bytes();
+                let alone = !delta.clear && delta.changes().is_empty();
+                if !(alone
+                    && self.values.size() <= delta.max_bytes
+                    && self.values.overwrite(key.as_str(), digits))
+                {
+                    self.replace_values(delta, Some((key.as_str(), Some(digits))))?;
+                }
+                Ok(Some(sum))
+            }
+            Operation::CompareAndSet { expected, new } => {
+                if current != expected.as_deref() {
+                    return Err(Applied::Conflict);
+                }
+                self.replace_values(delta, Some((key.as_str(), new.as_deref())))?;
+                Ok(None)
+            }
+        }
+    }
+
+    fn replace_values(
+        &mut self,
+        delta: &Delta,
+        operation: Option<Edit<'_>>,
+    ) -> Result<(), Applied> {
+        let mut edits: Vec<Edit<'_>> = Vec::with_capacity(delta.changes().len() + 1);
+        edits.extend(
+            delta
+                .changes()
+                .iter()
+                .map(|(key, value)| (key.as_str(), value.as_deref())),
+        );
+        if let Some(edit) = operation {
+            match edits.binary_search_by_key(&edit.0, |(key, _)| key) {
+                Ok(index) => edits[index] = edit,
+                Err(index) => edits.insert(index, edit),
+            }
+        }
+        let values = self.values.edited(delta.clear, &edits);
+        if values.size() > delta.max_bytes {
+            return Err(Applied::TooLarge {
+                size: values.size(),
+            });
+        }
+        self.values = values;
+        Ok(())
+    }
+
+    fn edit_head(&mut self, delta: &Delta, now: Timestamp) {
+        if let Some(secret) = delta.rotate {
+            self.retired = Some(Retired {
+                secret: self.secret,
+                at: now,
+            });
+            self.secret = secret;
+        }
+        if let Some(idle) = delta.limits.idle {
+            self.idle = idle;
+        }
+        if let Some(persistent) = delta.limits.persistent {
+            self.persistent = persistent;
+        }
+        if let Some(timeout) = delta.limits.absolute_timeout {
+            let start = self.absolute_deadline.saturating_sub(self.absolute_timeout);
+            self.absolute_timeout = timeout;
+            self.absolute_deadline = start.saturating_add(timeout);
+        }
+        let latest = now.saturating_add(self.absolute_timeout);
+        if let Some(sign_in) = &delta.sign_in {
+            self.owner = Some(sign_in.owner.clone());
+            self.authenticated_at = Some(sign_in.authenticated_at);
+            self.absolute_deadline = latest;
+        }
+        self.absolute_deadline = self.absolute_deadline.min(latest);
+        self.idle_deadline = idle_deadline(now, self.idle, self.absolute_deadline);
+    }
+
+    /// The record in one run of bytes, for a store that keeps it as one value.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(192 + self.values.as_bytes().len());
+        let flags = u8::from(self.retired.is_some())
+            | u8::from(self.authenticated_at.is_some()) << 1
+            | u8::from(self.owner.is_some()) << 2
+            | u8::from(self.persistent) << 3;
+        bytes.extend([FORMAT_VERSION, flags]);
+        bytes.extend(self.secret.as_bytes());
+        for time in [self.created_at, self.idle_deadline, self.absolute_deadline] {
+            bytes.extend(time.as_unix_millis().to_le_bytes());
+        }
+        for limit in [
+            self.idle.timeout,
+            self.idle.touch_interval,
+            self.absolute_timeout,
+        ] {
+            let millis = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+            bytes.extend(millis.to_le_bytes());
+        }
+        if let Some(retired) = &self.retired {
+            bytes.extend(retired.secret.as_bytes());
+            bytes.extend(retired.at.as_unix_millis().to_le_bytes());
+        }
+        if let Some(time) = self.authenticated_at {
+            bytes.extend(time.as_unix_millis().to_le_bytes());
+        }
+        if let Some(owner) = &self.owner {
+            let length = u16::try_from(owner.as_str().len()).unwrap_or(u16::MAX);
+            bytes.extend(length.to_le_bytes());
+            bytes.extend(owner.as_str().as_bytes());
+        }
+        bytes.extend(self.values.as_bytes());
+        bytes
+    }
+
+    /// Reads what [`encode`](Self::encode) wrote.
+    ///
+    /// # Errors
+    /// [`DecodeError::UnknownVersion`] for a record of a later release: keep it, answer with
+    /// [`StoreError::UnknownVersion`](crate::StoreError::UnknownVersion). [`DecodeError::Corrupt`] for anything else: keep it,
+    /// log it, treat it as missing.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut reader = Reader(bytes);
+        let [version] = reader.array()?;
+        if version != FORMAT_VERSION {
+            return Err(DecodeError::UnknownVersion { version });
+        }
+        let [flags] = reader.array()?;
+        if flags >= 1 << 4 {
+            return Err(DecodeError::Corrupt);
+        }
+        let has = |bit: u8| flags & 1 << bit != 0;
+        let secret = SecretHash::from_bytes(reader.array()?);
+        let created_at = reader.time()?;
+        let idle_deadline = reader.time()?;
+        let absolute_deadline = reader.time()?;
+        let idle = IdleLimit {
+            timeout: reader.limit()?,
+            touch_interval: reader.limit()?,
+        };
+        let absolute_timeout = reader.limit()?;
+        let retired = if has(0) {
+            Some(Retired {
+                secret: SecretHash::from_bytes(reader.array()?),
+                at: reader.time()?,
+            })
+        } else {
+            None
+        };
+        let authenticated_at = if has(1) { Some(reader.time()?) } else { None };
+        let owner = if has(2) {
+            let length = usize::from(u16::from_le_bytes(reader.array()?));
+            let owner = str::from_utf8(reader.take(length)?).map_err(|_| DecodeError::Corrupt)?;
+            Some(Owner::new(owner).map_err(|_| DecodeError::Corrupt)?)
+        } else {
+            None
+        };
+        Ok(Self {
+            secret,
+            retired,
+            owner,
+            created_at,
+            authenticated_at,
+            idle,
+            absolute_timeout,
+            persistent: has(3),
+            idle_deadline,
+            absolute_deadline,
+            values: Values::decode(reader.0)?,
+        })
+    }
+}
+
+/// Why bytes are no record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DecodeError {
+    /// The record was written by a later release.
+    #[error(
+        "session record of format version {version}; this release reads version {FORMAT_VERSION}"
+    )]
+    UnknownVersion {
+        /// The version that the record names.
+        version: u8,
+    },
+    /// The bytes are no record.
+    #[error("corrupt session record")]
+    Corrupt,
+}
+
+impl From<CorruptValues> for DecodeError {
+    fn from(_: CorruptValues) -> Self {
+        Self::Corrupt
+    }
+}
+
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, length: usize) -> Result<&'a [u8], DecodeError> {
+        let (taken, rest) = self
+            .0
+            .split_at_checked(length)
+            .ok_or(DecodeError::Corrupt)?;
+        self.0 = rest;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
+        let (taken, rest) = self.0.split_first_chunk().ok_or(DecodeError::Corrupt)?;
+        self.0 = rest;
+        Ok(*taken)
+    }
+
+    fn time(&mut self) -> Result<Timestamp, DecodeError> {
+        Ok(Timestamp::from_unix_millis(i64::from_le_bytes(
+            self.array()?,
+        )))
+    }
+
+    fn limit(&mut self) -> Result<Duration, DecodeError> {
+        Ok(Duration::from_millis(u64::from_le_bytes(self.array()?)))
+    }
+}
+
+/// The deadline that a request now gives a session: late by the touch interval, so that reads needn't write each time, never
+/// past the absolute deadline.
+fn idle_deadline(now: Timestamp, idle: IdleLimit, absolute_deadline: Timestamp) -> Timestamp {
+    now.saturating_add(idle.timeout)
+        .saturating_add(idle.touch_interval)
+        .min(absolute_deadline)
+}
+
+/// The early bound: the idle deadline less the touch interval, or the absolute deadline; at most what a request now would give.
+pub(crate) fn expires_at(
+    idle: IdleLimit,
+    idle_deadline: Timestamp,
+    absolute_deadline: Timestamp,
+    now: Timestamp,
+) -> Timestamp {
+    let early = if idle_deadline >= absolute_deadline {
+        absolute_deadline
+    } else {
+        idle_deadline.saturating_sub(idle.touch_interval)
+    };
+    early.min(now.saturating_add(idle.timeout))
+}
+
+/// Adds to a stored integer. Only the digits that an `i64` is written with count as one: no plus sign, blanks or leading zeros.
+pub(crate) fn increment(current: Option<&[u8]>, by: i64) -> Result<i64, Applied> {
+    let current = match current {
+        Some(digits) => parse_integer(digits).ok_or(Applied::NotAnInteger)?,
+        None => 0,
+    };
+    current.checked_add(by).ok_or(Applied::Overflow)
+}
+
+fn parse_integer(digits: &[u8]) -> Option<i64> {
+    let number: i64 = str::from_utf8(digits).ok()?.parse().ok()?;
+    let mut buffer = itoa::Buffer::new();
+    (buffer.format(number).as_bytes() == digits).then_some(number)
+}
+
+/// The bytes of an integer as [`increment`] reads them.
+pub(crate) fn integer_bytes(number: i64) -> Bytes {
+    Bytes::copy_from_slice(itoa::Buffer::new().format(number).as_bytes())
+}
+
+/// Whether [`KeyBuf`]s of a delta and values of a record would exceed the limit by themselves, whatever the record holds.
+pub(crate) fn size_of_changes(changes: &[(KeyBuf, Option<Bytes>)]) -> u64 {
+    changes
+        .iter()
+        .filter_map(|(key, value)| Some(key.as_str().len() + value.as_ref()?.len()))
+        .sum::<usize>() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, option, prelude::*};
+
+    use super::*;
+
+    const START: Timestamp = Timestamp::from_unix_millis(1_000_000);
+    const IDLE: IdleLimit = IdleLimit {
+        timeout: Duration::from_secs(20),
+        touch_interval: Duration::from_secs(1),
+    };
+    const SECRET: SecretHash = SecretHash::from_bytes([1; 32]);
+
+    fn record() -> Record {
+        Record::new(SECRET, START, IDLE, Duration::from_secs(60))
+    }
+
+    fn after(millis: u64) -> Timestamp {
+        START.saturating_add(Duration::from_millis(millis))
+    }
+
+    #[test]
+    fn integers_are_exactly_what_an_i64_is_written_with() {
+        for good in ["0", "-1", "9223372036854775807", "-9223372036854775808"] {
+            assert_eq!(parse_integer(good.as_bytes()), good.parse().ok());
+        }
+        for bad in [
+            "",
+            "+1",
+            "01",
+            "-0",
+            " 1",
+            "1 ",
+            "1.0",
+            "9223372036854775808",
+            "x",
+            "\u{661}",
+        ] {
+            assert_eq!(parse_integer(bad.as_bytes()), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn activity_inside_the_idle_timeout_keeps_a_session_that_is_not_touched() {
+        let record = record();
+        assert!(!record.touch_is_due(after(1_000)));
+        assert!(record.touch_is_due(after(1_001)));
+        // A request at 1,000 ms didn't write, and still the session lives its whole idle timeout from there.
+        assert!(!record.is_expired(Instants::at(after(20_999))));
+        assert!(record.is_expired(Instants::at(after(21_000))));
+        assert_eq!(record.expires_at(START), after(20_000));
+    }
+
+    #[test]
+    fn idle_is_judged_at_first_contact_and_absolute_now() {
+        let record = record();
+        let slow = |first, now| Instants {
+            first_contact: after(first),
+            now: after(now),
+        };
+        assert!(!record.is_expired(slow(20_000, 59_999)));
+        assert!(record.is_expired(slow(20_000, 60_000)));
+        assert!(record.is_expired(slow(21_000, 21_000)));
+    }
+
+    #[test]
+    fn a_touch_never_passes_the_absolute_deadline() {
+        let mut record = record();
+        for millis in [15_000, 30_000, 45_000] {
+            let touched = record.apply(&SECRET, &Delta::new(0), Instants::at(after(millis)));
+            assert!(matches!(touched, Applied::Applied(_)));
+        }
+        assert_eq!(record.idle_deadline, after(60_000));
+        assert_eq!(record.expires_at(after(45_000)), after(60_000));
+        assert!(!record.touch_is_due(after(59_000)));
+        assert!(record.is_expired(Instants::at(after(60_000))));
+    }
+
+    #[test]
+    fn deadlines_of_a_clock_that_ran_ahead_are_pulled_in() {
+        let mut record = record();
+        let back = START.saturating_sub(Duration::from_secs(3_600));
+        assert!(record.touch_is_due(back));
+        assert_eq!(record.expires_at(back), back.saturating_add(IDLE.timeout));
+        record.apply(&SECRET, &Delta::new(0), Instants::at(back));
+        assert_eq!(
+            record.idle_deadline,
+            back.saturating_add(Duration::from_secs(21))
+        );
+        assert_eq!(
+            record.absolute_deadline,
+            back.saturating_add(Duration::from_secs(60))
+        );
+    }
+
+    #[test]
+    fn a_retired_secret_is_recognised_for_a_minute() {
+        let new = SecretHash::from_bytes([2; 32]);
+        let mut record = Record::new(SECRET, START, IDLE, Duration::from_secs(3_600));
+        record.idle.timeout = Duration::from_secs(600);
+        let mut delta = Delta::new(0);
+        delta.rotate = Some(new);
+        record.apply(&SECRET, &delta, Instants::at(START));
+        assert_eq!(
+            record.standing(&new, Instants::at(START)),
+            Standing::Admitted
+        );
+        assert_eq!(
+            record.standing(&SECRET, Instants::at(after(59_999))),
+            Standing::Superseded
+        );
+        assert_eq!(
+            record.standing(&SECRET, Instants::at(after(60_000))),
+            Standing::Missing
+        );
+        let stranger = SecretHash::from_bytes([3; 32]);
+        assert_eq!(
+            record.standing(&stranger, Instants::at(START)),
+            Standing::Missing
+        );
+    }
+
+    fn records() -> impl Strategy<Value = Record> {
+        (
+            any::<([u8; 32], i64, i64, i64, u32, u32, u32, bool)>(),
+            option::of(any::<([u8; 32], i64)>()),
+            option::of(".{1,20}"),
+            option::of(any::<i64>()),
+            vec(("[a-z]{1,5}", vec(any::<u8>(), 0..20)), 0..5),
+        )
+            .prop_map(|(head, retired, owner, authenticated_at, values)| Record {
+                secret: SecretHash::from_bytes(head.0),
+                retired: retired.map(|(secret, at)| Retired {
+                    secret: SecretHash::from_bytes(secret),
+                    at: Timestamp::from_unix_millis(at),
+                }),
+                owner: owner.map(|owner| Owner::new(&owner).unwrap()),
+                created_at: Timestamp::from_unix_millis(head.1),
+                authenticated_at: authenticated_at.map(Timestamp::from_unix_millis),
+                idle: IdleLimit {
+                    timeout: Duration::from_millis(head.4.into()),
+                    touch_interval: Duration::from_millis(head.5.into()),
+                },
+                absolute_timeout: Duration::from_millis(head.6.into()),
+                persistent: head.7,
+                idle_deadline: Timestamp::from_unix_millis(head.2),
+                absolute_deadline: Timestamp::from_unix_millis(head.3),
+                values: values.into_iter().collect(),
+            })
+    }
+
+    proptest! {
+        #[test]
+        fn the_encoding_round_trips(record in records()) {
+            prop_assert_eq!(Record::decode(&record.encode()), Ok(record));
+        }
+
+        #[test]
+        fn decoding_damaged_records_never_panics(
+            record in records(),
+            at in any::<prop::sample::Index>(),
+            byte in any::<u8>(),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let mut bytes = record.encode();
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            let _ = Record::decode(&bytes);
+            bytes.truncate(cut.index(bytes.len()));
+            let _ = Record::decode(&bytes);
+        }
+    }
+
+    #[test]
+    fn a_later_version_is_told_from_a_corrupt_record() {
+        let mut bytes = record().encode();
+        bytes[0] = 2;
+        assert_eq!(
+            Record::decode(&bytes),
+            Err(DecodeError::UnknownVersion { version: 2 })
+        );
+        assert_eq!(Record::decode(&[]), Err(DecodeError::Corrupt));
+    }
+}

@@ -1,0 +1,250 @@
+//! A user's sessions are found and ended.
+
+use super::{
+    ABSOLUTE, Applied, Connections, Created, IDLE, Instants, Owner, Record, SessionId,
+    SessionStore, Subject, millis, owner, receipt, rotate, rule_list, secret, set, sign_in,
+};
+use crate::{clock::Timestamp, store::Removed};
+
+rule_list![
+    signing_in_sets_owner_time_and_a_fresh_absolute_deadline,
+    an_owner_is_written_once,
+    the_list_has_exactly_the_users_live_sessions,
+    revoking_removes_all_sessions_of_the_user_and_no_other,
+    revoking_all_but_one_keeps_that_one,
+    a_sign_in_from_before_a_revocation_does_not_survive_it,
+    owners_are_data,
+];
+
+async fn signed_in<S: SessionStore>(connections: &Connections<S>, owner: &Owner) -> Subject<S> {
+    let session = connections.session(&[("a", "1")]).await;
+    receipt(session.apply(sign_in(owner, session.start)).await);
+    session
+}
+
+async fn ids<S: SessionStore>(store: &S, owner: &Owner, at: Timestamp) -> Vec<SessionId> {
+    let list = store.list(owner, at).await.expect("list");
+    list.into_iter().map(|session| session.id).collect()
+}
+
+async fn signing_in_sets_owner_time_and_a_fresh_absolute_deadline<S: SessionStore>(
+    connections: Connections<S>,
+) {
+    let owner = owner("max");
+    let session = connections.session(&[("a", "1")]).await;
+    let moment = session.at(millis(10_000));
+    let new = session.holding(secret());
+    let mut delta = sign_in(&owner, moment);
+    delta.rotate = Some(new.secret);
+    let done = receipt(session.apply_at(delta, Instants::at(moment)).await);
+    assert_eq!(done.absolute_deadline, moment.saturating_add(ABSOLUTE));
+    let record = new.record().await;
+    assert_eq!(record.secret, new.secret);
+    assert_eq!(record.owner, Some(owner.clone()));
+    assert_eq!(record.authenticated_at, Some(moment));
+    assert_eq!(record.absolute_deadline, moment.saturating_add(ABSOLUTE));
+    assert_eq!(
+        record.values.get("a"),
+        Some(&b"1"[..]),
+        "the values are kept"
+    );
+    assert_eq!(session.apply(set("a", "2")).await, Applied::Superseded);
+
+    // The same user proves himself again.
+    let again = session.at(millis(12_000));
+    receipt(
+        new.apply_at(sign_in(&owner, again), Instants::at(again))
+            .await,
+    );
+    assert_eq!(new.record().await.authenticated_at, Some(again));
+    assert_eq!(ids(&*connections.second, &owner, again).await, [session.id]);
+}
+
+async fn an_owner_is_written_once<S: SessionStore>(connections: Connections<S>) {
+    let (first, second) = (owner("first"), owner("second"));
+    let session = signed_in(&connections, &first).await;
+    let before = session.record().await;
+    assert_eq!(
+        session.apply(sign_in(&second, session.start)).await,
+        Applied::OtherOwner
+    );
+    assert_eq!(session.record().await, before);
+    assert_eq!(ids(&*connections.first, &second, session.start).await, []);
+    assert_eq!(
+        ids(&*connections.first, &first, session.start).await,
+        [session.id]
+    );
+}
+
+async fn the_list_has_exactly_the_users_live_sessions<S: SessionStore>(
+    connections: Connections<S>,
+) {
+    let (user, other) = (owner("user"), owner("other"));
+    let first = signed_in(&connections, &user).await;
+    let second = signed_in(&connections, &user).await;
+    let gone = signed_in(&connections, &user).await;
+    signed_in(&connections, &other).await;
+    connections.session(&[]).await;
+    let removed = gone
+        .store
+        .remove(gone.id, Some(&gone.secret), Instants::at(gone.start))
+        .await;
+    assert_eq!(removed.expect("remove"), Removed::Removed);
+
+    // The oldest first; the ids ascend with the time, and break a tie.
+    let list = connections
+        .second
+        .list(&user, second.start)
+        .await
+        .expect("list");
+    let mut expected = [(first.start, first.id), (second.start, second.id)];
+    expected.sort();
+    let found: Vec<_> = list
+        .iter()
+        .map(|session| (session.created_at, session.id))
+        .collect();
+    assert_eq!(found, expected);
+    for session in &list {
+        assert!(session.authenticated_at.is_some());
+        assert!(session.expires_at > second.start);
+        assert!(session.expires_at <= second.start.saturating_add(IDLE.timeout));
+    }
+
+    receipt(
+        second
+            .apply_at(super::delta(), Instants::at(second.at(millis(15_000))))
+            .await,
+    );
+    let later = first.at(IDLE.timeout + IDLE.touch_interval);
+    assert_eq!(ids(&*connections.first, &user, later).await, [second.id]);
+}
+
+async fn revoking_removes_all_sessions_of_the_user_and_no_other<S: SessionStore>(
+    connections: Connections<S>,
+) {
+    let (user, other) = (owner("user"), owner("other"));
+    let sessions = [
+        signed_in(&connections, &user).await,
+        signed_in(&connections, &user).await,
+        signed_in(&connections, &user).await,
+    ];
+    let bystander = signed_in(&connections, &other).await;
+    let at = bystander.start;
+    let removed = connections.second.remove_owned(&user, None, at).await;
+    assert_eq!(removed.expect("remove_owned"), 3);
+    for session in &sessions {
+        assert_eq!(session.load().await, None);
+        assert_eq!(session.apply(set("a", "2")).await, Applied::Missing);
+        assert_eq!(session.apply(rotate(secret())).await, Applied::Missing);
+    }
+    assert_eq!(ids(&*connections.first, &user, at).await, []);
+    bystander.record().await;
+    assert_eq!(ids(&*connections.first, &other, at).await, [bystander.id]);
+    let again = connections.first.remove_owned(&user, None, at).await;
+    assert_eq!(again.expect("remove_owned"), 0);
+}
+
+async fn revoking_all_but_one_keeps_that_one<S: SessionStore>(connections: Connections<S>) {
+    let user = owner("user");
+    let kept = signed_in(&connections, &user).await;
+    let other = signed_in(&connections, &user).await;
+    let removed = connections
+        .first
+        .remove_owned(&user, Some(kept.id), other.start)
+        .await;
+    assert_eq!(removed.expect("remove_owned"), 1);
+    assert_eq!(other.load().await, None);
+    receipt(kept.apply(set("a", "2")).await);
+    assert_eq!(
+        ids(&*connections.second, &user, other.start).await,
+        [kept.id]
+    );
+    // An id that isn't the user's keeps nothing.
+    let removed = connections
+        .first
+        .remove_owned(&user, Some(other.id), other.start)
+        .await;
+    assert_eq!(removed.expect("remove_owned"), 1);
+    assert_eq!(kept.load().await, None);
+}
+
+async fn a_sign_in_from_before_a_revocation_does_not_survive_it<S: SessionStore>(
+    connections: Connections<S>,
+) {
+    let user = owner("user");
+    let session = connections.session(&[("a", "1")]).await;
+    let revoked_at = session.at(millis(1_000));
+    let removed = connections
+        .first
+        .remove_owned(&user, None, revoked_at)
+        .await;
+    assert_eq!(removed.expect("remove_owned"), 0);
+
+    for checked_at in [session.start, revoked_at] {
+        let late = session.through(&connections.second);
+        assert_eq!(
+            late.apply(sign_in(&user, checked_at)).await,
+            Applied::Revoked
+        );
+        let mut record = Record::new(secret(), session.start, IDLE, ABSOLUTE);
+        record.owner = Some(user.clone());
+        record.authenticated_at = Some(checked_at);
+        let id = SessionId::generate(session.start);
+        let created = connections.second.create(id, record, session.start).await;
+        assert_eq!(created.expect("create"), Created::Revoked);
+        let loaded = connections.first.load(id, session.start).await;
+        assert_eq!(loaded.expect("load"), None);
+    }
+    assert_eq!(session.record().await.owner, None);
+    assert_eq!(ids(&*connections.first, &user, session.start).await, []);
+
+    let afterwards = session.at(millis(1_001));
+    receipt(session.apply(sign_in(&user, afterwards)).await);
+    assert_eq!(
+        ids(&*connections.second, &user, session.start).await,
+        [session.id]
+    );
+}
+
+async fn owners_are_data<S: SessionStore>(connections: Connections<S>) {
+    let unique = SessionId::generate(super::now()).to_string();
+    let names = [
+        "a",
+        "A",
+        "a ",
+        "a%",
+        "a_",
+        "a*",
+        "a'; --",
+        "a\"",
+        "a\\",
+        "a\u{0}",
+        "a\u{1f36a}",
+        "{a}",
+        "a:b",
+    ];
+    let owners: Vec<Owner> = names
+        .iter()
+        .map(|name| Owner::new(&format!("{unique}{name}")).expect("a valid owner"))
+        .collect();
+    let mut sessions = Vec::new();
+    for owner in &owners {
+        sessions.push(signed_in(&connections, owner).await);
+    }
+    let at = sessions[0].start;
+    for (owner, session) in owners.iter().zip(&sessions) {
+        assert_eq!(
+            ids(&*connections.second, owner, at).await,
+            [session.id],
+            "{owner:?}"
+        );
+        assert_eq!(session.record().await.owner.as_ref(), Some(owner));
+    }
+    for (index, owner) in owners.iter().enumerate() {
+        let removed = connections.first.remove_owned(owner, None, at).await;
+        assert_eq!(removed.expect("remove_owned"), 1, "{owner:?}");
+        for (other, session) in sessions.iter().enumerate() {
+            assert_eq!(session.load().await.is_some(), other > index);
+        }
+    }
+}

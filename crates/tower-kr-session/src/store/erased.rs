@@ -1,0 +1,204 @@
+//! The object-safe twin of [`SessionStore`], so that no type parameter reaches a handler, and the I/O timeout around each call.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use crate::{
+    clock::Timestamp,
+    delta::{Delta, Instants},
+    id::{SecretHash, SessionId},
+    owner::Owner,
+    record::{Applied, Record},
+    store::{Created, ImmediateStore, Removed, SessionStore, SessionSummary, StoreError},
+};
+
+type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+trait Erased: Send + Sync {
+    fn load(&self, id: SessionId, now: Timestamp) -> Boxed<'_, Option<Record>>;
+    fn create(&self, id: SessionId, record: Record, now: Timestamp) -> Boxed<'_, Created>;
+    fn apply<'a>(
+        &'a self,
+        id: SessionId,
+        secret: &'a SecretHash,
+        delta: Delta,
+        at: Instants,
+    ) -> Boxed<'a, Applied>;
+    fn remove<'a>(
+        &'a self,
+        id: SessionId,
+        secret: Option<&'a SecretHash>,
+        at: Instants,
+    ) -> Boxed<'a, Removed>;
+    fn list<'a>(&'a self, owner: &'a Owner, now: Timestamp) -> Boxed<'a, Vec<SessionSummary>>;
+    fn remove_owned<'a>(
+        &'a self,
+        owner: &'a Owner,
+        except: Option<SessionId>,
+        now: Timestamp,
+    ) -> Boxed<'a, u64>;
+    fn largest_session(&self) -> Option<u64>;
+    fn immediate(&self) -> Option<&dyn ImmediateStore>;
+}
+
+impl<S: SessionStore> Erased for S {
+    fn load(&self, id: SessionId, now: Timestamp) -> Boxed<'_, Option<Record>> {
+        Box::pin(SessionStore::load(self, id, now))
+    }
+
+    fn create(&self, id: SessionId, record: Record, now: Timestamp) -> Boxed<'_, Created> {
+        Box::pin(SessionStore::create(self, id, record, now))
+    }
+
+    fn apply<'a>(
+        &'a self,
+        id: SessionId,
+        secret: &'a SecretHash,
+        delta: Delta,
+        at: Instants,
+    ) -> Boxed<'a, Applied> {
+        Box::pin(SessionStore::apply(self, id, secret, delta, at))
+    }
+
+    fn remove<'a>(
+        &'a self,
+        id: SessionId,
+        secret: Option<&'a SecretHash>,
+        at: Instants,
+    ) -> Boxed<'a, Removed> {
+        Box::pin(SessionStore::remove(self, id, secret, at))
+    }
+
+    fn list<'a>(&'a self, owner: &'a Owner, now: Timestamp) -> Boxed<'a, Vec<SessionSummary>> {
+        Box::pin(SessionStore::list(self, owner, now))
+    }
+
+    fn remove_owned<'a>(
+        &'a self,
+        owner: &'a Owner,
+        except: Option<SessionId>,
+        now: Timestamp,
+    ) -> Boxed<'a, u64> {
+        Box::pin(SessionStore::remove_owned(self, owner, except, now))
+    }
+
+    fn largest_session(&self) -> Option<u64> {
+        SessionStore::largest_session(self)
+    }
+
+    fn immediate(&self) -> Option<&dyn ImmediateStore> {
+        SessionStore::immediate(self)
+    }
+}
+
+/// Any store. A call ends within the I/O timeout; one on a store without I/O is made in place.
+pub(crate) struct ErasedStore {
+    store: Box<dyn Erased>,
+}
+
+impl ErasedStore {
+    pub(crate) fn new(store: impl SessionStore) -> Self {
+        Self {
+            store: Box::new(store),
+        }
+    }
+
+    pub(crate) fn needs_io(&self) -> bool {
+        self.store.immediate().is_none()
+    }
+
+    pub(crate) fn largest_session(&self) -> Option<u64> {
+        self.store.largest_session()
+    }
+
+    pub(crate) async fn load(
+        &self,
+        timeout: Duration,
+        id: SessionId,
+        now: Timestamp,
+    ) -> Result<Option<Record>, StoreError> {
+        match self.store.immediate() {
+            Some(store) => store.load(id, now),
+            None => timed(timeout, self.store.load(id, now)).await,
+        }
+    }
+
+    pub(crate) async fn create(
+        &self,
+        timeout: Duration,
+        id: SessionId,
+        record: Record,
+        now: Timestamp,
+    ) -> Result<Created, StoreError> {
+        match self.store.immediate() {
+            Some(store) => store.create(id, record, now),
+            None => timed(timeout, self.store.create(id, record, now)).await,
+        }
+    }
+
+    pub(crate) async fn apply(
+        &self,
+        timeout: Duration,
+        id: SessionId,
+        secret: &SecretHash,
+        delta: Delta,
+        at: Instants,
+    ) -> Result<Applied, StoreError> {
+        match self.store.immediate() {
+            Some(store) => store.apply(id, secret, delta, at),
+            None => timed(timeout, self.store.apply(id, secret, delta, at)).await,
+        }
+    }
+
+    pub(crate) async fn remove(
+        &self,
+        timeout: Duration,
+        id: SessionId,
+        secret: Option<&SecretHash>,
+        at: Instants,
+    ) -> Result<Removed, StoreError> {
+        match self.store.immediate() {
+            Some(store) => store.remove(id, secret, at),
+            None => timed(timeout, self.store.remove(id, secret, at)).await,
+        }
+    }
+
+    pub(crate) async fn list(
+        &self,
+        timeout: Duration,
+        owner: &Owner,
+        now: Timestamp,
+    ) -> Result<Vec<SessionSummary>, StoreError> {
+        timed(timeout, self.store.list(owner, now)).await
+    }
+
+    pub(crate) async fn remove_owned(
+        &self,
+        timeout: Duration,
+        owner: &Owner,
+        except: Option<SessionId>,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        timed(timeout, self.store.remove_owned(owner, except, now)).await
+    }
+}
+
+/// Cuts the call off after `timeout`. The timer is armed only if the first poll is pending.
+async fn timed<T>(timeout: Duration, mut call: Boxed<'_, T>) -> Result<T, StoreError> {
+    let first = std::future::poll_fn(|context: &mut Context<'_>| {
+        Poll::Ready(match call.as_mut().poll(context) {
+            Poll::Ready(answer) => Some(answer),
+            Poll::Pending => None,
+        })
+    });
+    if let Some(answer) = first.await {
+        return answer;
+    }
+    tokio::time::timeout(timeout, call)
+        .await
+        .unwrap_or(Err(StoreError::TimedOut))
+}

@@ -1,0 +1,89 @@
+//! Which sessions a user has.
+
+use std::{collections::HashMap, time::Duration};
+
+use crate::{clock::Timestamp, id::SessionId, owner::Owner};
+
+/// How long a revocation is remembered: far longer than a sign-in can be on its way.
+const REMEMBER_REVOCATION: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How many remembered revocations make it worth to look for old ones.
+const PRUNE_FROM: usize = 1_024;
+
+#[derive(Default)]
+pub(super) struct Owners {
+    /// Sorted: ids ascend with time, so a new one goes to the end.
+    sessions: HashMap<Owner, Vec<SessionId>>,
+    not_before: HashMap<Owner, Timestamp>,
+    prune_at: usize,
+}
+
+impl Owners {
+    /// Indexes a session before it gets its owner. `false` if all sessions of the owner were revoked since the sign-in.
+    pub(super) fn add(
+        &mut self,
+        owner: &Owner,
+        id: SessionId,
+        authenticated_at: Timestamp,
+    ) -> bool {
+        if let Some(not_before) = self.not_before.get(owner)
+            && authenticated_at <= *not_before
+        {
+            return false;
+        }
+        let ids = match self.sessions.get_mut(owner) {
+            Some(ids) => ids,
+            None => self.sessions.entry(owner.clone()).or_default(),
+        };
+        if let Err(index) = ids.binary_search(&id) {
+            ids.insert(index, id);
+        }
+        true
+    }
+
+    pub(super) fn remove(&mut self, owner: &Owner, id: SessionId) {
+        let Some(ids) = self.sessions.get_mut(owner) else {
+            return;
+        };
+        if let Ok(index) = ids.binary_search(&id) {
+            ids.remove(index);
+        }
+        if ids.is_empty() {
+            self.sessions.remove(owner);
+        }
+    }
+
+    pub(super) fn holds(&self, owner: &Owner, id: SessionId) -> bool {
+        self.sessions
+            .get(owner)
+            .is_some_and(|ids| ids.binary_search(&id).is_ok())
+    }
+
+    pub(super) fn of(&self, owner: &Owner) -> Vec<SessionId> {
+        self.sessions.get(owner).cloned().unwrap_or_default()
+    }
+
+    /// Takes the sessions to remove out of the index, and turns away every sign-in that was checked until now.
+    pub(super) fn revoke(
+        &mut self,
+        owner: &Owner,
+        except: Option<SessionId>,
+        now: Timestamp,
+    ) -> Vec<SessionId> {
+        if self.not_before.len() >= self.prune_at.max(PRUNE_FROM) {
+            let oldest = now.saturating_sub(REMEMBER_REVOCATION);
+            self.not_before.retain(|_, revoked_at| *revoked_at > oldest);
+            self.prune_at = self.not_before.len() * 2;
+        }
+        let not_before = self.not_before.entry(owner.clone()).or_insert(now);
+        *not_before = now.max(*not_before);
+        let mut ids = self.sessions.remove(owner).unwrap_or_default();
+        if let Some(kept) = except
+            && let Ok(index) = ids.binary_search(&kept)
+        {
+            ids.remove(index);
+            self.sessions.insert(owner.clone(), vec![kept]);
+        }
+        ids
+    }
+}

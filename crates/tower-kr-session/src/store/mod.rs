@@ -1,0 +1,299 @@
+//! What a session store does.
+
+#[cfg(feature = "contract")]
+pub mod contract;
+pub(crate) mod erased;
+#[cfg(feature = "memory")]
+pub(crate) mod memory;
+
+use std::{error::Error, fmt, future::Future, sync::Arc};
+
+use crate::{
+    clock::Timestamp,
+    delta::{Delta, Instants},
+    id::{SecretHash, SessionId},
+    owner::Owner,
+    record::{Applied, Record},
+};
+
+/// Keeps the records of sessions.
+///
+/// A store judges records by the times that it is given and has no clock of its own. It is implemented with plain `async fn`s;
+/// each call is cut off after the layer's I/O timeout, so a call must be safe to drop at any point.
+///
+/// The rules that every store keeps are a test suite: the module `contract` (feature of the same name). In short:
+///
+/// - [`apply`](Self::apply) is one atomic step, does all of a delta or nothing, and never creates a record.
+/// - [`create`](Self::create) never overwrites.
+/// - An expired record is never served, whatever the store's own expiry did. The store's own expiry removes it no earlier than
+///   [`Record::reclaim_at`], so that a slow request can still commit.
+/// - The index of owners is written before the record, so that no session escapes a revocation.
+/// - Nothing that isn't idempotent is sent twice.
+pub trait SessionStore: Send + Sync + 'static {
+    /// The record of this id, if there is one and it is alive `now`. The caller compares the secret.
+    ///
+    /// # Errors
+    /// If the store can't answer, or the record is of a later format version. A corrupt record is logged and reads as absent.
+    fn load(
+        &self,
+        id: SessionId,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Option<Record>, StoreError>> + Send;
+
+    /// Stores a new record, unless there is one of this id or all sessions of its owner were revoked at or after its
+    /// `authenticated_at`.
+    ///
+    /// # Errors
+    /// If the store can't answer: the record may or may not be there.
+    fn create(
+        &self,
+        id: SessionId,
+        record: Record,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Created, StoreError>> + Send;
+
+    /// Does what the delta says to a live record, if the secret is its own, all or nothing, in one atomic step; see
+    /// [`Record::apply`] for what each outcome means. Never creates.
+    ///
+    /// # Errors
+    /// If the store can't answer: the delta may or may not have been done.
+    fn apply(
+        &self,
+        id: SessionId,
+        secret: &SecretHash,
+        delta: Delta,
+        at: Instants,
+    ) -> impl Future<Output = Result<Applied, StoreError>> + Send;
+
+    /// Removes a record: with a secret only if it is the record's own (a user's logout), without one in any case (revocation).
+    ///
+    /// # Errors
+    /// If the store can't answer: the record may or may not be gone.
+    fn remove(
+        &self,
+        id: SessionId,
+        secret: Option<&SecretHash>,
+        at: Instants,
+    ) -> impl Future<Output = Result<Removed, StoreError>> + Send;
+
+    /// The live sessions of a user, the oldest first.
+    ///
+    /// # Errors
+    /// If the store can't answer.
+    fn list(
+        &self,
+        owner: &Owner,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Vec<SessionSummary>, StoreError>> + Send;
+
+    /// Removes all sessions of a user but `except`, also those whose sign-in is on its way: one that was checked at or before
+    /// `now` and reaches the store later is answered [`Applied::Revoked`] or [`Created::Revoked`]. Returns how many live
+    /// sessions were removed.
+    ///
+    /// # Errors
+    /// If the store can't answer: some sessions may be gone already; call again.
+    fn remove_owned(
+        &self,
+        owner: &Owner,
+        except: Option<SessionId>,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<u64, StoreError>> + Send;
+
+    /// The largest session that the store can hold, in bytes of keys and values; `None` if it sets no limit. A layer that
+    /// allows more is misconfigured and says so at start.
+    fn largest_session(&self) -> Option<u64> {
+        None
+    }
+
+    /// The same store without I/O, if it needs none: its calls are then neither boxed nor timed.
+    #[doc(hidden)]
+    fn immediate(&self) -> Option<&dyn ImmediateStore> {
+        None
+    }
+}
+
+/// The calls of a request on a store that needs no I/O.
+#[doc(hidden)]
+pub trait ImmediateStore: Send + Sync {
+    fn load(&self, id: SessionId, now: Timestamp) -> Result<Option<Record>, StoreError>;
+    fn create(&self, id: SessionId, record: Record, now: Timestamp) -> Result<Created, StoreError>;
+    fn apply(
+        &self,
+        id: SessionId,
+        secret: &SecretHash,
+        delta: Delta,
+        at: Instants,
+    ) -> Result<Applied, StoreError>;
+    fn remove(
+        &self,
+        id: SessionId,
+        secret: Option<&SecretHash>,
+        at: Instants,
+    ) -> Result<Removed, StoreError>;
+}
+
+impl<S: SessionStore> SessionStore for Arc<S> {
+    async fn load(&self, id: SessionId, now: Timestamp) -> Result<Option<Record>, StoreError> {
+        (**self).load(id, now).await
+    }
+
+    async fn create(
+        &self,
+        id: SessionId,
+        record: Record,
+        now: Timestamp,
+    ) -> Result<Created, StoreError> {
+        (**self).create(id, record, now).await
+    }
+
+    async fn apply(
+        &self,
+        id: SessionId,
+        secret: &SecretHash,
+        delta: Delta,
+        at: Instants,
+    ) -> Result<Applied, StoreError> {
+        (**self).apply(id, secret, delta, at).await
+    }
+
+    async fn remove(
+        &self,
+        id: SessionId,
+        secret: Option<&SecretHash>,
+        at: Instants,
+    ) -> Result<Removed, StoreError> {
+        (**self).remove(id, secret, at).await
+    }
+
+    async fn list(&self, owner: &Owner, now: Timestamp) -> Result<Vec<SessionSummary>, StoreError> {
+        (**self).list(owner, now).await
+    }
+
+    async fn remove_owned(
+        &self,
+        owner: &Owner,
+        except: Option<SessionId>,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        (**self).remove_owned(owner, except, now).await
+    }
+
+    fn largest_session(&self) -> Option<u64> {
+        (**self).largest_session()
+    }
+
+    fn immediate(&self) -> Option<&dyn ImmediateStore> {
+        (**self).immediate()
+    }
+}
+
+/// What [`SessionStore::create`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Created {
+    /// The record is stored.
+    Created,
+    /// Nothing was done: there is a record of this id.
+    Exists,
+    /// Nothing was done: all sessions of the owner were revoked after the sign-in was checked.
+    Revoked,
+}
+
+/// What [`SessionStore::remove`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Removed {
+    /// The record is gone.
+    Removed,
+    /// There is no such record, it is expired, or the secret is not its own.
+    Missing,
+    /// Nothing was done: the token was rotated away within the last minute.
+    Superseded,
+}
+
+/// A session in the list of a user's sessions. It holds nothing that admits anybody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SessionSummary {
+    /// The public id.
+    pub id: SessionId,
+    /// When the session began.
+    pub created_at: Timestamp,
+    /// When the user last proved who he is.
+    pub authenticated_at: Option<Timestamp>,
+    /// Until when the session lives for certain without a further request.
+    pub expires_at: Timestamp,
+}
+
+impl SessionSummary {
+    /// What is to be said of this record in a list.
+    #[must_use]
+    pub fn new(id: SessionId, record: &Record, now: Timestamp) -> Self {
+        Self {
+            id,
+            created_at: record.created_at,
+            authenticated_at: record.authenticated_at,
+            expires_at: record.expires_at(now),
+        }
+    }
+}
+
+/// Why a store gave no answer.
+///
+/// It shows its message to operators; a client only ever sees the status 503.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The store is down, or it is unknown whether it did what it was told.
+    Unavailable(StoreFailure),
+    /// The call took longer than the I/O timeout.
+    TimedOut,
+    /// The record was written by a later release; it is kept.
+    UnknownVersion {
+        /// The version that the record names.
+        version: u8,
+    },
+}
+
+impl StoreError {
+    /// A store that is down or didn't say what became of a call. The message must not hold secrets (a password in a URL).
+    pub fn unavailable(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Unavailable(StoreFailure(Arc::from(source.into())))
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unavailable(failure) => {
+                write!(f, "the session store is unavailable: {}", failure.0)
+            }
+            Self::TimedOut => {
+                f.write_str("the session store did not answer within the I/O timeout")
+            }
+            Self::UnknownVersion { version } => write!(
+                f,
+                "the session was stored by a later release (format version {version})"
+            ),
+        }
+    }
+}
+
+impl Error for StoreError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Unavailable(failure) => Some(&*failure.0),
+            Self::TimedOut | Self::UnknownVersion { .. } => None,
+        }
+    }
+}
+
+/// A store's own error.
+#[derive(Clone)]
+pub struct StoreFailure(Arc<dyn Error + Send + Sync>);
+
+impl fmt::Debug for StoreFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}

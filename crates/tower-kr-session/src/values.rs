@@ -1,0 +1,369 @@
+//! The values of a session: sorted, flat, shared and immutable.
+//!
+//! One allocation holds all entries, so a snapshot costs a reference count, a lookup a binary search, and the bytes are at the
+//! same time what a store keeps:
+//!
+//! ```text
+//! count: u32 | end of each entry: count x u32 | entries: key length u16, key, value
+//! ```
+//!
+//! Numbers are little-endian, ends count from the first entry, and the keys ascend.
+
+use std::{cmp::Ordering, fmt, iter, sync::Arc};
+
+use crate::key::KeyBuf;
+
+const NUMBER: usize = size_of::<u32>();
+const KEY_LENGTH: usize = size_of::<u16>();
+
+/// What a change leaves at a key: a value, or nothing.
+pub(crate) type Edit<'a> = (&'a str, Option<&'a [u8]>);
+
+/// The values of a session: opaque bytes by key, in the order of the keys. A clone shares them.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Values(Option<Arc<[u8]>>);
+
+impl Values {
+    /// Reads what [`as_bytes`](Self::as_bytes) gave.
+    ///
+    /// # Errors
+    /// If the bytes are not the whole encoding of values, with valid keys in ascending order.
+    pub fn decode(bytes: &[u8]) -> Result<Self, CorruptValues> {
+        if bytes.is_empty() {
+            return Ok(Self::default());
+        }
+        let flat = Flat::new(bytes).ok_or(CorruptValues)?;
+        let mut previous: Option<&str> = None;
+        let mut start = 0;
+        for index in 0..flat.count {
+            let end = flat.end(index).ok_or(CorruptValues)?;
+            // Entries follow each other without a gap, so that the sizes add up.
+            if end < start || (index + 1 == flat.count && end != flat.data.len()) {
+                return Err(CorruptValues);
+            }
+            let (key, _) = flat.entry(index).ok_or(CorruptValues)?;
+            if KeyBuf::new(key).is_err() || previous.is_some_and(|previous| previous >= key) {
+                return Err(CorruptValues);
+            }
+            previous = Some(key);
+            start = end;
+        }
+        if flat.count == 0 {
+            return Err(CorruptValues);
+        }
+        Ok(Self(Some(bytes.into())))
+    }
+
+    /// The encoding of all values, empty if there are none.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_deref().unwrap_or_default()
+    }
+
+    /// The value at this key.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&[u8]> {
+        let flat = self.flat()?;
+        let index = flat.find(key).ok()?;
+        flat.entry(index).map(|(_, value)| value)
+    }
+
+    /// All keys and values, in the order of the keys.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        let flat = self.flat();
+        (0..self.len()).filter_map(move |index| flat.and_then(|flat| flat.entry(index)))
+    }
+
+    /// The number of values.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.flat().map_or(0, |flat| flat.count)
+    }
+
+    /// Whether there are no values.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// The size that counts against the limit of a session: the bytes of all keys and values.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        let overhead = NUMBER + self.len() * (NUMBER + KEY_LENGTH);
+        self.as_bytes().len().saturating_sub(overhead) as u64
+    }
+
+    /// These values with `edits`, which are sorted by key, no key twice; if `clear`, none of the old values stays.
+    pub(crate) fn edited(&self, clear: bool, edits: &[Edit<'_>]) -> Self {
+        let base = if clear { None } else { self.flat() };
+        let merged = || Merge {
+            base,
+            index: 0,
+            edits,
+        };
+        let (count, length) = merged().fold((0, 0), |(count, length), (key, value)| {
+            (count + 1, length + KEY_LENGTH + key.len() + value.len())
+        });
+        if count == 0 {
+            return Self::default();
+        }
+        let head = NUMBER + count * NUMBER;
+        // One allocation of the exact size, zeroed and then filled: a vector would be copied once more into the `Arc`.
+        let mut bytes: Arc<[u8]> = iter::repeat_n(0, head + length).collect();
+        if let Some(bytes) = Arc::get_mut(&mut bytes) {
+            write_number(bytes, 0, count);
+            let mut end = head;
+            for (index, (key, value)) in merged().enumerate() {
+                let value_start = end + KEY_LENGTH + key.len();
+                let key_length = u16::try_from(key.len()).unwrap_or(u16::MAX);
+                bytes[end..end + KEY_LENGTH].copy_from_slice(&key_length.to_le_bytes());
+                bytes[end + KEY_LENGTH..value_start].copy_from_slice(key.as_bytes());
+                end = value_start + value.len();
+                bytes[value_start..end].copy_from_slice(value);
+                write_number(bytes, NUMBER * (index + 1), end - head);
+            }
+        }
+        Self(Some(bytes))
+    }
+
+    /// Puts `value` over the one at `key`, if nobody else holds these values and the lengths are the same: a counter's usual
+    /// step, without an allocation. `false` if that can't be done.
+    pub(crate) fn overwrite(&mut self, key: &str, value: &[u8]) -> bool {
+        let Some(range) = self.flat().and_then(|flat| {
+            let index = flat.find(key).ok()?;
+            let end = flat.end(index)?;
+            let (_, old) = flat.entry(index)?;
+            let head = NUMBER + flat.count * NUMBER;
+            (old.len() == value.len()).then(|| head + end - old.len()..head + end)
+        }) else {
+            return false;
+        };
+        let Some(bytes) = self.0.as_mut().and_then(Arc::get_mut) else {
+            return false;
+        };
+        bytes[range].copy_from_slice(value);
+        true
+    }
+
+    fn flat(&self) -> Option<Flat<'_>> {
+        self.0.as_deref().and_then(Flat::new)
+    }
+}
+
+/// Values of any order; of a key that comes twice, the last one counts.
+impl<K: AsRef<str>, V: AsRef<[u8]>> FromIterator<(K, V)> for Values {
+    /// Keys that are no valid session keys are the caller's error; [`Values::decode`] would refuse them later.
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
+        let mut entries: Vec<(K, V)> = entries.into_iter().collect();
+        entries.reverse();
+        entries.sort_by(|(a, _), (b, _)| a.as_ref().cmp(b.as_ref()));
+        entries.dedup_by(|(a, _), (b, _)| a.as_ref() == b.as_ref());
+        let edits: Vec<Edit<'_>> = entries
+            .iter()
+            .map(|(key, value)| (key.as_ref(), Some(value.as_ref())))
+            .collect();
+        Self::default().edited(true, &edits)
+    }
+}
+
+impl fmt::Debug for Values {
+    /// Shows keys and lengths only: values may be private.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map()
+            .entries(
+                self.iter()
+                    .map(|(key, value)| (key, format_args!("{} bytes", value.len()).to_string())),
+            )
+            .finish()
+    }
+}
+
+/// Bytes that are no encoding of values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not the encoding of session values")]
+pub struct CorruptValues;
+
+fn write_number(bytes: &mut [u8], at: usize, number: usize) {
+    let number = u32::try_from(number).unwrap_or(u32::MAX);
+    bytes[at..at + NUMBER].copy_from_slice(&number.to_le_bytes());
+}
+
+/// A view of the encoding. Nothing in it panics on bad bytes.
+#[derive(Clone, Copy)]
+struct Flat<'a> {
+    count: usize,
+    ends: &'a [u8],
+    data: &'a [u8],
+}
+
+impl<'a> Flat<'a> {
+    fn new(bytes: &'a [u8]) -> Option<Self> {
+        let (count, rest) = bytes.split_first_chunk::<NUMBER>()?;
+        let count = usize::try_from(u32::from_le_bytes(*count)).ok()?;
+        let (ends, data) = rest.split_at_checked(count.checked_mul(NUMBER)?)?;
+        Some(Self { count, ends, data })
+    }
+
+    fn end(&self, index: usize) -> Option<usize> {
+        let end = self.ends.get(index * NUMBER..)?.first_chunk::<NUMBER>()?;
+        usize::try_from(u32::from_le_bytes(*end)).ok()
+    }
+
+    fn raw_entry(&self, index: usize) -> Option<(&'a [u8], &'a [u8])> {
+        let start = match index.checked_sub(1) {
+            Some(previous) => self.end(previous)?,
+            None => 0,
+        };
+        let entry = self.data.get(start..self.end(index)?)?;
+        let (length, rest) = entry.split_first_chunk::<KEY_LENGTH>()?;
+        rest.split_at_checked(usize::from(u16::from_le_bytes(*length)))
+    }
+
+    fn entry(&self, index: usize) -> Option<(&'a str, &'a [u8])> {
+        let (key, value) = self.raw_entry(index)?;
+        Some((str::from_utf8(key).ok()?, value))
+    }
+
+    /// The index of the key, or the one where it would stand. Compares bytes: that is the order of UTF-8 text too.
+    fn find(&self, key: &str) -> Result<usize, usize> {
+        let (mut low, mut high) = (0, self.count);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let found = self.raw_entry(middle).map_or(&[][..], |(key, _)| key);
+            match found.cmp(key.as_bytes()) {
+                Ordering::Less => low = middle + 1,
+                Ordering::Greater => high = middle,
+                Ordering::Equal => return Ok(middle),
+            }
+        }
+        Err(low)
+    }
+}
+
+/// Old entries and edits, merged in the order of their keys.
+struct Merge<'a> {
+    base: Option<Flat<'a>>,
+    index: usize,
+    edits: &'a [Edit<'a>],
+}
+
+impl<'a> Iterator for Merge<'a> {
+    type Item = (&'a str, &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let old = self.base.and_then(|flat| flat.entry(self.index));
+            let Some((&(key, edit), rest)) = self.edits.split_first() else {
+                self.index += 1;
+                return old;
+            };
+            if let Some((old_key, old_value)) = old {
+                match old_key.cmp(key) {
+                    Ordering::Less => {
+                        self.index += 1;
+                        return Some((old_key, old_value));
+                    }
+                    Ordering::Equal => self.index += 1,
+                    Ordering::Greater => {}
+                }
+            }
+            self.edits = rest;
+            if let Some(value) = edit {
+                return Some((key, value));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::{collection::vec, option, prelude::*};
+
+    use super::*;
+
+    type Model = BTreeMap<String, Vec<u8>>;
+
+    fn model(values: &Values) -> Model {
+        values
+            .iter()
+            .map(|(key, value)| (key.to_owned(), value.to_vec()))
+            .collect()
+    }
+
+    fn key() -> impl Strategy<Value = String> {
+        "[a-cé\u{1f36a}]{1,3}"
+    }
+
+    proptest! {
+        #[test]
+        fn edits_do_what_a_map_does(
+            start in vec((key(), vec(any::<u8>(), 0..20)), 0..12),
+            steps in vec((any::<bool>(), vec((key(), option::of(vec(any::<u8>(), 0..20))), 0..6)), 0..6),
+        ) {
+            let mut expected: Model = start.iter().cloned().collect();
+            let mut values: Values = start.into_iter().collect();
+            prop_assert_eq!(model(&values), expected.clone());
+            for (clear, edits) in steps {
+                let edits: BTreeMap<_, _> = edits.into_iter().collect();
+                if clear {
+                    expected.clear();
+                }
+                for (key, value) in &edits {
+                    match value {
+                        Some(value) => expected.insert(key.clone(), value.clone()),
+                        None => expected.remove(key),
+                    };
+                }
+                let edits: Vec<Edit<'_>> =
+                    edits.iter().map(|(key, value)| (key.as_str(), value.as_deref())).collect();
+                values = values.edited(clear, &edits);
+                prop_assert_eq!(model(&values), expected.clone());
+                prop_assert_eq!(values.len(), expected.len());
+                let size: usize = expected.iter().map(|(key, value)| key.len() + value.len()).sum();
+                prop_assert_eq!(values.size(), size as u64);
+                for (key, value) in &expected {
+                    prop_assert_eq!(values.get(key), Some(value.as_slice()));
+                }
+                prop_assert_eq!(values.get("not there"), None);
+                prop_assert_eq!(Values::decode(values.as_bytes()), Ok(values.clone()));
+            }
+        }
+
+        #[test]
+        fn decoding_never_panics(bytes in vec(any::<u8>(), 0..64)) {
+            if let Ok(values) = Values::decode(&bytes) {
+                prop_assert_eq!(values.as_bytes(), bytes.as_slice());
+            }
+        }
+
+        #[test]
+        fn decoding_damaged_bytes_never_panics(
+            entries in vec((key(), vec(any::<u8>(), 0..8)), 1..5),
+            at in any::<prop::sample::Index>(),
+            byte in any::<u8>(),
+        ) {
+            let values: Values = entries.into_iter().collect();
+            let mut bytes = values.as_bytes().to_vec();
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            if let Ok(values) = Values::decode(&bytes) {
+                prop_assert_eq!(values.iter().count(), values.len());
+            }
+        }
+    }
+
+    #[test]
+    fn overwrites_only_what_nobody_shares_and_what_fits() {
+        let mut values: Values = [("a", "1"), ("b", "2")].into_iter().collect();
+        assert!(values.overwrite("b", b"3"));
+        assert_eq!(values.get("b"), Some(&b"3"[..]));
+        assert_eq!(values.get("a"), Some(&b"1"[..]));
+        assert!(!values.overwrite("b", b"10"));
+        assert!(!values.overwrite("c", b"1"));
+        let shared = values.clone();
+        assert!(!values.overwrite("b", b"4"));
+        assert_eq!(shared.get("b"), Some(&b"3"[..]));
+    }
+}
