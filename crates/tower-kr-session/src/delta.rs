@@ -69,12 +69,6 @@ impl Delta {
     pub fn change(&mut self, key: KeyBuf, value: Option<Bytes>) {
         change(&mut self.changes, key, value);
     }
-
-    /// Replaces all changes by these, which are sorted by key, no key twice.
-    pub(crate) fn set_changes(&mut self, changes: Vec<(KeyBuf, Option<Bytes>)>) {
-        debug_assert!(changes.is_sorted_by(|(a, _), (b, _)| a < b));
-        self.changes = changes;
-    }
 }
 
 /// Notes a change in a sorted list.
@@ -144,6 +138,18 @@ pub struct IdleLimit {
     pub timeout: Duration,
     /// How stale the stored idle deadline may become before a read writes it anew.
     pub touch_interval: Duration,
+}
+
+impl IdleLimit {
+    /// This idle timeout, in whole milliseconds, with a touch interval of its twentieth.
+    #[must_use]
+    pub fn new(timeout: Duration) -> Self {
+        let timeout = crate::settings::whole_millis(timeout);
+        Self {
+            timeout,
+            touch_interval: crate::settings::whole_millis(timeout / 20),
+        }
+    }
 }
 
 /// The times at which a request is judged.

@@ -101,7 +101,7 @@ pub enum SessionError {
 }
 
 /// The longest timeout: 400 days, the longest age of a cookie (RFC 6265bis, section 5.5).
-pub(crate) const MAX_TIMEOUT: Duration = Duration::from_secs(400 * 86_400);
+pub(crate) const MAX_TIMEOUT: Duration = kr_cookie::LIFETIME_LIMIT;
 
 impl SessionError {
     /// The status of the response to a request that failed with this error.

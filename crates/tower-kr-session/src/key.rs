@@ -97,6 +97,19 @@ pub trait KeyName {
 )]
 pub trait Key<T>: KeyName {}
 
+/// A [`KeyName`] at which a `V` can be put: for a `SessionKey<String>` also a `str`.
+#[diagnostic::on_unimplemented(
+    message = "a `{V}` can't be put at a key of type `{Self}`",
+    note = "the value of a `SessionKey<T>` is a `&T`; a `&str` or a `&String` as key takes any type"
+)]
+pub trait InsertKey<V: ?Sized>: KeyName {}
+
+impl<T: Borrow<V>, V: ?Sized> InsertKey<V> for SessionKey<T> {}
+
+impl<V: ?Sized> InsertKey<V> for &str {}
+
+impl<V: ?Sized> InsertKey<V> for &String {}
+
 impl<T> KeyName for SessionKey<T> {
     fn name(&self) -> &str {
         self.name

@@ -3,13 +3,25 @@
 mod clock;
 mod delta;
 mod error;
+#[cfg(feature = "axum")]
+mod extract;
+mod future;
 mod id;
 mod key;
+mod layer;
+mod log_limit;
 mod owner;
 mod record;
+mod service;
+mod session;
+mod sessions;
+mod settings;
 mod store;
+mod transport;
 mod values;
 
+#[cfg(feature = "axum")]
+pub use extract::MissingSessionLayer;
 #[cfg(feature = "contract")]
 pub use store::contract;
 #[cfg(feature = "memory")]
@@ -18,12 +30,18 @@ pub use {
     clock::{Clock, ManualClock, SystemClock, Timestamp},
     delta::{Delta, IdleLimit, Instants, LimitsChange, Operation, SignIn},
     error::{ConfigError, SessionError},
+    future::ResponseFuture,
     id::{InvalidSessionId, SecretHash, SessionId},
-    key::{InvalidKey, Key, KeyBuf, KeyName, MAX_KEY_BYTES, SessionKey},
+    key::{InsertKey, InvalidKey, Key, KeyBuf, KeyName, MAX_KEY_BYTES, SessionKey},
+    layer::SessionLayer,
     owner::{InvalidOwner, MAX_OWNER_BYTES, Owner},
     record::{
         Applied, DecodeError, RECLAIM_GRACE, RETIRED_FOR, Receipt, Record, Retired, Standing,
     },
+    service::SessionService,
+    session::{Session, Status},
+    sessions::Sessions,
+    settings::Https,
     store::{
         Created, ImmediateStore, Removed, SessionStore, SessionSummary, StoreError, StoreFailure,
     },

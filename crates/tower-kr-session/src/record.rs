@@ -8,7 +8,6 @@ use crate::{
     clock::Timestamp,
     delta::{Delta, IdleLimit, Instants, Operation},
     id::SecretHash,
-    key::KeyBuf,
     owner::Owner,
     values::{CorruptValues, Edit, Values},
 };
@@ -524,14 +523,6 @@ fn parse_integer(digits: &[u8]) -> Option<i64> {
 /// The bytes of an integer as [`increment`] reads them.
 pub(crate) fn integer_bytes(number: i64) -> Bytes {
     Bytes::copy_from_slice(itoa::Buffer::new().format(number).as_bytes())
-}
-
-/// Whether [`KeyBuf`]s of a delta and values of a record would exceed the limit by themselves, whatever the record holds.
-pub(crate) fn size_of_changes(changes: &[(KeyBuf, Option<Bytes>)]) -> u64 {
-    changes
-        .iter()
-        .filter_map(|(key, value)| Some(key.as_str().len() + value.as_ref()?.len()))
-        .sum::<usize>() as u64
 }
 
 #[cfg(test)]

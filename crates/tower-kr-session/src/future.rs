@@ -1,0 +1,136 @@
+//! The response future: runs the handler, then commits its session before the head leaves.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use http::{HeaderValue, Response, StatusCode, header};
+use pin_project_lite::pin_project;
+
+use crate::{
+    error::{RETRY_AFTER, SessionError},
+    session::{Committed, Session},
+    transport,
+};
+
+type Commit = Pin<Box<dyn Future<Output = Committed> + Send>>;
+
+pin_project! {
+    /// The response of a [`SessionService`](crate::SessionService). It is boxed only for a commit that needs I/O.
+    pub struct ResponseFuture<F, B> {
+        #[pin]
+        inner: F,
+        // None if a layer outside of this one commits.
+        session: Option<Session>,
+        committing: Option<(Commit, Response<B>)>,
+    }
+
+    impl<F, B> PinnedDrop for ResponseFuture<F, B> {
+        fn drop(this: Pin<&mut Self>) {
+            // The client left, or the handler panicked: nothing further is committed, and a task that still holds the session
+            // is told so.
+            if let Some(session) = this.project().session.take() {
+                session.abandon();
+            }
+        }
+    }
+}
+
+impl<F, B> ResponseFuture<F, B> {
+    pub(crate) const fn new(inner: F, session: Session) -> Self {
+        Self {
+            inner,
+            session: Some(session),
+            committing: None,
+        }
+    }
+
+    pub(crate) const fn passing(inner: F) -> Self {
+        Self {
+            inner,
+            session: None,
+            committing: None,
+        }
+    }
+}
+
+impl<F, B, E> Future for ResponseFuture<F, B>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+    B: Default,
+{
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        if this.committing.is_none() {
+            let mut response = ready!(this.inner.poll(context))?;
+            let Some(session) = this.session.as_ref() else {
+                return Poll::Ready(Ok(response));
+            };
+            if session.close_untouched() {
+                *this.session = None;
+                return Poll::Ready(Ok(response));
+            }
+            if let Some(committed) = session.commit_at_once() {
+                finish(session, committed, &mut response);
+                *this.session = None;
+                return Poll::Ready(Ok(response));
+            }
+            let session = session.clone();
+            let commit = Box::pin(async move { session.commit().await });
+            *this.committing = Some((commit, response));
+        }
+        let Some((commit, _)) = this.committing else {
+            unreachable!("set above")
+        };
+        let committed = ready!(commit.as_mut().poll(context));
+        let (Some((_, mut response)), Some(session)) =
+            (this.committing.take(), this.session.take())
+        else {
+            unreachable!("a commit has a response and a session")
+        };
+        finish(&session, committed, &mut response);
+        Poll::Ready(Ok(response))
+    }
+}
+
+/// Writes into the response what became of the session.
+fn finish<B: Default>(session: &Session, committed: Committed, response: &mut Response<B>) {
+    if let Err(error) = committed.result {
+        refuse(session, error, response);
+    } else {
+        transport::mark_private(response.headers_mut());
+    }
+    if let Some(change) = committed.cookie {
+        session.send(&change, response.headers_mut());
+    }
+}
+
+/// A commit failed: no success and none of the handler's headers may reach the client. A handler's own 5xx stays.
+fn refuse<B: Default>(session: &Session, error: SessionError, response: &mut Response<B>) {
+    session.log_failure(&error);
+    if !response.status().is_server_error() {
+        *response = Response::default();
+        *response.status_mut() = error.status();
+        if error.status() == StatusCode::SERVICE_UNAVAILABLE {
+            let seconds = HeaderValue::from_static(RETRY_AFTER);
+            response.headers_mut().insert(header::RETRY_AFTER, seconds);
+        }
+    }
+    if let Some(hook) = session.error_hook() {
+        let (mut parts, body) = std::mem::take(response).into_parts();
+        hook(&error, &mut parts);
+        *response = Response::from_parts(parts, body);
+    }
+    response.extensions_mut().insert(error);
+}
+
+impl<F, B> fmt::Debug for ResponseFuture<F, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}

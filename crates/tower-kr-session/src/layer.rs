@@ -1,0 +1,207 @@
+//! The tower layer and its settings.
+
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use http::{request, response};
+use kr_cookie::CookieBuilder;
+use tower_layer::Layer;
+
+use crate::{
+    clock::{Clock, SystemClock},
+    error::{ConfigError, SessionError},
+    service::SessionService,
+    sessions::Sessions,
+    settings::{Settings, Shared, is_https},
+    store::{SessionStore, erased::ErasedStore},
+};
+
+const DEFAULT_COOKIE_NAME: &str = "__Host-Kr.Session";
+const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(20 * 60);
+const DEFAULT_ABSOLUTE_TIMEOUT: Duration = Duration::from_secs(12 * 60 * 60);
+const DEFAULT_IO_TIMEOUT: Duration = Duration::from_secs(10);
+const DEFAULT_MAX_SESSION_BYTES: u64 = 256 * 1024;
+
+/// Gives each request a [`Session`](crate::Session), and stores what the handler did with it.
+///
+/// ```
+/// use std::time::Duration;
+/// use kr_cookie::CookieBuilder;
+/// use tower_kr_session::{MemoryStore, SessionLayer};
+///
+/// let layer = SessionLayer::new(MemoryStore::new())
+///     .cookie(CookieBuilder::new("__Host-Shop"))
+///     .idle_timeout(Duration::from_secs(30 * 60));
+/// # layer.check()?;
+/// # Ok::<(), tower_kr_session::ConfigError>(())
+/// ```
+///
+/// | setting | default |
+/// |---|---|
+/// | [`cookie`](Self::cookie) | `__Host-Kr.Session`; Secure, HttpOnly, SameSite=Lax, Path=/ |
+/// | [`idle_timeout`](Self::idle_timeout) | 20 minutes |
+/// | [`absolute_timeout`](Self::absolute_timeout) | 12 hours |
+/// | [`io_timeout`](Self::io_timeout) | 10 seconds |
+/// | [`touch_interval`](Self::touch_interval) | a twentieth of the idle timeout |
+/// | [`max_session_bytes`](Self::max_session_bytes) | 256 KiB |
+///
+/// A second layer inside the first passes requests through: the outer one counts.
+#[derive(Clone)]
+pub struct SessionLayer {
+    settings: Settings,
+    /// `axum` calls [`Layer::layer`] once for each route; all share one set-up.
+    shared: OnceLock<Arc<Shared>>,
+}
+
+impl SessionLayer {
+    /// A layer on this store, with the default settings.
+    pub fn new(store: impl SessionStore) -> Self {
+        Self {
+            settings: Settings {
+                store: Arc::new(ErasedStore::new(store)),
+                clock: Arc::new(SystemClock),
+                cookie: CookieBuilder::new(DEFAULT_COOKIE_NAME),
+                idle_timeout: DEFAULT_IDLE_TIMEOUT,
+                absolute_timeout: DEFAULT_ABSOLUTE_TIMEOUT,
+                io_timeout: DEFAULT_IO_TIMEOUT,
+                touch_interval: None,
+                max_session_bytes: DEFAULT_MAX_SESSION_BYTES,
+                on_error: None,
+                https_when: Arc::new(is_https),
+            },
+            shared: OnceLock::new(),
+        }
+    }
+
+    fn with(mut self, set: impl FnOnce(&mut Settings)) -> Self {
+        set(&mut self.settings);
+        self.shared = OnceLock::new();
+        self
+    }
+
+    /// The cookie that carries the token. Keep it `HttpOnly` and `Secure`; a name that starts with `__Host-` or
+    /// `__Host-Http-` keeps sibling domains from planting one (RFC 6265bis, section 4.1.3).
+    ///
+    /// A cookie without Max-Age and Expires ends with the browser's session; how long a session lives is enforced by the server,
+    /// never by the cookie.
+    #[must_use]
+    pub fn cookie(self, cookie: CookieBuilder) -> Self {
+        self.with(|settings| settings.cookie = cookie)
+    }
+
+    /// How long a session lives without a request. Default: 20 minutes. From 1 ms to 400 days.
+    #[must_use]
+    pub fn idle_timeout(self, timeout: Duration) -> Self {
+        self.with(|settings| settings.idle_timeout = timeout)
+    }
+
+    /// How long a session lives at most, from its start or the last sign-in, whatever its activity. Default: 12 hours. From
+    /// 1 ms to 400 days.
+    #[must_use]
+    pub fn absolute_timeout(self, timeout: Duration) -> Self {
+        self.with(|settings| settings.absolute_timeout = timeout)
+    }
+
+    /// How long a call to the store may take; then the request fails with 503. Default: 10 seconds. A commit may need two calls
+    /// (start a new session after the old one was found missing).
+    #[must_use]
+    pub fn io_timeout(self, timeout: Duration) -> Self {
+        self.with(|settings| settings.io_timeout = timeout)
+    }
+
+    /// How stale the stored idle deadline may become before a request that only reads writes it anew: at most one such write in
+    /// each interval. A session may live up to this much longer than its idle timeout, never shorter. Default: a twentieth of the
+    /// idle timeout.
+    #[must_use]
+    pub fn touch_interval(self, interval: Duration) -> Self {
+        self.with(|settings| settings.touch_interval = Some(interval))
+    }
+
+    /// How many bytes the keys and values of a session may have together. Default: 256 KiB.
+    #[must_use]
+    pub fn max_session_bytes(self, bytes: u64) -> Self {
+        self.with(|settings| settings.max_session_bytes = bytes)
+    }
+
+    /// Where the time comes from. Default: the system's clock. Tests give a [`ManualClock`](crate::ManualClock).
+    #[must_use]
+    pub fn clock(self, clock: impl Clock) -> Self {
+        self.with(|settings| settings.clock = Arc::new(clock))
+    }
+
+    /// Called when the layer answers a request itself, or when a commit failed behind a handler's own 5xx: to count, or to
+    /// change the head of the response. The body is empty; an outer layer can write one, since the
+    /// [`SessionError`] also lies in the response's extensions.
+    #[must_use]
+    pub fn on_error(
+        self,
+        hook: impl Fn(&SessionError, &mut response::Parts) + Send + Sync + 'static,
+    ) -> Self {
+        self.with(|settings| settings.on_error = Some(Arc::new(hook)))
+    }
+
+    /// How [`SecurePolicy::SameAsRequest`](kr_cookie::SecurePolicy::SameAsRequest) tells whether a request came over HTTPS.
+    /// Default: by the scheme in its URI, or the extension [`Https`](crate::Https).
+    ///
+    /// Forwarded headers count only if you say so here, and then only if every request passes your proxy: anybody can send
+    /// them.
+    #[must_use]
+    pub fn https_when(
+        self,
+        predicate: impl Fn(&request::Parts) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.with(|settings| settings.https_when = Arc::new(predicate))
+    }
+
+    /// Whether the layer can work as configured.
+    ///
+    /// # Errors
+    /// If a setting is out of its range, the cookie breaks a rule, or the store can't hold the largest session.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.shared().map(drop)
+    }
+
+    /// A handle for the code outside of requests: it lists and ends sessions.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    pub fn sessions(&self) -> Result<Sessions, ConfigError> {
+        self.shared().map(Sessions::new)
+    }
+
+    fn shared(&self) -> Result<Arc<Shared>, ConfigError> {
+        if let Some(shared) = self.shared.get() {
+            return Ok(Arc::clone(shared));
+        }
+        let shared = Arc::new(self.settings.check()?);
+        Ok(Arc::clone(self.shared.get_or_init(|| shared)))
+    }
+}
+
+impl<S> Layer<S> for SessionLayer {
+    type Service = SessionService<S>;
+
+    /// # Panics
+    /// If [`check`](SessionLayer::check) fails: a layer is made at the start of a server, and a misconfigured one must not get
+    /// to its first user.
+    fn layer(&self, inner: S) -> SessionService<S> {
+        match self.shared() {
+            Ok(shared) => SessionService::new(inner, shared),
+            Err(error) => panic!("misconfigured session layer: {error}"),
+        }
+    }
+}
+
+impl fmt::Debug for SessionLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionLayer")
+            .field("cookie", &self.settings.cookie)
+            .field("idle_timeout", &self.settings.idle_timeout)
+            .field("absolute_timeout", &self.settings.absolute_timeout)
+            .field("io_timeout", &self.settings.io_timeout)
+            .finish_non_exhaustive()
+    }
+}

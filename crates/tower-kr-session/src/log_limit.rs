@@ -1,0 +1,59 @@
+//! Log lines that a client or an outage could repeat without end.
+
+use std::{
+    sync::atomic::{AtomicI64, AtomicU64, Ordering},
+    time::Duration,
+};
+
+use crate::clock::Timestamp;
+
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// Lets one line through each second, and says how many were held back before it.
+pub(crate) struct LogLimit {
+    next: AtomicI64,
+    suppressed: AtomicU64,
+}
+
+impl LogLimit {
+    pub(crate) const fn new() -> Self {
+        Self {
+            next: AtomicI64::new(i64::MIN),
+            suppressed: AtomicU64::new(0),
+        }
+    }
+
+    /// How many lines were held back since the last one, if one may be written now.
+    pub(crate) fn permit(&self, now: Timestamp) -> Option<u64> {
+        let next = self.next.load(Ordering::Relaxed);
+        let following = now.saturating_add(INTERVAL).as_unix_millis();
+        // A clock that was set back must not silence the log until it catches up.
+        let due = now.as_unix_millis() >= next || following < next;
+        if due
+            && self
+                .next
+                .compare_exchange(next, following, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+        {
+            return Some(self.suppressed.swap(0, Ordering::Relaxed));
+        }
+        self.suppressed.fetch_add(1, Ordering::Relaxed);
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_line_a_second_and_the_rest_is_counted() {
+        let limit = LogLimit::new();
+        let at = |millis| limit.permit(Timestamp::from_unix_millis(millis));
+        assert_eq!(at(5_000), Some(0));
+        assert_eq!(at(5_001), None);
+        assert_eq!(at(5_999), None);
+        assert_eq!(at(6_000), Some(2));
+        assert_eq!(at(1_000), Some(0), "the clock was set back");
+    }
+}

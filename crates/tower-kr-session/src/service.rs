@@ -1,0 +1,64 @@
+//! The tower service: hands a session to each request.
+
+use std::{
+    fmt,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::{Request, Response};
+use tower_service::Service;
+
+use crate::{future::ResponseFuture, session::Session, settings::Shared, transport};
+
+/// Gives each request a [`Session`]; made by [`SessionLayer`](crate::SessionLayer).
+#[derive(Clone)]
+pub struct SessionService<S> {
+    inner: S,
+    shared: Arc<Shared>,
+}
+
+impl<S> SessionService<S> {
+    pub(crate) const fn new(inner: S, shared: Arc<Shared>) -> Self {
+        Self { inner, shared }
+    }
+}
+
+impl<S, RequestBody, ResponseBody> Service<Request<RequestBody>> for SessionService<S>
+where
+    S: Service<Request<RequestBody>, Response = Response<ResponseBody>>,
+    ResponseBody: Default,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future, ResponseBody>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<RequestBody>) -> Self::Future {
+        // A layer outside of this one has the session in its hands.
+        if request.extensions().get::<Session>().is_some() {
+            return ResponseFuture::passing(self.inner.call(request));
+        }
+        let mut https = false;
+        if self.shared.asks_for_scheme() {
+            let (parts, body) = request.into_parts();
+            https = (self.shared.https_when)(&parts);
+            request = Request::from_parts(parts, body);
+        }
+        let candidates = transport::candidates(request.headers(), self.shared.cookie.name());
+        let session = Session::new(Arc::clone(&self.shared), candidates, https);
+        request.extensions_mut().insert(session.clone());
+        ResponseFuture::new(self.inner.call(request), session)
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for SessionService<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionService")
+            .field("inner", &self.inner)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,236 @@
+//! What a commit finds, and what then happens.
+
+use super::{
+    Inner,
+    notes::{IdentityNotes, ValueNotes},
+    state::{State, View},
+};
+use crate::{
+    clock::Timestamp,
+    delta::{Delta, Instants},
+    error::SessionError,
+    id::Token,
+    record::{Applied, Record},
+    store::{Created, Removed, StoreError},
+    transport::CookieChange,
+};
+
+/// Everything that a request noted and that has to be stored now.
+pub(super) struct Work {
+    pub(super) values: ValueNotes,
+    pub(super) identity: IdentityNotes,
+    pub(super) at: Instants,
+    /// Once the head of the response has left, no cookie can be sent, so none may be needed.
+    pub(super) head_sent: bool,
+}
+
+impl Work {
+    fn starts_session(&self) -> bool {
+        self.identity.sign_in.is_some() || self.values.has_value()
+    }
+}
+
+impl Inner {
+    /// Stores the work.
+    ///
+    /// | the request | record missing | token superseded |
+    /// |---|---|---|
+    /// | wrote blindly | a new session of what was noted | [`SessionError::Superseded`] |
+    /// | wrote after it had seen the session alive | [`SessionError::Ended`] | the same |
+    /// | signed in | a new session | a new session |
+    /// | destroyed | done | [`SessionError::Superseded`] |
+    pub(super) async fn store_work(
+        &self,
+        state: &mut State,
+        work: Work,
+    ) -> Result<(), SessionError> {
+        state.identify(&self.shared, work.at.now).await?;
+        if work.identity.destroy {
+            return self.destroy(state, work).await;
+        }
+        match state.view {
+            View::Ambiguous => Err(SessionError::AmbiguousCookie),
+            View::Alive(_) | View::Unknown(_) => self.change(state, work).await,
+            View::Absent { .. } => self.start(state, work).await,
+            // Somebody who proved who he is gets a session, whatever became of the old one.
+            View::Superseded | View::Ended if work.identity.sign_in.is_some() => {
+                self.start(state, work).await
+            }
+            View::Superseded => Err(SessionError::Superseded),
+            View::Ended => Err(SessionError::Ended),
+        }
+    }
+
+    /// Changes a session that is alive, or was never looked at.
+    async fn change(&self, state: &mut State, work: Work) -> Result<(), SessionError> {
+        let Some(token) = state.token.clone() else {
+            return self.start(state, work).await;
+        };
+        let mut delta = work.values.delta(self.shared.max_session_bytes);
+        let mut next = None;
+        if work.identity.needs_token() {
+            let rotated = token.rotated();
+            delta.rotate = Some(rotated.secret_hash());
+            delta.sign_in.clone_from(&work.identity.sign_in);
+            delta.limits = work.identity.limits.clone();
+            next = Some(rotated);
+        }
+        match state.apply(&self.shared, &token, delta, work.at).await? {
+            Applied::Applied(receipt) => {
+                if !work.head_sent {
+                    state.remember(work.values.changes());
+                }
+                if let Some(next) = next {
+                    let until = receipt.persistent.then_some(receipt.absolute_deadline);
+                    state.adopt(next, until);
+                }
+                Ok(())
+            }
+            Applied::Missing | Applied::Superseded if work.identity.sign_in.is_some() => {
+                self.start(state, work).await
+            }
+            Applied::Missing if state.seen_alive => {
+                state.view = View::Ended;
+                Err(SessionError::Ended)
+            }
+            Applied::Missing => {
+                state.view = View::Absent { expired: true };
+                self.start(state, work).await
+            }
+            Applied::Superseded => {
+                state.view = View::Superseded;
+                Err(SessionError::Superseded)
+            }
+            Applied::OtherOwner => {
+                // The one who signed in takes nothing of the other user's session with him.
+                self.remove(state, &token, work.at).await?;
+                self.start(state, work).await
+            }
+            Applied::Revoked => Err(SessionError::Revoked),
+            Applied::TooLarge { size } => Err(self.too_large(size)),
+            Applied::Conflict | Applied::NotAnInteger | Applied::Overflow => {
+                Err(unexpected("a delta without an operation was refused"))
+            }
+        }
+    }
+
+    /// Starts a session with what was noted, if that is anything.
+    async fn start(&self, state: &mut State, work: Work) -> Result<(), SessionError> {
+        if !work.starts_session() {
+            return Ok(());
+        }
+        if work.head_sent {
+            return Err(SessionError::ResponseSent("a session can't start any more"));
+        }
+        let now = work.at.now;
+        let values = work.values.changes().iter();
+        let values = values.filter_map(|(key, value)| Some((key.as_str(), value.as_ref()?)));
+        let token = Token::generate(now);
+        let mut record = Record::new(
+            token.secret_hash(),
+            now,
+            self.shared.idle,
+            self.shared.absolute_timeout,
+        );
+        record.values = values.collect();
+        if record.values.size() > self.shared.max_session_bytes {
+            return Err(self.too_large(record.values.size()));
+        }
+        // The same steps as for a record that is stored: limits and sign-in have one meaning.
+        let mut delta = Delta::new(u64::MAX);
+        delta.sign_in = work.identity.sign_in;
+        delta.limits = work.identity.limits;
+        record.apply(&token.secret_hash(), &delta, Instants::at(now));
+        let until = record.persistent.then_some(record.absolute_deadline);
+        match state.create(&self.shared, token.id(), record, now).await? {
+            Created::Created => {
+                state.started = true;
+                state.adopt(token, until);
+                Ok(())
+            }
+            Created::Revoked => Err(SessionError::Revoked),
+            // 74 random bits in a millisecond: this is a broken random source or store, not chance.
+            Created::Exists => Err(unexpected("a new session id is taken")),
+        }
+    }
+
+    /// Ends the session; what was noted after that starts another one.
+    async fn destroy(&self, state: &mut State, work: Work) -> Result<(), SessionError> {
+        match (&state.view, state.token.clone()) {
+            (View::Ambiguous, _) => return Err(SessionError::AmbiguousCookie),
+            // Somebody who signs in, as another user, doesn't depend on the old session.
+            (View::Superseded, _) if work.identity.sign_in.is_none() => {
+                return Err(SessionError::Superseded);
+            }
+            (View::Alive(_) | View::Unknown(_), Some(token)) => {
+                let removed = self.remove(state, &token, work.at).await?;
+                if removed == Removed::Superseded && work.identity.sign_in.is_none() {
+                    state.view = View::Superseded;
+                    return Err(SessionError::Superseded);
+                }
+            }
+            _ => {}
+        }
+        state.end();
+        self.start(state, work).await
+    }
+
+    async fn remove(
+        &self,
+        state: &mut State,
+        token: &Token,
+        at: Instants,
+    ) -> Result<Removed, SessionError> {
+        let secret = token.secret_hash();
+        state.remove(&self.shared, token.id(), &secret, at).await
+    }
+
+    pub(super) fn too_large(&self, size: u64) -> SessionError {
+        SessionError::TooLarge {
+            size,
+            limit: self.shared.max_session_bytes,
+        }
+    }
+
+    /// Moves the idle deadline of a session that was only read. A failure harms nobody now: it is logged.
+    pub(super) async fn touch(&self, state: &mut State, now: Timestamp) {
+        let Some(token) = state.token.clone() else {
+            return;
+        };
+        let delta = Delta::new(self.shared.max_session_bytes);
+        if let Err(error) = state
+            .apply(&self.shared, &token, delta, Instants::at(now))
+            .await
+            && let Some(suppressed) = self.shared.failure_log.permit(now)
+        {
+            tracing::warn!(session = %token.id(), %error, suppressed, "could not touch a session");
+        }
+    }
+}
+
+impl State {
+    /// The session goes on under this token, which the client has to be told.
+    fn adopt(&mut self, token: Token, persistent_until: Option<Timestamp>) {
+        self.cookie = Some(CookieChange::Set {
+            token: token.clone(),
+            persistent_until,
+        });
+        self.token = Some(token);
+        self.seen_alive = true;
+        self.view = View::Alive(None);
+    }
+
+    /// The session is over, and the client is told to drop its cookie.
+    fn end(&mut self) {
+        self.view = View::Absent { expired: false };
+        self.token = None;
+        self.seen_alive = false;
+        self.started = false;
+        self.cookie = Some(CookieChange::Remove);
+    }
+}
+
+/// The store broke its contract.
+fn unexpected(what: &'static str) -> SessionError {
+    SessionError::Store(StoreError::unavailable(what))
+}

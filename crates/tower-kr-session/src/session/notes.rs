@@ -1,0 +1,193 @@
+//! What a request noted and did not send yet.
+
+use bytes::Bytes;
+
+use crate::{
+    clock::Timestamp,
+    delta::{self, Delta, LimitsChange, SignIn},
+    key::KeyBuf,
+};
+
+/// Noted changes, until a commit or an immediate operation takes them along.
+#[derive(Default)]
+pub(super) struct Notes {
+    pub(super) values: ValueNotes,
+    pub(super) identity: IdentityNotes,
+    /// When the request first used the session; `None`: not yet.
+    pub(super) first_contact: Option<Timestamp>,
+    /// The response head has left, or never will.
+    pub(super) head_sent: bool,
+}
+
+/// Changes of values: they may ride on any operation.
+#[derive(Default)]
+pub(super) struct ValueNotes {
+    pub(super) clear: bool,
+    /// Sorted by key, no key twice.
+    changes: Vec<(KeyBuf, Option<Bytes>)>,
+}
+
+/// Changes of who the session is: they need a cookie, so they always wait for the commit.
+#[derive(Default)]
+pub(super) struct IdentityNotes {
+    pub(super) destroy: bool,
+    pub(super) rotate: bool,
+    pub(super) sign_in: Option<SignIn>,
+    pub(super) limits: LimitsChange,
+}
+
+/// What the notes say about one key.
+pub(super) enum Noted<'a> {
+    /// Nothing: what the store has counts.
+    Nothing,
+    /// This is its value, whatever the store has; `None`: removed.
+    Value(Option<&'a Bytes>),
+}
+
+impl<'a> Noted<'a> {
+    /// The value, where no record stands behind the notes.
+    pub(super) const fn or_absent(self) -> Option<&'a Bytes> {
+        match self {
+            Self::Value(value) => value,
+            Self::Nothing => None,
+        }
+    }
+}
+
+impl Notes {
+    pub(super) fn value(&self, key: &str) -> Noted<'_> {
+        match self.values.find(key) {
+            Ok(index) => Noted::Value(self.values.changes[index].1.as_ref()),
+            Err(_) if self.hides_stored() => Noted::Value(None),
+            Err(_) => Noted::Nothing,
+        }
+    }
+
+    /// Whether no value of the store counts any more.
+    pub(super) const fn hides_stored(&self) -> bool {
+        self.values.clear || self.identity.destroy
+    }
+
+    /// Whether the notes, without any record, start a session.
+    pub(super) fn starts_session(&self) -> bool {
+        self.identity.sign_in.is_some() || self.values.has_value()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.values.is_empty() && self.identity.is_empty()
+    }
+
+    /// Ends the session: what was noted for it goes with it.
+    pub(super) fn destroy(&mut self) {
+        self.values = ValueNotes::default();
+        self.identity = IdentityNotes {
+            destroy: true,
+            ..IdentityNotes::default()
+        };
+    }
+}
+
+impl ValueNotes {
+    fn find(&self, key: &str) -> Result<usize, usize> {
+        self.changes
+            .binary_search_by(|(noted, _)| noted.as_str().cmp(key))
+    }
+
+    pub(super) fn changes(&self) -> &[(KeyBuf, Option<Bytes>)] {
+        &self.changes
+    }
+
+    pub(super) fn change(&mut self, key: KeyBuf, value: Option<Bytes>) {
+        delta::change(&mut self.changes, key, value);
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.clear = true;
+        self.changes.clear();
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        !self.clear && self.changes.is_empty()
+    }
+
+    pub(super) fn has_value(&self) -> bool {
+        self.changes.iter().any(|(_, value)| value.is_some())
+    }
+
+    /// The bytes that the noted values will have, without the one at `key`.
+    pub(super) fn size_without(&self, key: &str) -> u64 {
+        self.changes
+            .iter()
+            .filter(|(noted, _)| noted.as_str() != key)
+            .filter_map(|(noted, value)| Some(noted.as_str().len() + value.as_ref()?.len()))
+            .sum::<usize>() as u64
+    }
+
+    /// Puts notes that were taken and not done back under the ones made since.
+    pub(super) fn put_back(&mut self, taken: Self) {
+        if self.clear {
+            return;
+        }
+        let newer = std::mem::replace(self, taken);
+        for (key, value) in newer.changes {
+            self.change(key, value);
+        }
+    }
+
+    /// A delta of these changes, which it shares.
+    pub(super) fn delta(&self, max_bytes: u64) -> Delta {
+        let mut delta = Delta::new(max_bytes);
+        delta.clear = self.clear;
+        for (key, value) in &self.changes {
+            delta.change(key.clone(), value.clone());
+        }
+        delta
+    }
+}
+
+impl IdentityNotes {
+    pub(super) fn is_empty(&self) -> bool {
+        !self.destroy && !self.needs_token()
+    }
+
+    /// Whether a new token goes with it. New limits need one too: a persistent cookie carries its age.
+    pub(super) fn needs_token(&self) -> bool {
+        self.rotate || self.sign_in.is_some() || self.limits != LimitsChange::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(name: &str) -> KeyBuf {
+        KeyBuf::new(name).unwrap()
+    }
+
+    fn listed(notes: &ValueNotes) -> Vec<(&str, Option<&[u8]>)> {
+        let changes = notes.changes().iter();
+        changes
+            .map(|(key, value)| (key.as_str(), value.as_deref()))
+            .collect()
+    }
+
+    #[test]
+    fn what_is_put_back_lies_under_what_came_since() {
+        let mut taken = ValueNotes::default();
+        taken.clear();
+        taken.change(key("a"), Some(Bytes::from_static(b"old")));
+        taken.change(key("b"), Some(Bytes::from_static(b"old")));
+        let mut notes = ValueNotes::default();
+        notes.change(key("b"), None);
+        notes.change(key("c"), Some(Bytes::from_static(b"new")));
+        notes.put_back(taken);
+        assert!(notes.clear);
+        let expected = [("a", Some(&b"old"[..])), ("b", None), ("c", Some(b"new"))];
+        assert_eq!(listed(&notes), expected);
+
+        let mut cleared = ValueNotes::default();
+        cleared.clear();
+        cleared.put_back(notes);
+        assert_eq!(listed(&cleared), []);
+    }
+}

@@ -1,0 +1,348 @@
+//! What a request knows of its session, and its dialogue with the store.
+
+use bytes::Bytes;
+
+use crate::{
+    clock::Timestamp,
+    delta::{Delta, Instants},
+    error::SessionError,
+    id::{SecretHash, SessionId, Token},
+    key::KeyBuf,
+    record::{Applied, Record, Standing},
+    settings::Shared,
+    store::{Created, Removed, StoreError},
+    transport::{Candidates, CookieChange},
+};
+
+/// The state that only one call of a request has at a time; it stays with the call while the store works.
+pub(super) struct State {
+    pub(super) view: View,
+    /// The session's token, once it is known.
+    pub(super) token: Option<Token>,
+    /// What the response has to tell the client.
+    pub(super) cookie: Option<CookieChange>,
+    /// Whether this request has seen the session alive: then a later "missing" means that it ended meanwhile.
+    pub(super) seen_alive: bool,
+    /// Whether this request started the session.
+    pub(super) started: bool,
+    /// Whether this request has already moved the idle deadline.
+    touched: bool,
+    /// Values that this request wrote at once, over what the snapshot has.
+    written: Vec<(KeyBuf, Option<Bytes>)>,
+    /// A call is with the store. If it is still set when the next call begins, that one was dropped, and nobody knows whether
+    /// it was done.
+    in_flight: bool,
+    poison: Option<SessionError>,
+}
+
+/// What a request knows of its session.
+pub(super) enum View {
+    /// Nothing was asked yet.
+    Unknown(Candidates),
+    /// It lives. The record is there once something was read.
+    Alive(Option<Record>),
+    /// There is none: no cookie, or (`expired`) a well-formed token without a live record.
+    Absent { expired: bool },
+    /// The token was rotated away moments ago.
+    Superseded,
+    /// Several sessions are live under the cookies of the request.
+    Ambiguous,
+    /// It was alive when this request looked, and is gone.
+    Ended,
+}
+
+impl State {
+    pub(super) fn new(candidates: Candidates) -> Self {
+        let view = match candidates {
+            Candidates::None => View::Absent { expired: false },
+            Candidates::TooMany => View::Ambiguous,
+            candidates => View::Unknown(candidates),
+        };
+        Self {
+            view,
+            token: None,
+            cookie: None,
+            seen_alive: false,
+            started: false,
+            touched: false,
+            written: Vec::new(),
+            in_flight: false,
+            poison: None,
+        }
+    }
+
+    /// # Errors
+    /// If an earlier call failed or was dropped, so that nobody knows what the store has.
+    pub(super) fn check(&mut self) -> Result<(), SessionError> {
+        if self.in_flight {
+            self.in_flight = false;
+            self.poison = Some(SessionError::Interrupted);
+        }
+        self.poison.clone().map_or(Ok(()), Err)
+    }
+
+    /// Whether a store call failed or was dropped.
+    pub(super) const fn is_poisoned(&self) -> bool {
+        self.in_flight || self.poison.is_some()
+    }
+
+    pub(super) fn id(&self) -> Option<SessionId> {
+        match self.view {
+            View::Alive(_) => self.token.as_ref().map(Token::id),
+            _ => None,
+        }
+    }
+
+    /// What the store has at a key, as far as this request knows; `None` if it has to [`load`](Self::load) first.
+    pub(super) fn stored(&self, key: &str) -> Option<Option<&[u8]>> {
+        if let Some((_, value)) = self.written.iter().find(|(name, _)| name.as_str() == key) {
+            return Some(value.as_deref());
+        }
+        match &self.view {
+            View::Alive(Some(record)) => Some(record.values.get(key)),
+            View::Alive(None) | View::Unknown(_) => None,
+            View::Absent { .. } | View::Superseded | View::Ambiguous | View::Ended => Some(None),
+        }
+    }
+
+    /// Values that this request wrote at once, over what the record has.
+    pub(super) fn written(&self) -> &[(KeyBuf, Option<Bytes>)] {
+        &self.written
+    }
+
+    /// The record, once it was loaded.
+    pub(super) const fn record(&self) -> Option<&Record> {
+        match &self.view {
+            View::Alive(record) => record.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// Forgets all values, so that the next read asks the store.
+    pub(super) fn forget(&mut self) {
+        self.forget_record();
+        self.written.clear();
+    }
+
+    /// Lets go of the snapshot.
+    fn forget_record(&mut self) {
+        if let View::Alive(record) = &mut self.view {
+            *record = None;
+        }
+    }
+
+    /// Whether this request only read, and found the idle deadline stale.
+    pub(super) fn touch_is_due(&self, now: Timestamp) -> bool {
+        !self.touched && self.record().is_some_and(|record| record.touch_is_due(now))
+    }
+
+    /// Makes sure that it is known whether there is a session.
+    pub(super) async fn find_out(
+        &mut self,
+        shared: &Shared,
+        now: Timestamp,
+    ) -> Result<(), SessionError> {
+        match self.view {
+            View::Unknown(_) => self.load(shared, now).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes sure that the record is here, if there is one.
+    pub(super) async fn load(
+        &mut self,
+        shared: &Shared,
+        now: Timestamp,
+    ) -> Result<(), SessionError> {
+        match &self.view {
+            View::Alive(None) => {
+                let Some(token) = self.token.clone() else {
+                    return Ok(());
+                };
+                let (standing, record) = self.look_up(shared, &token, now).await?;
+                self.settle(token, standing, record);
+            }
+            View::Unknown(Candidates::One(raw)) => match Token::decode(raw) {
+                Some(token) => {
+                    let (standing, record) = self.look_up(shared, &token, now).await?;
+                    self.settle(token, standing, record);
+                }
+                None => self.view = View::Absent { expired: false },
+            },
+            View::Unknown(_) => self.choose(shared, now).await?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Decodes the one candidate, or looks which of several is alive, so that a write knows its session.
+    pub(super) async fn identify(
+        &mut self,
+        shared: &Shared,
+        now: Timestamp,
+    ) -> Result<(), SessionError> {
+        match &self.view {
+            View::Unknown(Candidates::One(raw)) if self.token.is_none() => {
+                self.token = Token::decode(raw);
+                if self.token.is_none() {
+                    self.view = View::Absent { expired: false };
+                }
+            }
+            View::Unknown(Candidates::Several(_)) => self.choose(shared, now).await?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Of several candidates the live one is meant, in whatever order they come; two live ones are a conflict.
+    async fn choose(&mut self, shared: &Shared, now: Timestamp) -> Result<(), SessionError> {
+        let View::Unknown(Candidates::Several(candidates)) = &self.view else {
+            return Ok(());
+        };
+        let candidates = candidates.clone();
+        let mut best: Option<(Token, Standing, Option<Record>)> = None;
+        for token in candidates.iter().filter_map(Token::decode) {
+            let (standing, record) = self.look_up(shared, &token, now).await?;
+            match (standing, &best) {
+                (Standing::Admitted, Some((_, Standing::Admitted, _))) => {
+                    self.view = View::Ambiguous;
+                    if let Some(suppressed) = shared.ambiguous_log.permit(now) {
+                        tracing::warn!(
+                            suppressed,
+                            "a request carries cookies of several live sessions; it is treated as having none"
+                        );
+                    }
+                    return Ok(());
+                }
+                (Standing::Admitted, _)
+                | (Standing::Superseded, Some((_, Standing::Missing, _)))
+                | (_, None) => best = Some((token, standing, record)),
+                _ => {}
+            }
+        }
+        match best {
+            Some((token, standing, record)) => self.settle(token, standing, record),
+            None => self.view = View::Absent { expired: false },
+        }
+        Ok(())
+    }
+
+    /// A load is safe to drop: the next call asks anew.
+    async fn look_up(
+        &mut self,
+        shared: &Shared,
+        token: &Token,
+        now: Timestamp,
+    ) -> Result<(Standing, Option<Record>), SessionError> {
+        let loaded = shared.store.load(shared.io_timeout, token.id(), now).await;
+        let record = self.answered(loaded)?;
+        let standing = record.as_ref().map_or(Standing::Missing, |record| {
+            record.standing(&token.secret_hash(), Instants::at(now))
+        });
+        Ok((standing, record))
+    }
+
+    fn settle(&mut self, token: Token, standing: Standing, record: Option<Record>) {
+        self.view = match standing {
+            Standing::Admitted => {
+                // The snapshot is newer than what this request wrote before.
+                self.written.clear();
+                self.token = Some(token);
+                self.seen_alive = true;
+                View::Alive(record)
+            }
+            Standing::Superseded => View::Superseded,
+            Standing::Missing if self.seen_alive => View::Ended,
+            Standing::Missing => View::Absent { expired: true },
+        };
+    }
+
+    /// Sends a delta for the session of this token.
+    pub(super) async fn apply(
+        &mut self,
+        shared: &Shared,
+        token: &Token,
+        delta: Delta,
+        at: Instants,
+    ) -> Result<Applied, SessionError> {
+        // A store in memory edits values in place if nobody shares them.
+        if delta.clear || !(shared.store.needs_io() || delta.is_touch()) {
+            self.forget_record();
+        }
+        self.in_flight = true;
+        let answer = shared
+            .store
+            .apply(
+                shared.io_timeout,
+                token.id(),
+                &token.secret_hash(),
+                delta,
+                at,
+            )
+            .await;
+        let applied = self.answered(answer)?;
+        if matches!(applied, Applied::Applied(_)) {
+            self.seen_alive = true;
+            self.touched = true;
+            self.token = Some(token.clone());
+            if !matches!(self.view, View::Alive(_)) {
+                self.view = View::Alive(None);
+            }
+        }
+        Ok(applied)
+    }
+
+    /// Keeps what was written for later reads of this request.
+    pub(super) fn remember(&mut self, changes: &[(KeyBuf, Option<Bytes>)]) {
+        for (key, value) in changes {
+            self.note_written(key, value.clone());
+        }
+    }
+
+    pub(super) fn note_written(&mut self, key: &KeyBuf, value: Option<Bytes>) {
+        match self.written.iter_mut().find(|(name, _)| name == key) {
+            Some(entry) => entry.1 = value,
+            None => self.written.push((key.clone(), value)),
+        }
+    }
+
+    pub(super) async fn create(
+        &mut self,
+        shared: &Shared,
+        id: SessionId,
+        record: Record,
+        now: Timestamp,
+    ) -> Result<Created, SessionError> {
+        self.in_flight = true;
+        let answer = shared
+            .store
+            .create(shared.io_timeout, id, record, now)
+            .await;
+        self.answered(answer)
+    }
+
+    pub(super) async fn remove(
+        &mut self,
+        shared: &Shared,
+        id: SessionId,
+        secret: &SecretHash,
+        at: Instants,
+    ) -> Result<Removed, SessionError> {
+        self.in_flight = true;
+        let answer = shared
+            .store
+            .remove(shared.io_timeout, id, Some(secret), at)
+            .await;
+        self.answered(answer)
+    }
+
+    /// A store that failed once is not asked again in this request: whether the call was done is unknown.
+    fn answered<T>(&mut self, answer: Result<T, StoreError>) -> Result<T, SessionError> {
+        self.in_flight = false;
+        answer.map_err(|error| {
+            let error = SessionError::Store(error);
+            self.poison = Some(error.clone());
+            error
+        })
+    }
+}

@@ -1,0 +1,92 @@
+//! Sessions as seen from outside of requests: list them, end them.
+
+use std::{fmt, sync::Arc};
+
+use crate::{
+    delta::Instants,
+    error::SessionError,
+    id::SessionId,
+    owner::Owner,
+    settings::Shared,
+    store::{Removed, SessionSummary},
+};
+
+/// Lists and ends the sessions of users: for "your sessions", "sign out everywhere else", a changed password, an administrator.
+/// Made by [`SessionLayer::sessions`](crate::SessionLayer::sessions); cheap to clone.
+///
+/// ```
+/// use tower_kr_session::{MemoryStore, Owner, SessionLayer};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// let layer = SessionLayer::new(MemoryStore::new());
+/// let sessions = layer.sessions()?;
+/// let max = Owner::new("max")?;
+/// assert!(sessions.list(&max).await?.is_empty());
+/// assert_eq!(sessions.revoke_all(&max).await?, 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Sessions(Arc<Shared>);
+
+impl Sessions {
+    pub(crate) const fn new(shared: Arc<Shared>) -> Self {
+        Self(shared)
+    }
+
+    /// The live sessions of a user, the oldest first.
+    ///
+    /// # Errors
+    /// If the store can't answer.
+    pub async fn list(&self, owner: &Owner) -> Result<Vec<SessionSummary>, SessionError> {
+        let shared = &self.0;
+        let list = shared.store.list(shared.io_timeout, owner, shared.now());
+        Ok(list.await?)
+    }
+
+    /// Ends one session. `false` if there is no live session of this id.
+    ///
+    /// # Errors
+    /// If the store can't answer: the session may or may not be gone.
+    pub async fn revoke(&self, id: SessionId) -> Result<bool, SessionError> {
+        let shared = &self.0;
+        let at = Instants::at(shared.now());
+        let removed = shared.store.remove(shared.io_timeout, id, None, at);
+        Ok(removed.await? == Removed::Removed)
+    }
+
+    /// Ends all sessions of a user, also those whose sign-in is on its way. Returns how many were alive.
+    ///
+    /// # Errors
+    /// If the store can't answer: some sessions may be gone; call again.
+    pub async fn revoke_all(&self, owner: &Owner) -> Result<u64, SessionError> {
+        self.revoke_owned(owner, None).await
+    }
+
+    /// Ends all sessions of a user but one ("sign out everywhere else"). Returns how many were alive.
+    ///
+    /// # Errors
+    /// If the store can't answer: some sessions may be gone; call again.
+    pub async fn revoke_others(&self, owner: &Owner, kept: SessionId) -> Result<u64, SessionError> {
+        self.revoke_owned(owner, Some(kept)).await
+    }
+
+    async fn revoke_owned(
+        &self,
+        owner: &Owner,
+        except: Option<SessionId>,
+    ) -> Result<u64, SessionError> {
+        let shared = &self.0;
+        let removed = shared
+            .store
+            .remove_owned(shared.io_timeout, owner, except, shared.now());
+        Ok(removed.await?)
+    }
+}
+
+impl fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sessions").finish_non_exhaustive()
+    }
+}

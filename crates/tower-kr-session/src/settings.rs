@@ -1,0 +1,131 @@
+//! What a layer was set up with, checked once and shared by all its requests.
+
+use std::{sync::Arc, time::Duration};
+
+use http::{request, response, uri::Scheme};
+use kr_cookie::{CookieBuilder, CookieTemplate, SecurePolicy};
+
+use crate::{
+    clock::{Clock, Timestamp},
+    delta::IdleLimit,
+    error::{ConfigError, MAX_TIMEOUT, SessionError},
+    log_limit::LogLimit,
+    store::erased::ErasedStore,
+};
+
+pub(crate) type ErrorHook = Arc<dyn Fn(&SessionError, &mut response::Parts) + Send + Sync>;
+pub(crate) type HttpsPredicate = Arc<dyn Fn(&request::Parts) -> bool + Send + Sync>;
+
+/// Sessions of more than this are no sessions; it also keeps the encoding's 32-bit offsets far from their end.
+const MAX_SESSION_BYTES: u64 = 1024 * 1024 * 1024;
+
+/// What the setters of a layer collect.
+#[derive(Clone)]
+pub(crate) struct Settings {
+    pub(crate) store: Arc<ErasedStore>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) cookie: CookieBuilder,
+    pub(crate) idle_timeout: Duration,
+    pub(crate) absolute_timeout: Duration,
+    pub(crate) io_timeout: Duration,
+    pub(crate) touch_interval: Option<Duration>,
+    pub(crate) max_session_bytes: u64,
+    pub(crate) on_error: Option<ErrorHook>,
+    pub(crate) https_when: HttpsPredicate,
+}
+
+impl Settings {
+    pub(crate) fn check(&self) -> Result<Shared, ConfigError> {
+        for (name, value) in [
+            ("idle_timeout", self.idle_timeout),
+            ("absolute_timeout", self.absolute_timeout),
+            ("io_timeout", self.io_timeout),
+        ] {
+            if !is_timeout(value) {
+                return Err(ConfigError::Timeout { name, value });
+            }
+        }
+        let idle = match self.touch_interval {
+            Some(touch_interval) => IdleLimit {
+                timeout: whole_millis(self.idle_timeout),
+                touch_interval: whole_millis(touch_interval),
+            },
+            None => IdleLimit::new(self.idle_timeout),
+        };
+        if idle.touch_interval > idle.timeout {
+            return Err(ConfigError::TouchInterval {
+                touch_interval: idle.touch_interval,
+                idle_timeout: idle.timeout,
+            });
+        }
+        let largest = self
+            .store
+            .largest_session()
+            .map_or(MAX_SESSION_BYTES, |largest| largest.min(MAX_SESSION_BYTES));
+        if self.max_session_bytes > largest {
+            return Err(ConfigError::SessionBytes {
+                limit: self.max_session_bytes,
+                largest,
+            });
+        }
+        Ok(Shared {
+            store: Arc::clone(&self.store),
+            clock: Arc::clone(&self.clock),
+            cookie: self.cookie.build()?,
+            idle,
+            absolute_timeout: whole_millis(self.absolute_timeout),
+            io_timeout: self.io_timeout,
+            max_session_bytes: self.max_session_bytes,
+            on_error: self.on_error.clone(),
+            https_when: Arc::clone(&self.https_when),
+            ambiguous_log: LogLimit::new(),
+            failure_log: LogLimit::new(),
+        })
+    }
+}
+
+/// The settings as requests use them.
+pub(crate) struct Shared {
+    pub(crate) store: Arc<ErasedStore>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) cookie: CookieTemplate,
+    pub(crate) idle: IdleLimit,
+    pub(crate) absolute_timeout: Duration,
+    pub(crate) io_timeout: Duration,
+    pub(crate) max_session_bytes: u64,
+    pub(crate) on_error: Option<ErrorHook>,
+    pub(crate) https_when: HttpsPredicate,
+    pub(crate) ambiguous_log: LogLimit,
+    pub(crate) failure_log: LogLimit,
+}
+
+impl Shared {
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Whether cookies of this layer depend on the scheme of the request.
+    pub(crate) fn asks_for_scheme(&self) -> bool {
+        self.cookie.secure_policy() == SecurePolicy::SameAsRequest
+    }
+}
+
+/// Marks a request that came over TLS, for [`SecurePolicy::SameAsRequest`].
+///
+/// A server whose requests don't carry the scheme in their URI (HTTP/1.1 never does) puts it into the request's extensions
+/// where it accepts TLS connections.
+#[derive(Clone, Copy, Debug)]
+pub struct Https;
+
+pub(crate) fn is_https(parts: &request::Parts) -> bool {
+    parts.uri.scheme() == Some(&Scheme::HTTPS) || parts.extensions.get::<Https>().is_some()
+}
+
+pub(crate) fn is_timeout(value: Duration) -> bool {
+    value >= Duration::from_millis(1) && value <= MAX_TIMEOUT
+}
+
+/// Limits are kept in milliseconds: what a record carries must be what a store gives back.
+pub(crate) fn whole_millis(value: Duration) -> Duration {
+    Duration::from_millis(u64::try_from(value.as_millis()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,225 @@
+//! How a token travels: in a cookie. The only file that knows cookies.
+
+use http::{
+    HeaderMap, HeaderValue,
+    header::{self, Entry},
+};
+use kr_cookie::LIFETIME_LIMIT;
+
+use crate::{
+    clock::Timestamp,
+    id::{TOKEN_CHARACTERS, Token},
+    settings::Shared,
+};
+
+/// A token as it came, not yet decoded.
+pub(crate) type RawToken = [u8; TOKEN_CHARACTERS];
+
+/// More different tokens than a browser has reason to send are an attack with planted cookies ("cookie tossing"); the bound
+/// keeps the store's work bounded.
+const MAX_CANDIDATES: usize = 4;
+
+/// What a request's cookies offer as the session's token.
+pub(crate) enum Candidates {
+    None,
+    One(RawToken),
+    /// Two to [`MAX_CANDIDATES`] different ones.
+    Several(Box<[RawToken]>),
+    TooMany,
+}
+
+/// Finds cookies of this name whose value can be a token. Everything else is as if it weren't there.
+pub(crate) fn candidates(headers: &HeaderMap, name: &str) -> Candidates {
+    let mut found = kr_cookie::cookies(headers)
+        .filter(|cookie| cookie.name == name.as_bytes())
+        .filter_map(|cookie| RawToken::try_from(cookie.value).ok())
+        .filter(|value| value.iter().all(|byte| is_token_character(*byte)));
+    let Some(first) = found.next() else {
+        return Candidates::None;
+    };
+    let Some(second) = found.find(|token| *token != first) else {
+        return Candidates::One(first);
+    };
+    let mut several = vec![first, second];
+    for token in found {
+        if !several.contains(&token) {
+            if several.len() == MAX_CANDIDATES {
+                return Candidates::TooMany;
+            }
+            several.push(token);
+        }
+    }
+    Candidates::Several(several.into())
+}
+
+/// The alphabet of base64url (RFC 4648, section 5).
+const fn is_token_character(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'
+}
+
+/// What the response tells the client about its cookie.
+#[derive(Debug)]
+pub(crate) enum CookieChange {
+    /// A new token; `persistent_until` makes the cookie outlive the browser's session.
+    Set {
+        token: Token,
+        persistent_until: Option<Timestamp>,
+    },
+    Remove,
+}
+
+/// Sends the change, and keeps the response out of every cache (ASVS 5.0, 14.3.2).
+pub(crate) fn send(
+    change: &CookieChange,
+    headers: &mut HeaderMap,
+    shared: &Shared,
+    https: bool,
+) -> Result<(), kr_cookie::CookieError> {
+    let value = match change {
+        CookieChange::Remove => shared.cookie.removal(https),
+        CookieChange::Set {
+            token,
+            persistent_until,
+        } => {
+            let now = shared.now();
+            let text = token.encode();
+            match persistent_until {
+                None => shared.cookie.render(&text, https, now.into())?,
+                Some(until) => {
+                    let age = until.saturating_duration_since(now).min(LIFETIME_LIMIT);
+                    shared
+                        .cookie
+                        .render_with_max_age(&text, https, now.into(), age)?
+                }
+            }
+        }
+    };
+    headers.append(header::SET_COOKIE, value);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(())
+}
+
+/// The response depends on the session: shared caches must keep apart what different cookies got, or not keep it at all.
+pub(crate) fn mark_private(headers: &mut HeaderMap) {
+    let varies = headers.get_all(header::VARY).iter().any(|value| {
+        value
+            .as_bytes()
+            .split(|byte| *byte == b',')
+            .map(<[u8]>::trim_ascii)
+            .any(|name| name == b"*" || name.eq_ignore_ascii_case(b"cookie"))
+    });
+    if !varies {
+        headers.append(header::VARY, HeaderValue::from_static("Cookie"));
+    }
+    if let Entry::Vacant(vacant) = headers.entry(header::CACHE_CONTROL) {
+        vacant.insert(HeaderValue::from_static("private, no-cache"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAME: &str = "Kr.Session";
+
+    fn headers(values: &[&[u8]]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(header::COOKIE, HeaderValue::from_bytes(value).unwrap());
+        }
+        headers
+    }
+
+    fn count(values: &[&[u8]]) -> usize {
+        match candidates(&headers(values), NAME) {
+            Candidates::None => 0,
+            Candidates::One(_) => 1,
+            Candidates::Several(several) => several.len(),
+            Candidates::TooMany => usize::MAX,
+        }
+    }
+
+    fn pair(fill: char) -> String {
+        format!("{NAME}={}", fill.to_string().repeat(TOKEN_CHARACTERS))
+    }
+
+    #[test]
+    fn only_an_exact_name_length_and_alphabet_count() {
+        let token = "A".repeat(TOKEN_CHARACTERS);
+        let long = "A".repeat(8_000);
+        for bad in [
+            String::new(),
+            "Kr.Session".into(),
+            "Kr.Session=".into(),
+            format!("kr.session={token}"),
+            format!("Kr.Session2={token}"),
+            format!("xKr.Session={token}"),
+            format!("Kr.Session={}", &token[1..]),
+            format!("Kr.Session={token}A"),
+            format!("Kr.Session={long}"),
+            format!("Kr.Session=\"{token}\""),
+            format!("Kr.Session={}+", &token[1..]),
+            format!("Kr.Session={}=", &token[1..]),
+            format!("Kr.Session={} ", &token[1..]),
+            format!("Kr.Session={}%", &token[1..]),
+            format!("Kr.Session={}\u{e9}", &token[2..]),
+        ] {
+            assert_eq!(count(&[bad.as_bytes()]), 0, "{bad}");
+        }
+        assert_eq!(count(&[pair('A').as_bytes()]), 1);
+        assert_eq!(
+            count(&[b"\xff\xfe; =x; ;;", pair('A').as_bytes(), b"\"; b=\""]),
+            1
+        );
+        let between = format!("a=1; junk; Kr.Session=short; {}; b=2", pair('A'));
+        assert_eq!(count(&[between.as_bytes()]), 1);
+    }
+
+    #[test]
+    fn equal_candidates_count_once_and_many_are_bounded() {
+        let same = format!("{}; {}", pair('A'), pair('A'));
+        assert_eq!(count(&[same.as_bytes(), pair('A').as_bytes()]), 1);
+        let different: Vec<String> = ('A'..='Z').map(pair).collect();
+        for number in 2..=MAX_CANDIDATES {
+            assert_eq!(count(&[different[..number].join("; ").as_bytes()]), number);
+        }
+        assert_eq!(count(&[different[..5].join("; ").as_bytes()]), usize::MAX);
+        let repeated = format!(
+            "{}; {}",
+            different[..4].join("; "),
+            different[..4].join("; ")
+        );
+        assert_eq!(count(&[repeated.as_bytes()]), 4);
+    }
+
+    #[test]
+    fn private_marks_add_what_is_missing_only() {
+        let marked = |vary: &[&'static str], cache: Option<&'static str>| {
+            let mut headers = HeaderMap::new();
+            for value in vary {
+                headers.append(header::VARY, HeaderValue::from_static(value));
+            }
+            if let Some(cache) = cache {
+                headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
+            }
+            mark_private(&mut headers);
+            let vary: Vec<_> = headers
+                .get_all(header::VARY)
+                .iter()
+                .map(|value| value.to_str().unwrap().to_owned())
+                .collect();
+            (vary.join("|"), headers[header::CACHE_CONTROL].clone())
+        };
+        assert_eq!(
+            marked(&[], None),
+            (
+                "Cookie".into(),
+                HeaderValue::from_static("private, no-cache")
+            )
+        );
+        assert_eq!(marked(&["Accept"], None).0, "Accept|Cookie");
+        assert_eq!(marked(&["accept , cookie"], None).0, "accept , cookie");
+        assert_eq!(marked(&["*"], None).0, "*");
+        assert_eq!(marked(&[], Some("no-store")).1, "no-store");
+    }
+}
