@@ -1,0 +1,310 @@
+//! A store that is slow, down, or of another release.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use http::{Response, StatusCode, header};
+use tower_kr_session::{Session, SessionError, StoreError};
+
+use crate::support::{App, Behaviour, IO, Reply, ok, over_io};
+
+#[derive(Clone, Copy, Debug)]
+enum Use {
+    Read,
+    Insert,
+    Increment,
+    SignIn,
+    Destroy,
+    Save,
+}
+
+const USES: [Use; 6] = [
+    Use::Read,
+    Use::Insert,
+    Use::Increment,
+    Use::SignIn,
+    Use::Destroy,
+    Use::Save,
+];
+
+/// Uses the session and, as careless handlers do, ignores what fails.
+async fn careless(app: &App, token: Option<&str>, use_: Use) -> Reply {
+    app.with(token, move |session| async move {
+        match use_ {
+            Use::Read => drop(session.get::<i64>("a").await),
+            Use::Insert => session.insert("a", &2)?,
+            Use::Increment => drop(session.increment("a", 1).await),
+            Use::SignIn => session.sign_in("max")?,
+            Use::Destroy => session.destroy()?,
+            Use::Save => {
+                session.insert("a", &2)?;
+                drop(session.save().await);
+            }
+        }
+        let mut response = ok("success!");
+        let headers = response.headers_mut();
+        headers.insert(header::LOCATION, "/welcome".parse().unwrap());
+        headers.insert(header::SET_COOKIE, "other=1".parse().unwrap());
+        *response.status_mut() = StatusCode::SEE_OTHER;
+        Ok(response)
+    })
+    .await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_fails_hangs_or_is_newer_never_leaves_a_success_with_the_client() {
+    for behaviour in [
+        Behaviour::Fail,
+        Behaviour::Hang,
+        Behaviour::DoAndHang,
+        Behaviour::UnknownVersion,
+    ] {
+        for use_ in USES {
+            let app = over_io();
+            let token = app.start(&[("a", 1)]).await;
+            app.remote.set(behaviour);
+            let began = tokio::time::Instant::now();
+            let reply = careless(&app, Some(&token), use_).await;
+            reply.assert_refused(StatusCode::SERVICE_UNAVAILABLE);
+            assert_eq!(reply.headers.get(header::LOCATION), None);
+            assert!(
+                began.elapsed() <= IO + Duration::from_millis(10),
+                "{:?}",
+                began.elapsed()
+            );
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_write_while_the_store_is_down_is_unavailable_too() {
+    for use_ in [Use::Insert, Use::Increment, Use::SignIn, Use::Save] {
+        let app = over_io();
+        app.remote.set(Behaviour::Hang);
+        let reply = careless(&app, None, use_).await;
+        reply.assert_refused(StatusCode::SERVICE_UNAVAILABLE);
+    }
+}
+
+#[tokio::test]
+async fn requests_that_do_not_touch_the_session_never_notice() {
+    let app = over_io();
+    let token = app.start(&[("a", 1)]).await;
+    app.remote.set(Behaviour::Hang);
+    app.with(None, |_| async { Ok(ok("")) })
+        .await
+        .assert_plain();
+    app.with(Some(&token), |_| async { Ok(ok("")) })
+        .await
+        .assert_plain();
+    app.remote.set(Behaviour::Answer);
+    assert_eq!(
+        app.read(&token, "a").await,
+        Some(1),
+        "and all is well afterwards"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_failure_nothing_is_sent_again() {
+    let app = over_io();
+    let token = app.start(&[("a", 1)]).await;
+    app.remote.set(Behaviour::DoAndHang);
+    app.remote.take_calls();
+    let reply = app
+        .with(Some(&token), |session| async move {
+            session.insert("b", &1)?;
+            assert!(session.increment("a", 1).await.is_err());
+            assert!(session.increment("a", 1).await.is_err());
+            assert!(session.get::<i64>("a").await.is_err());
+            assert!(session.save().await.is_err());
+            Ok(ok(""))
+        })
+        .await;
+    reply.assert_refused(StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(app.remote.take_calls(), 1);
+    app.remote.set(Behaviour::Answer);
+    assert_eq!(app.read(&token, "a").await, Some(2), "it was done once");
+}
+
+#[tokio::test]
+async fn a_dropped_write_poisons_and_a_dropped_read_does_not() {
+    let app = over_io();
+    let token = app.start(&[("a", 1)]).await;
+    let half_done = |write: bool| {
+        let app = app.clone();
+        let token = token.clone();
+        async move {
+            let remote = Arc::clone(&app.remote);
+            app.with(Some(&token), move |session| async move {
+                remote.set(Behaviour::Hang);
+                let call = async {
+                    if write {
+                        session.increment("a", 1).await.map(Some)
+                    } else {
+                        session.get::<i64>("a").await
+                    }
+                };
+                tokio::select! {
+                    biased;
+                    _ = call => panic!("the store hangs"),
+                    () = tokio::task::yield_now() => {}
+                }
+                remote.set(Behaviour::Answer);
+                Ok(ok(format!("{:?}", session.get::<i64>("a").await?)))
+            })
+            .await
+        }
+    };
+    let read = half_done(false).await;
+    read.assert_plain();
+    assert_eq!(read.body, "Some(1)");
+    let write = half_done(true).await;
+    assert_eq!(write.status, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_touch_harms_nobody() {
+    let app = over_io();
+    let token = app.start(&[("a", 1)]).await;
+    app.advance(Duration::from_secs(10));
+    let remote = Arc::clone(&app.remote);
+    let reply = app
+        .with(Some(&token), move |session| async move {
+            session.get::<i64>("a").await?;
+            remote.set(Behaviour::Hang);
+            Ok(ok(""))
+        })
+        .await;
+    reply.assert_plain();
+}
+
+#[tokio::test]
+async fn a_handlers_own_error_commits_like_any_response() {
+    for app in crate::support::both() {
+        let token = app.start(&[("a", 1)]).await;
+        let reply = app
+            .with(Some(&token), |session| async move {
+                session.insert("a", &2)?;
+                let mut response = ok("my own error page");
+                *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+                Ok(response)
+            })
+            .await;
+        assert_eq!(reply.status, StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(app.read(&token, "a").await, Some(2));
+    }
+}
+
+#[tokio::test]
+async fn a_handlers_own_server_error_stays_when_the_commit_fails_too() {
+    let app = over_io();
+    let token = app.start(&[("a", 1)]).await;
+    app.remote.set(Behaviour::Fail);
+    let reply = app
+        .with(Some(&token), |session| async move {
+            session.insert("a", &2)?;
+            let mut response = ok("my own error page");
+            *response.status_mut() = StatusCode::BAD_GATEWAY;
+            Ok(response)
+        })
+        .await;
+    assert_eq!(reply.status, StatusCode::BAD_GATEWAY);
+    assert_eq!(reply.body, "my own error page");
+    assert!(matches!(
+        reply.error,
+        Some(SessionError::Store(StoreError::Unavailable(_)))
+    ));
+}
+
+#[tokio::test]
+async fn a_panic_a_dropped_request_and_an_inner_error_commit_nothing() {
+    use http::Request;
+    use tower::{Layer, ServiceExt, service_fn};
+
+    for app in crate::support::both() {
+        let token = app.start(&[("a", 1)]).await;
+        let note = |session: &Session| session.insert("a", &2).unwrap();
+
+        let (panicking, same) = (app.clone(), token.clone());
+        let panicked = tokio::spawn(async move {
+            panicking
+                .with(Some(&same), move |session| async move {
+                    note(&session);
+                    assert!(session.id().await?.is_none(), "a panic in the handler");
+                    Ok(ok(""))
+                })
+                .await
+        });
+        assert!(panicked.await.unwrap_err().is_panic());
+        assert_eq!(app.read(&token, "a").await, Some(1));
+
+        let (kept, receiver) = std::sync::mpsc::channel();
+        let dropped = app.with(Some(&token), move |session| async move {
+            note(&session);
+            kept.send(session).unwrap();
+            std::future::pending().await
+        });
+        tokio::select! {
+            biased;
+            _ = dropped => unreachable!(),
+            () = tokio::task::yield_now() => {}
+        }
+        assert_eq!(app.read(&token, "a").await, Some(1));
+        let error = receiver.recv().unwrap().insert("a", &3).unwrap_err();
+        assert!(matches!(error, SessionError::ResponseSent(_)), "{error}");
+
+        let failing = app.layer.layer(service_fn(async |request: Request<()>| {
+            note(request.extensions().get::<Session>().unwrap());
+            Err::<Response<String>, _>("the inner service failed")
+        }));
+        let request = Request::get("/").header(header::COOKIE, format!("Kr.Session={token}"));
+        let error = failing
+            .oneshot(request.body(()).unwrap())
+            .await
+            .unwrap_err();
+        assert_eq!(error, "the inner service failed");
+        assert_eq!(app.read(&token, "a").await, Some(1));
+    }
+}
+
+#[tokio::test]
+async fn the_error_hook_sees_the_error_and_may_change_the_head() {
+    let mut app = over_io();
+    let seen = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&seen);
+    app.layer = app.layer.on_error(move |error, parts| {
+        assert!(error.is_temporary());
+        counter.fetch_add(1, Ordering::SeqCst);
+        parts.headers.insert("x-hook", "was here".parse().unwrap());
+    });
+    app.remote.set(Behaviour::Fail);
+    let reply = careless(&app, None, Use::Insert).await;
+    reply.assert_refused(StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(reply.headers["x-hook"], "was here");
+    assert_eq!(seen.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_token_that_was_saved_early_reaches_the_client_even_if_the_commit_fails() {
+    let app = over_io();
+    let token = app.start(&[("a", 1)]).await;
+    let remote = Arc::clone(&app.remote);
+    let reply = app
+        .with(Some(&token), move |session| async move {
+            session.rotate()?;
+            session.save().await?;
+            remote.set(Behaviour::Fail);
+            session.insert("a", &2)?;
+            Ok(ok(""))
+        })
+        .await;
+    assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
+    app.remote.set(Behaviour::Answer);
+    assert_eq!(app.read(&reply.token(), "a").await, Some(1));
+}

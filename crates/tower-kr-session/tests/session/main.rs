@@ -1,0 +1,15 @@
+//! The layer as an application meets it: over the memory store, and over a store that needs I/O.
+
+// Helpers of tests may panic as tests do; the lint's own exception covers test functions only.
+#![allow(clippy::unwrap_used)]
+
+mod concurrency;
+mod cookies;
+mod failures;
+mod handles;
+mod outcomes;
+mod routing;
+mod secrecy;
+mod support;
+mod timeouts;
+mod values;

@@ -1,0 +1,410 @@
+//! What a commit finds, and what then happens: every cell of the table in docs/architecture.md.
+
+use http::StatusCode;
+use tower_kr_session::{SessionError, Status};
+
+use crate::support::{App, Reply, both, ok, owner};
+
+/// A session that is gone; its token, and how many records are left.
+async fn missing(app: &App) -> String {
+    let token = app.start(&[("old", 1)]).await;
+    let id = app.id(&token).await.unwrap();
+    assert!(app.sessions().revoke(id).await.unwrap());
+    token
+}
+
+/// A session whose token was just replaced; the old and the new one.
+async fn superseded(app: &App) -> (String, String) {
+    let old = app.start(&[("old", 1)]).await;
+    let rotated = app
+        .with(Some(&old), |session| async move {
+            session.rotate()?;
+            Ok(ok(""))
+        })
+        .await;
+    let new = rotated.token();
+    assert_ne!(old, new);
+    (old, new)
+}
+
+async fn insert(app: &App, token: &str) -> Reply {
+    app.with(Some(token), |session| async move {
+        session.insert("new", &2)?;
+        Ok(ok(""))
+    })
+    .await
+}
+
+async fn status(app: &App, token: &str) -> (Status, Reply) {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let reply = app
+        .with(Some(token), move |session| async move {
+            sender.send(session.status().await?).unwrap();
+            Ok(ok(""))
+        })
+        .await;
+    (receiver.recv().unwrap(), reply)
+}
+
+#[tokio::test]
+async fn read_of_a_missing_session_leaves_the_response_as_it_is() {
+    for app in both() {
+        let token = missing(&app).await;
+        assert_eq!(app.read(&token, "old").await, None);
+        let (found, reply) = status(&app, &token).await;
+        assert_eq!(found, Status::Expired);
+        reply.assert_plain();
+        assert_eq!(app.records(), 0);
+    }
+}
+
+#[tokio::test]
+async fn read_of_a_superseded_session_reads_as_absent() {
+    for app in both() {
+        let (old, new) = superseded(&app).await;
+        assert_eq!(app.read(&old, "old").await, None);
+        let (found, reply) = status(&app, &old).await;
+        assert_eq!(found, Status::Superseded);
+        reply.assert_plain();
+        assert_eq!(app.read(&new, "old").await, Some(1));
+    }
+}
+
+#[tokio::test]
+async fn touch_of_a_session_that_went_away_leaves_the_response_as_it_is() {
+    for app in both() {
+        let token = app.start(&[("a", 1)]).await;
+        let id = app.id(&token).await.unwrap();
+        app.advance(crate::support::IDLE / 2);
+        let other = app.clone();
+        let reply = app
+            .with(Some(&token), move |session| async move {
+                assert_eq!(session.get::<i64>("a").await?, Some(1));
+                assert!(other.sessions().revoke(id).await?);
+                Ok(ok(""))
+            })
+            .await;
+        reply.assert_plain();
+        assert_eq!(app.records(), 0);
+    }
+}
+
+#[tokio::test]
+async fn blind_write_to_a_missing_session_starts_a_new_one() {
+    for app in both() {
+        let token = missing(&app).await;
+        let reply = insert(&app, &token).await;
+        assert_eq!(reply.status, StatusCode::OK);
+        let new = reply.token();
+        assert_ne!(new[..22], token[..22], "a new id");
+        assert_ne!(new[22..], token[22..], "a new secret");
+        assert_eq!(app.read(&new, "new").await, Some(2));
+        assert_eq!(app.read(&new, "old").await, None);
+        assert_eq!(app.read(&token, "new").await, None);
+        assert_eq!(app.records(), 1);
+    }
+}
+
+#[tokio::test]
+async fn blind_write_to_a_superseded_session_is_a_conflict() {
+    for app in both() {
+        let (old, new) = superseded(&app).await;
+        insert(&app, &old)
+            .await
+            .assert_refused(StatusCode::CONFLICT);
+        assert_eq!(app.read(&new, "new").await, None);
+        assert_eq!(app.records(), 1);
+    }
+}
+
+#[tokio::test]
+async fn blind_increment_of_a_missing_session_starts_a_new_one() {
+    for app in both() {
+        let token = missing(&app).await;
+        let reply = app
+            .with(Some(&token), |session| async move {
+                session.insert("b", &1)?;
+                assert_eq!(session.increment("n", 5).await?, 5);
+                assert_eq!(session.increment("n", 5).await?, 10);
+                assert_eq!(session.increment("b", 1).await?, 2);
+                assert_eq!(session.get::<i64>("n").await?, Some(10));
+                assert_eq!(session.status().await?, Status::New);
+                Ok(ok(""))
+            })
+            .await;
+        let new = reply.token();
+        assert_eq!(app.read(&new, "n").await, Some(10));
+        assert_eq!(app.read(&new, "b").await, Some(2));
+    }
+}
+
+#[tokio::test]
+async fn increment_with_a_superseded_token_is_an_error_at_the_call() {
+    for app in both() {
+        let (old, new) = superseded(&app).await;
+        let reply = app
+            .with(Some(&old), |session| async move {
+                session.increment("old", 1).await?;
+                Ok(ok(""))
+            })
+            .await;
+        assert_eq!(reply.status, StatusCode::CONFLICT);
+        assert_eq!(reply.set_cookie(), None);
+        assert_eq!(app.read(&new, "old").await, Some(1));
+    }
+}
+
+#[tokio::test]
+async fn write_after_the_session_was_seen_alive_and_went_away_is_a_conflict() {
+    for app in both() {
+        for change in ["insert", "increment", "remove", "clear", "rotate"] {
+            let token = app.start(&[("a", 1)]).await;
+            let id = app.id(&token).await.unwrap();
+            let other = app.clone();
+            let reply = app
+                .with(Some(&token), move |session| async move {
+                    assert_eq!(session.get::<i64>("a").await?, Some(1));
+                    assert!(other.sessions().revoke(id).await?);
+                    match change {
+                        "insert" => session.insert("a", &2)?,
+                        "increment" => {
+                            let error = session.increment("a", 1).await.unwrap_err();
+                            assert!(matches!(error, SessionError::Ended), "{error}");
+                            session.insert("a", &2)?;
+                        }
+                        "remove" => session.remove("a")?,
+                        "clear" => session.clear()?,
+                        _ => session.rotate()?,
+                    }
+                    Ok(ok(""))
+                })
+                .await;
+            reply.assert_refused(StatusCode::CONFLICT);
+            assert_eq!(app.records(), 0, "{change}");
+            assert_eq!(app.read(&token, "a").await, None);
+        }
+    }
+}
+
+#[tokio::test]
+async fn write_after_the_session_was_seen_alive_and_rotated_is_a_conflict() {
+    for app in both() {
+        let token = app.start(&[("a", 1)]).await;
+        let (other, same) = (app.clone(), token.clone());
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let reply = app
+            .with(Some(&token), move |session| async move {
+                assert_eq!(session.get::<i64>("a").await?, Some(1));
+                let rotated = other
+                    .with(Some(&same), |session| async move {
+                        session.rotate()?;
+                        Ok(ok(""))
+                    })
+                    .await;
+                sender.send(rotated.token()).unwrap();
+                session.insert("a", &2)?;
+                Ok(ok(""))
+            })
+            .await;
+        reply.assert_refused(StatusCode::CONFLICT);
+        assert_eq!(app.read(&receiver.recv().unwrap(), "a").await, Some(1));
+    }
+}
+
+#[tokio::test]
+async fn sign_in_on_a_missing_session_starts_one_without_the_old_values() {
+    for app in both() {
+        for seen in [false, true] {
+            let token = app.start(&[("old", 1)]).await;
+            let id = app.id(&token).await.unwrap();
+            let other = app.clone();
+            let reply = app
+                .with(Some(&token), move |session| async move {
+                    if seen {
+                        assert_eq!(session.get::<i64>("old").await?, Some(1));
+                    }
+                    assert!(other.sessions().revoke(id).await?);
+                    session.sign_in("max")?;
+                    session.insert("new", &2)?;
+                    Ok(ok(""))
+                })
+                .await;
+            assert_eq!(reply.status, StatusCode::OK);
+            let new = reply.token();
+            assert_ne!(app.id(&new).await, Some(id));
+            assert_eq!(app.read(&new, "old").await, None);
+            assert_eq!(app.read(&new, "new").await, Some(2));
+            assert_eq!(app.sessions().revoke_all(&owner("max")).await.unwrap(), 1);
+            app.advance(std::time::Duration::from_millis(1));
+        }
+    }
+}
+
+#[tokio::test]
+async fn sign_in_with_a_superseded_token_starts_a_session_of_its_own() {
+    for app in both() {
+        let (old, current) = superseded(&app).await;
+        let reply = app
+            .with(Some(&old), |session| async move {
+                session.sign_in("max")?;
+                Ok(ok(""))
+            })
+            .await;
+        assert_eq!(reply.status, StatusCode::OK);
+        let new = reply.token();
+        assert_ne!(app.id(&new).await, app.id(&current).await);
+        assert_eq!(app.read(&new, "old").await, None);
+        assert_eq!(
+            app.read(&current, "old").await,
+            Some(1),
+            "the newer token still lives"
+        );
+    }
+}
+
+#[tokio::test]
+async fn destroy_of_a_missing_session_succeeds_and_removes_the_cookie() {
+    for app in both() {
+        let token = missing(&app).await;
+        let reply = app
+            .with(Some(&token), |session| async move {
+                session.destroy()?;
+                Ok(ok(""))
+            })
+            .await;
+        assert_eq!(reply.status, StatusCode::OK);
+        assert!(reply.removes_cookie(), "{reply:?}");
+        assert_eq!(app.records(), 0);
+    }
+}
+
+#[tokio::test]
+async fn destroy_with_a_superseded_token_is_a_conflict() {
+    for app in both() {
+        let (old, new) = superseded(&app).await;
+        let reply = app
+            .with(Some(&old), |session| async move {
+                session.destroy()?;
+                Ok(ok(""))
+            })
+            .await;
+        reply.assert_refused(StatusCode::CONFLICT);
+        assert_eq!(app.read(&new, "old").await, Some(1));
+    }
+}
+
+#[tokio::test]
+async fn destroy_of_a_live_session_ends_it_and_removes_the_cookie() {
+    for app in both() {
+        let token = app.start(&[("a", 1)]).await;
+        let reply = app
+            .with(Some(&token), |session| async move {
+                session.insert("b", &2)?;
+                session.destroy()?;
+                assert_eq!(session.get::<i64>("a").await?, None);
+                assert_eq!(session.status().await?, Status::Absent);
+                Ok(ok(""))
+            })
+            .await;
+        assert!(reply.removes_cookie(), "{reply:?}");
+        assert_eq!(app.records(), 0);
+        assert_eq!(app.read(&token, "a").await, None);
+    }
+}
+
+#[tokio::test]
+async fn what_is_noted_after_destroy_starts_a_new_session() {
+    for app in both() {
+        let token = app.start(&[("a", 1)]).await;
+        let reply = app
+            .with(Some(&token), |session| async move {
+                session.destroy()?;
+                session.insert("flash", &1)?;
+                assert_eq!(session.increment("flash", 1).await?, 2);
+                assert_eq!(session.status().await?, Status::New);
+                Ok(ok(""))
+            })
+            .await;
+        let new = reply.token();
+        assert_eq!(app.read(&new, "flash").await, Some(2));
+        assert_eq!(app.read(&new, "a").await, None);
+        assert_eq!(app.read(&token, "a").await, None);
+        assert_eq!(app.records(), 1);
+    }
+}
+
+#[tokio::test]
+async fn signing_in_another_user_ends_his_session_and_takes_nothing_of_it() {
+    for app in both() {
+        for look in [false, true] {
+            let first = app
+                .with(None, |session| async move {
+                    session.insert("private", &1)?;
+                    session.sign_in("first")?;
+                    Ok(ok(""))
+                })
+                .await
+                .token();
+            let reply = app
+                .with(Some(&first), move |session| async move {
+                    session.sign_in("second")?;
+                    if look {
+                        assert_eq!(session.get::<i64>("private").await?, None);
+                        assert_eq!(session.increment("private", 1).await?, 1);
+                    }
+                    assert_eq!(session.owner().await?, Some(owner("second")));
+                    Ok(ok(""))
+                })
+                .await;
+            let second = reply.token();
+            assert_ne!(app.id(&second).await, app.id(&first).await);
+            assert_eq!(app.read(&second, "private").await, look.then_some(1));
+            assert_eq!(app.read(&first, "private").await, None);
+            assert_eq!(app.sessions().list(&owner("first")).await.unwrap(), []);
+            assert_eq!(
+                app.sessions().list(&owner("second")).await.unwrap().len(),
+                1
+            );
+            app.sessions().revoke_all(&owner("second")).await.unwrap();
+            app.advance(std::time::Duration::from_millis(1));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_sign_in_that_was_checked_before_a_revocation_is_refused() {
+    for app in both() {
+        let token = app.start(&[("a", 1)]).await;
+        for token in [Some(token.as_str()), None] {
+            let other = app.clone();
+            let reply = app
+                .with(token, move |session| async move {
+                    session.sign_in("max")?;
+                    other.sessions().revoke_all(&owner("max")).await?;
+                    Ok(ok(""))
+                })
+                .await;
+            reply.assert_refused(StatusCode::CONFLICT);
+            assert_eq!(app.sessions().list(&owner("max")).await.unwrap(), []);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_rotation_of_nothing_does_nothing() {
+    for app in both() {
+        let gone = missing(&app).await;
+        for token in [None, Some(gone.as_str())] {
+            let reply = app
+                .with(token, |session| async move {
+                    session.rotate()?;
+                    session.remove("a")?;
+                    session.clear()?;
+                    Ok(ok(""))
+                })
+                .await;
+            reply.assert_plain();
+            assert_eq!(app.records(), 0);
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! No token in what a developer or an operator gets to see.
+
+use std::{
+    io::Write,
+    sync::{Arc, Mutex},
+};
+
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::support::{Behaviour, ok, over_io};
+
+#[derive(Clone, Default)]
+struct Captured(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Captured {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Captured {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+#[tokio::test]
+async fn debug_errors_and_logs_at_trace_hold_no_token() {
+    let captured = Captured::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(captured.clone())
+        .finish();
+    let guard = tracing::subscriber::set_default(subscriber);
+    let app = over_io();
+    let mut tokens = vec![app.start(&[("a", 1)]).await];
+    let rotated = app
+        .with(Some(&tokens[0]), |session| async move {
+            session.sign_in("max")?;
+            Ok(ok(format!("{session:?}")))
+        })
+        .await;
+    let mut seen = rotated.body.clone();
+    tokens.push(rotated.token());
+    let second = app.start(&[("a", 2)]).await;
+    let both: Vec<String> = [&tokens[1], &second]
+        .map(|token| format!("Kr.Session={token}"))
+        .into();
+    tokens.push(second);
+    app.raw(&both, |session| async move {
+        session.insert("a", &1)?;
+        Ok(ok(""))
+    })
+    .await;
+    app.with(Some(&tokens[0]), |session| async move {
+        session.insert("a", &1)?;
+        Ok(ok(""))
+    })
+    .await;
+    app.remote.set(Behaviour::Fail);
+    let failed = app
+        .with(Some(&tokens[1]), |session| async move {
+            let error = session.get::<i64>("a").await.unwrap_err();
+            Ok(ok(format!("{session:?} {error:?} {error}")))
+        })
+        .await;
+    seen += &format!("{failed:?} {:?} {:?}", app.layer, app.sessions());
+    drop(guard);
+    let logs = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
+    assert!(logs.contains("could not commit a session"), "{logs}");
+    assert!(logs.contains("several live sessions"), "{logs}");
+    for token in tokens {
+        // The first 22 characters hold the id, which is no secret.
+        for piece in token.as_bytes()[22..].chunks(10) {
+            let piece = std::str::from_utf8(piece).unwrap();
+            assert!(!logs.contains(piece), "{piece} in {logs}");
+            assert!(!seen.contains(piece), "{piece} in {seen}");
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Idle, absolute and touch, by a clock that the test moves.
+
+use std::time::Duration;
+
+use tower_kr_session::{Session, SessionError};
+
+use crate::support::{ABSOLUTE, App, IDLE, both, in_memory, ok, over_io};
+
+const TOUCH: Duration = Duration::from_secs(1);
+
+/// Lets tasks that follow a response finish.
+async fn settle() {
+    for _ in 0..16 {
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn read(app: &App, token: &str) -> Option<i64> {
+    let value = app.read(token, "a").await;
+    settle().await;
+    value
+}
+
+#[tokio::test]
+async fn reads_keep_a_session_alive() {
+    for app in both() {
+        let token = app.start(&[("a", 1)]).await;
+        for _ in 0..10 {
+            app.advance(IDLE - Duration::from_millis(1));
+            assert_eq!(read(&app, &token).await, Some(1));
+        }
+        app.advance(IDLE + TOUCH);
+        assert_eq!(read(&app, &token).await, None);
+    }
+}
+
+#[tokio::test]
+async fn a_session_ends_when_nobody_uses_it() {
+    for app in both() {
+        let token = app.start(&[("a", 1)]).await;
+        app.advance(IDLE + TOUCH - Duration::from_millis(1));
+        assert_eq!(read(&app, &token).await, Some(1));
+        let token = app.start(&[("a", 1)]).await;
+        app.advance(IDLE + TOUCH);
+        assert_eq!(read(&app, &token).await, None);
+    }
+}
+
+#[tokio::test]
+async fn activity_does_not_move_the_absolute_deadline() {
+    for app in both() {
+        let token = app.start(&[("a", 1)]).await;
+        let step = Duration::from_secs(15);
+        let mut age = Duration::ZERO;
+        while age + step < ABSOLUTE {
+            app.advance(step);
+            age += step;
+            assert_eq!(read(&app, &token).await, Some(1), "{age:?}");
+            app.with(Some(&token), |session| async move {
+                session.increment("n", 1).await?;
+                Ok(ok(""))
+            })
+            .await
+            .assert_plain();
+        }
+        app.advance(ABSOLUTE - age - Duration::from_millis(1));
+        assert_eq!(read(&app, &token).await, Some(1));
+        app.advance(Duration::from_millis(1));
+        assert_eq!(read(&app, &token).await, None);
+    }
+}
+
+#[tokio::test]
+async fn sign_in_gives_a_fresh_absolute_deadline_and_keeps_the_values() {
+    for app in both() {
+        let token = app.start(&[("a", 1)]).await;
+        app.advance(Duration::from_secs(10));
+        let reply = app
+            .with(Some(&token), |session| async move {
+                session.sign_in("max")?;
+                Ok(ok(""))
+            })
+            .await;
+        let token = reply.token();
+        for _ in 0..19 {
+            app.advance(Duration::from_secs(15));
+            assert_eq!(read(&app, &token).await, Some(1));
+        }
+        app.advance(Duration::from_secs(15));
+        assert_eq!(read(&app, &token).await, None);
+    }
+}
+
+#[tokio::test]
+async fn expires_at_is_what_the_client_can_rely_on() {
+    async fn remaining(session: &Session, app: &App) -> Result<Duration, SessionError> {
+        use tower_kr_session::Clock;
+        let expires_at = session.expires_at().await?.unwrap();
+        Ok(expires_at.saturating_duration_since(app.clock.now()))
+    }
+    for app in both() {
+        let token = app.start(&[("a", 1)]).await;
+        for (advance, expected) in [
+            (Duration::ZERO, IDLE),
+            (TOUCH / 2, IDLE),
+            (Duration::from_secs(15), IDLE),
+            (Duration::from_secs(15), IDLE),
+        ] {
+            app.advance(advance);
+            let inner = app.clone();
+            app.with(Some(&token), move |session| async move {
+                assert_eq!(remaining(&session, &inner).await?, expected);
+                let deadline = session.absolute_deadline().await?.unwrap();
+                let created = session.created_at().await?.unwrap();
+                assert_eq!(deadline.saturating_duration_since(created), ABSOLUTE);
+                Ok(ok(""))
+            })
+            .await
+            .assert_plain();
+            settle().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_read_touches_at_most_once_in_each_touch_interval() {
+    let app = over_io();
+    let token = app.start(&[("a", 1)]).await;
+    app.remote.take_calls();
+    for _ in 0..10 {
+        app.advance(TOUCH / 20);
+        assert_eq!(read(&app, &token).await, Some(1));
+    }
+    assert_eq!(app.remote.take_calls(), 10, "no touch was due");
+    app.advance(TOUCH);
+    assert_eq!(read(&app, &token).await, Some(1));
+    assert_eq!(app.remote.take_calls(), 2, "a read and a touch");
+    assert_eq!(read(&app, &token).await, Some(1));
+    assert_eq!(app.remote.take_calls(), 1);
+}
+
+#[tokio::test]
+async fn a_request_that_began_in_time_commits_however_long_it_takes() {
+    for app in both() {
+        let token = app.start(&[("a", 1)]).await;
+        app.advance(Duration::from_secs(15));
+        let inner = app.clone();
+        app.with(Some(&token), move |session| async move {
+            assert_eq!(session.get::<i64>("a").await?, Some(1));
+            inner.advance(Duration::from_secs(60));
+            session.insert("a", &2)?;
+            Ok(ok(""))
+        })
+        .await
+        .assert_plain();
+        assert_eq!(read(&app, &token).await, Some(2));
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_jumps_neither_kills_nor_immortalises() {
+    let app = in_memory();
+    let token = app.start(&[("a", 1)]).await;
+    let start = tower_kr_session::Clock::now(&app.clock);
+    app.clock
+        .set(start.saturating_sub(Duration::from_secs(3_600)));
+    assert_eq!(read(&app, &token).await, Some(1));
+    app.advance(IDLE + TOUCH);
+    assert_eq!(
+        read(&app, &token).await,
+        None,
+        "the read pulled the deadline in"
+    );
+    app.clock
+        .set(start.saturating_add(Duration::from_secs(3_600)));
+    assert_eq!(read(&app, &token).await, None);
+}
