@@ -1,4 +1,4 @@
-//! Server-side HTTP sessions for tower.
+#![doc = include_str!("../README.md")]
 
 mod clock;
 mod delta;
