@@ -1,0 +1,172 @@
+//! What is the memory store's own: its capacity, its two shares, and what it forgets.
+
+// Helpers of tests may panic as tests do; the lint's own exception covers test functions only.
+#![allow(clippy::unwrap_used)]
+
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use tower_kr_session::{
+    Applied, Created, Delta, IdleLimit, Instants, KeyBuf, MemoryStore, Owner, RECLAIM_GRACE,
+    Record, SecretHash, SessionId, SessionStore, SignIn, Timestamp,
+};
+
+const KILOBYTE: u64 = 1_024;
+const SECRET: SecretHash = SecretHash::from_bytes([7; 32]);
+
+fn now() -> Timestamp {
+    SystemTime::now().into()
+}
+
+fn record(bytes: usize, owner: Option<&Owner>) -> Record {
+    let idle = IdleLimit::new(Duration::from_secs(600));
+    let mut record = Record::new(SECRET, now(), idle, Duration::from_secs(3_600));
+    record.values = [("v", vec![b'x'; bytes])].into_iter().collect();
+    record.owner = owner.cloned();
+    record.authenticated_at = owner.map(|_| record.created_at);
+    record
+}
+
+async fn create(store: &MemoryStore, record: Record) -> SessionId {
+    let id = SessionId::generate(now());
+    let created = store.create(id, record, now()).await.unwrap();
+    assert_eq!(created, Created::Created);
+    id
+}
+
+async fn lives(store: &MemoryStore, id: SessionId) -> bool {
+    store.load(id, now()).await.unwrap().is_some()
+}
+
+async fn apply(store: &MemoryStore, id: SessionId, delta: Delta) -> Applied {
+    let at = Instants::at(now());
+    store.apply(id, &SECRET, delta, at).await.unwrap()
+}
+
+fn owner(id: &str) -> Owner {
+    Owner::new(id).unwrap()
+}
+
+#[tokio::test]
+async fn a_flood_of_anonymous_sessions_leaves_those_with_an_owner_alone() {
+    let store = MemoryStore::builder()
+        .anonymous_bytes(64 * KILOBYTE)
+        .owned_bytes(64 * KILOBYTE)
+        .build();
+    let max = owner("max");
+    let owned = create(&store, record(100, Some(&max))).await;
+    let became_owned = create(&store, record(100, None)).await;
+    let mut delta = Delta::new(u64::MAX);
+    delta.sign_in = Some(SignIn::new(max.clone(), now()));
+    assert!(matches!(
+        apply(&store, became_owned, delta).await,
+        Applied::Applied(_)
+    ));
+    for _ in 0..2_000 {
+        create(&store, record(100, None)).await;
+    }
+    store.run_pending_tasks();
+    assert!(lives(&store, owned).await);
+    assert!(lives(&store, became_owned).await);
+    assert!(store.record_count() < 100, "{store:?}");
+    assert_eq!(store.list(&max, now()).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_full_share_drops_the_session_that_was_not_used_for_longest() {
+    let store = MemoryStore::builder()
+        .anonymous_bytes(64 * KILOBYTE)
+        .build();
+    let used = create(&store, record(100, None)).await;
+    let unused = create(&store, record(100, None)).await;
+    for _ in 0..200 {
+        create(&store, record(100, None)).await;
+        assert!(lives(&store, used).await);
+        store.run_pending_tasks();
+    }
+    assert!(!lives(&store, unused).await);
+    assert_eq!(
+        apply(&store, unused, Delta::new(u64::MAX)).await,
+        Applied::Missing
+    );
+}
+
+#[tokio::test]
+async fn sessions_that_grow_count_with_what_they_grew_to() {
+    let store = MemoryStore::builder()
+        .anonymous_bytes(256 * KILOBYTE)
+        .build();
+    let mut ids = Vec::new();
+    for _ in 0..100 {
+        ids.push(create(&store, record(1, None)).await);
+    }
+    store.run_pending_tasks();
+    assert_eq!(store.record_count(), 100);
+    for id in &ids {
+        let mut delta = Delta::new(u64::MAX);
+        let value = Bytes::from(vec![b'y'; 16 * 1_024]);
+        delta.change(KeyBuf::new("grown").unwrap(), Some(value));
+        apply(&store, *id, delta).await;
+    }
+    store.run_pending_tasks();
+    assert!(store.record_count() <= 16, "{store:?}");
+}
+
+#[tokio::test]
+async fn an_evicted_session_leaves_the_list_of_its_user() {
+    let store = MemoryStore::builder().owned_bytes(64 * KILOBYTE).build();
+    let (first, flood) = (owner("first"), owner("flood"));
+    let evicted = create(&store, record(100, Some(&first))).await;
+    for _ in 0..200 {
+        create(&store, record(100, Some(&flood))).await;
+    }
+    store.run_pending_tasks();
+    assert!(!lives(&store, evicted).await);
+    assert_eq!(store.list(&first, now()).await.unwrap(), []);
+    let listed = store.list(&flood, now()).await.unwrap().len() as u64;
+    assert_eq!(listed, store.record_count());
+    assert_eq!(
+        store.remove_owned(&flood, None, now()).await.unwrap(),
+        listed
+    );
+    store.run_pending_tasks();
+    assert_eq!(store.record_count(), 0);
+}
+
+#[tokio::test]
+async fn a_dead_record_is_forgotten_when_it_is_met_after_the_grace() {
+    let store = MemoryStore::new();
+    let id = create(&store, record(1, None)).await;
+    let deadline = record(1, None).idle_deadline;
+    assert!(
+        store
+            .load(id, deadline.saturating_add(Duration::from_secs(1)))
+            .await
+            .unwrap()
+            .is_none()
+    );
+    store.run_pending_tasks();
+    assert_eq!(store.record_count(), 1, "a slow request may still commit");
+    let reclaim = deadline.saturating_add(RECLAIM_GRACE + Duration::from_secs(1));
+    assert!(store.load(id, reclaim).await.unwrap().is_none());
+    store.run_pending_tasks();
+    assert_eq!(store.record_count(), 0);
+}
+
+#[tokio::test]
+async fn a_store_says_what_it_can_hold_and_holds_it() {
+    let store = MemoryStore::builder()
+        .anonymous_bytes(1024 * KILOBYTE)
+        .build();
+    let largest = store.largest_session().unwrap();
+    // The worst that a session of this size can be: keys of a few bytes, and no values.
+    let mut worst = record(0, None);
+    let names: Vec<String> = (0..largest / 4)
+        .map(|number| format!("{number:04x}"))
+        .collect();
+    worst.values = names.iter().map(|name| (name, "")).collect();
+    assert!(worst.values.size() <= largest + 4 * 0x10000);
+    let id = create(&store, worst).await;
+    store.run_pending_tasks();
+    assert!(lives(&store, id).await);
+}
