@@ -1,0 +1,219 @@
+//! Who the session is, and how long it lives.
+
+use std::time::Duration;
+
+use super::{Session, state::View};
+use crate::{
+    clock::Timestamp,
+    delta::{IdleLimit, SignIn},
+    error::SessionError,
+    id::SessionId,
+    owner::Owner,
+    record::Record,
+    settings::{is_timeout, whole_millis},
+};
+
+/// What a session is to a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Status {
+    /// There is none: the request has no cookie that could be one.
+    Absent,
+    /// This request starts it.
+    New,
+    /// It is alive.
+    Active,
+    /// The request has a well-formed token without a live record: it expired, was ended, or never was.
+    Expired,
+    /// The token was replaced by another request moments ago.
+    Superseded,
+    /// The request has cookies of several live sessions, or too many different ones. Reads as absent, writes are refused.
+    Conflict,
+}
+
+impl Session {
+    /// Signs a user in: the session gets this owner, a new token, the time of authentication and a fresh absolute deadline; its
+    /// values stay. Done in the commit, before the response leaves.
+    ///
+    /// If the session belongs to another user, it is ended, and a new one starts with what this request noted. Call it after
+    /// the credentials were checked, also when a signed-in user proves himself again.
+    ///
+    /// # Errors
+    /// If the owner is empty or longer than 256 bytes, or the response head has left.
+    pub fn sign_in(&self, owner: impl AsRef<str>) -> Result<(), SessionError> {
+        let owner = Owner::new(owner.as_ref())?;
+        let authenticated_at = self.inner.shared.now();
+        self.write_identity()?.identity.sign_in = Some(SignIn::new(owner, authenticated_at));
+        Ok(())
+    }
+
+    /// Ends the session, as [`destroy`](Self::destroy).
+    ///
+    /// # Errors
+    /// If the response head has left.
+    pub fn sign_out(&self) -> Result<(), SessionError> {
+        self.destroy()
+    }
+
+    /// Gives the session a new token in the commit; the old one is refused from then on. [`sign_in`](Self::sign_in) does so by
+    /// itself; do it also when rights change.
+    ///
+    /// # Errors
+    /// If the response head has left.
+    pub fn rotate(&self) -> Result<(), SessionError> {
+        self.write_identity()?.identity.rotate = true;
+        Ok(())
+    }
+
+    /// Ends the session in the commit: its record goes, its cookie is removed, and no request that is still running brings it
+    /// back. What this request noted before goes too; what it notes afterwards starts a new session.
+    ///
+    /// # Errors
+    /// If the response head has left (see [`detach`](Self::detach)).
+    pub fn destroy(&self) -> Result<(), SessionError> {
+        self.write()?.destroy();
+        Ok(())
+    }
+
+    /// Gives this session an idle timeout of its own ("remember me"), from 1 ms to 400 days; it comes with a new token.
+    ///
+    /// # Errors
+    /// If the timeout is out of range, or the response head has left.
+    pub fn set_idle_timeout(&self, timeout: Duration) -> Result<(), SessionError> {
+        if !is_timeout(timeout) {
+            return Err(SessionError::InvalidLimit("the idle timeout"));
+        }
+        self.write_identity()?.identity.limits.idle = Some(IdleLimit::new(timeout));
+        Ok(())
+    }
+
+    /// Gives this session an absolute timeout of its own, from 1 ms to 400 days; it comes with a new token.
+    ///
+    /// # Errors
+    /// If the timeout is out of range, or the response head has left.
+    pub fn set_absolute_timeout(&self, timeout: Duration) -> Result<(), SessionError> {
+        if !is_timeout(timeout) {
+            return Err(SessionError::InvalidLimit("the absolute timeout"));
+        }
+        self.write_identity()?.identity.limits.absolute_timeout = Some(whole_millis(timeout));
+        Ok(())
+    }
+
+    /// Makes the cookie outlive the browser's session, until the absolute deadline, or not; it comes with a new token.
+    ///
+    /// # Errors
+    /// If the response head has left.
+    pub fn set_persistent(&self, persistent: bool) -> Result<(), SessionError> {
+        self.write_identity()?.identity.limits.persistent = Some(persistent);
+        Ok(())
+    }
+
+    /// The public id of the session; `None` if there is none, or it is only about to start.
+    ///
+    /// # Errors
+    /// If the store can't answer.
+    pub async fn id(&self) -> Result<Option<SessionId>, SessionError> {
+        let (mut state, at) = self.begin().await?;
+        state.find_out(&self.inner.shared, at.now).await?;
+        let ends = self.inner.notes().identity.destroy;
+        Ok(if ends { None } else { state.id() })
+    }
+
+    /// What the session is to this request.
+    ///
+    /// # Errors
+    /// If the store can't answer.
+    pub async fn status(&self) -> Result<Status, SessionError> {
+        let (mut state, at) = self.begin().await?;
+        state.find_out(&self.inner.shared, at.now).await?;
+        let notes = self.inner.notes();
+        Ok(match state.view {
+            View::Ambiguous => Status::Conflict,
+            _ if notes.identity.destroy && notes.starts_session() => Status::New,
+            _ if notes.identity.destroy => Status::Absent,
+            View::Alive(_) if state.started => Status::New,
+            View::Alive(_) => Status::Active,
+            // Somebody who signs in gets a session of his own.
+            _ if notes.identity.sign_in.is_some() => Status::New,
+            View::Superseded => Status::Superseded,
+            View::Ended => Status::Expired,
+            View::Absent { .. } if notes.starts_session() => Status::New,
+            View::Absent { expired: true } => Status::Expired,
+            View::Absent { expired: false } | View::Unknown(_) => Status::Absent,
+        })
+    }
+
+    /// The user who is signed in, also if this request signed him in.
+    ///
+    /// # Errors
+    /// If the store can't answer.
+    pub async fn owner(&self) -> Result<Option<Owner>, SessionError> {
+        self.of_record(
+            |sign_in| Some(sign_in.owner.clone()),
+            |record| record.owner.clone(),
+        )
+        .await
+    }
+
+    /// When the user last proved who he is.
+    ///
+    /// # Errors
+    /// If the store can't answer.
+    pub async fn authenticated_at(&self) -> Result<Option<Timestamp>, SessionError> {
+        self.of_record(
+            |sign_in| Some(sign_in.authenticated_at),
+            |record| record.authenticated_at,
+        )
+        .await
+    }
+
+    /// When the session began.
+    ///
+    /// # Errors
+    /// If the store can't answer.
+    pub async fn created_at(&self) -> Result<Option<Timestamp>, SessionError> {
+        self.of_record(|_| None, |record| Some(record.created_at))
+            .await
+    }
+
+    /// Until when the session lives if no further request uses it; `None` if there is none, or it is only about to start.
+    ///
+    /// # Errors
+    /// If the store can't answer.
+    pub async fn expires_at(&self) -> Result<Option<Timestamp>, SessionError> {
+        let now = self.inner.shared.now();
+        // This very request counts as activity.
+        self.of_record(
+            |_| None,
+            |record| {
+                let idle = now.saturating_add(record.idle.timeout);
+                Some(idle.min(record.absolute_deadline))
+            },
+        )
+        .await
+    }
+
+    /// When the session ends whatever its activity; `None` if there is none, or it is only about to start.
+    ///
+    /// # Errors
+    /// If the store can't answer.
+    pub async fn absolute_deadline(&self) -> Result<Option<Timestamp>, SessionError> {
+        self.of_record(|_| None, |record| Some(record.absolute_deadline))
+            .await
+    }
+
+    async fn of_record<R>(
+        &self,
+        signed_in: impl FnOnce(&SignIn) -> Option<R>,
+        stored: impl FnOnce(&Record) -> Option<R>,
+    ) -> Result<Option<R>, SessionError> {
+        let (mut state, at) = self.begin().await?;
+        state.load(&self.inner.shared, at.now).await?;
+        let notes = self.inner.notes();
+        Ok(match &notes.identity.sign_in {
+            Some(sign_in) => signed_in(sign_in),
+            None if notes.identity.destroy => None,
+            None => state.record().and_then(stored),
+        })
+    }
+}
