@@ -1,0 +1,71 @@
+# Every check of the project is a recipe here; .ci/run and the GitHub workflow only call them.
+
+set shell := ["bash", "-euo", "pipefail", "-c"]
+
+# The crates that other people depend on: their features must work in every combination.
+libraries := "-p kr-cookie -p tower-kr-session"
+
+# List the recipes.
+default:
+    @just --list
+
+# Start the demo server; options go after it: `just run --port 9000`.
+run *args:
+    cargo run -p sessions-demo -- {{ args }}
+
+# Run all tests. A tool or server that a test needs and can't find fails here, where `cargo test` would only skip it.
+test *args:
+    KR_REQUIRE_SERVERS=1 cargo test --workspace {{ args }}
+
+# Format the code.
+fmt:
+    cargo fmt --all
+
+# Check the format.
+fmt-check:
+    cargo fmt --all --check
+
+# Run clippy on all targets; a warning is an error.
+clippy:
+    cargo clippy --workspace --all-targets --all-features -- -D warnings
+
+# Check every combination of the libraries' features (needs cargo-hack).
+features:
+    cargo hack clippy {{ libraries }} --lib --feature-powerset -- -D warnings
+
+# Build the documentation of the workspace; a warning is an error.
+doc *args:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --all-features {{ args }}
+
+# Look for misspellings (needs typos).
+typos:
+    typos
+
+# Check licenses, duplicate crates and sources of the dependencies (needs cargo-deny).
+deny:
+    cargo deny --all-features check licenses bans sources
+
+# Check the GitHub workflow against GitHub's schema (needs check-jsonschema).
+workflow:
+    check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+
+# Check that the workspace builds with the oldest Rust that it promises (needs that toolchain).
+msrv:
+    cargo +"$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)" check --workspace --all-features
+
+# All checks that read the code without running it.
+lint: fmt-check clippy features typos deny workflow
+
+# Go through the tutorial with curl against a server that is built and started for it.
+walkthrough:
+    cargo build -p sessions-demo
+    scripts/walkthrough
+
+# Install the tools of the checks, at fixed versions, into a virtual environment under target/.
+tools:
+    python3 -m venv target/tools
+    target/tools/bin/pip install --quiet --requirement .ci/tools.txt
+    @echo 'now: export PATH="$PWD/target/tools/bin:$PATH"'
+
+# Everything that the gate checks, with the tools that are installed.
+ci: lint test doc walkthrough
