@@ -1,3 +1,17 @@
-//! The demo server.
+//! The demo server: reads its options and serves until it is told to stop.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let args = match sessions_demo::Args::from_command_line() {
+        Ok(args) => args,
+        Err(exit) => return exit,
+    };
+    match sessions_demo::run(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Every failed request, answered as JSON.
+
+use std::borrow::Cow;
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use http::{StatusCode, header};
+use serde::Serialize;
+use tower_kr_session::SessionError;
+
+/// Why a handler did not do what it was asked for.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The request is wrong, or asks for something that is not there.
+    Request(StatusCode, Problem),
+    /// The session could not be read or written.
+    Session(SessionError),
+}
+
+/// The body of every error.
+#[derive(Debug, Serialize)]
+pub(crate) struct Problem {
+    error: Cow<'static, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    example: Option<&'static str>,
+}
+
+impl Failure {
+    pub(crate) fn bad_request(error: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, error)
+    }
+
+    pub(crate) fn new(status: StatusCode, error: impl Into<Cow<'static, str>>) -> Self {
+        Self::Request(
+            status,
+            Problem {
+                error: error.into(),
+                example: None,
+            },
+        )
+    }
+
+    /// A parameter is missing or blank; `example` is a request that has it.
+    pub(crate) fn missing(error: &'static str, example: &'static str) -> Self {
+        Self::Request(
+            StatusCode::BAD_REQUEST,
+            Problem {
+                error: error.into(),
+                example: Some(example),
+            },
+        )
+    }
+}
+
+impl From<SessionError> for Failure {
+    fn from(error: SessionError) -> Self {
+        Self::Session(error)
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Request(status, problem) => (status, Json(problem)).into_response(),
+            // Carries the error in its extensions: `session_error_as_json` writes the body.
+            Self::Session(error) => error.into_response(),
+        }
+    }
+}
+
+/// Gives the response to a session error, the layer's or a handler's, a JSON body. The headers stay: `Retry-After` is one of them.
+pub(crate) async fn session_error_as_json(mut response: Response) -> Response {
+    let Some(error) = response.extensions_mut().remove::<SessionError>() else {
+        return response;
+    };
+    let problem = Json(Problem {
+        error: error.public_message().into(),
+        example: None,
+    })
+    .into_response();
+    let (parts, body) = problem.into_parts();
+    response.headers_mut().remove(header::CONTENT_LENGTH);
+    response.headers_mut().extend(parts.headers);
+    *response.body_mut() = body;
+    response
+}

@@ -1,0 +1,63 @@
+//! The Basic Sessions tutorial as a server: a counter, a sign-in, and values that a user stores, all kept in one session.
+//!
+//! [`router`] is the application, without a server around it; [`run`] serves it as the options say.
+
+mod args;
+mod error;
+mod failure;
+mod log;
+mod query;
+mod routes;
+mod serve;
+mod stop;
+mod store;
+mod tls;
+
+pub use args::{Args, SameSiteOption, SecurePolicyOption};
+pub use error::StartError;
+pub use routes::router;
+pub use store::StoreUrl;
+
+use tower_kr_session::SessionLayer;
+
+/// Serves the demo as `args` say, until SIGTERM or Ctrl-C.
+///
+/// # Errors
+///
+/// Everything that can be wrong is found before the first connection is accepted; see [`StartError`].
+pub fn run(args: Args) -> Result<(), StartError> {
+    log::init()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(StartError::Serve)?;
+    runtime.block_on(async {
+        let transport = args.transport()?;
+        let sessions = sessions(&args).await?;
+        if args.http && args.secure_policy == SecurePolicyOption::Always {
+            tracing::warn!(
+                "the session cookie will not stick: a Secure cookie is not kept over plain HTTP; \
+                 drop --http, or add --secure-policy same-as-request"
+            );
+        }
+        let listener = serve::bind(args.address())?;
+        serve::serve(listener, transport, router(sessions)).await
+    })
+}
+
+/// The session layer that `args` describe.
+async fn sessions(args: &Args) -> Result<SessionLayer, StartError> {
+    let tls = !args.http;
+    let layer = args
+        .store
+        .open()
+        .await?
+        .cookie(args.cookie())
+        .idle_timeout(args.idle_timeout)
+        .absolute_timeout(args.absolute_timeout)
+        .io_timeout(args.io_timeout)
+        // One listener, one scheme: the server knows it better than any header could tell.
+        .https_when(move |_| tls);
+    layer.check()?;
+    Ok(layer)
+}

@@ -1,0 +1,28 @@
+//! The console log: to standard error, so that standard output carries only the line that says where the server listens.
+
+use std::io::{self, IsTerminal};
+
+use tracing_subscriber::EnvFilter;
+
+use crate::error::StartError;
+
+const DEFAULT: &str =
+    "info,sessions_demo=debug,tower_kr_session=debug,kr_cookie=debug,tower_http=debug";
+
+/// Starts the log, at the levels that `RUST_LOG` asks for.
+pub(crate) fn init() -> Result<(), StartError> {
+    let wanted = std::env::var("RUST_LOG").unwrap_or_default();
+    let wanted = if wanted.trim().is_empty() {
+        DEFAULT
+    } else {
+        &wanted
+    };
+    let filter = EnvFilter::try_new(wanted)
+        .map_err(|error| StartError::option("RUST_LOG", format!("is wrong: {error}")))?;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .init();
+    Ok(())
+}

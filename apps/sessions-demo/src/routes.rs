@@ -1,0 +1,176 @@
+//! The routes of the tutorial.
+
+use axum::extract::RawQuery;
+use axum::middleware::map_response;
+use axum::routing::get;
+use axum::{Json, Router};
+use http::{Request, StatusCode};
+use serde::Serialize;
+use tower_http::trace::TraceLayer;
+use tower_kr_session::{MAX_KEY_BYTES, Session, SessionKey, SessionLayer};
+
+use crate::failure::{Failure, session_error_as_json};
+use crate::query::Query;
+
+/// The demo's own value. Keys that a user chooses are stored under a prefix (see [`UserKey`]) and never meet it.
+const COUNTER: SessionKey<i64> = SessionKey::new("counter");
+
+/// The application, with its sessions kept as `sessions` says.
+pub fn router(sessions: SessionLayer) -> Router {
+    Router::new()
+        .route("/hello", get(hello))
+        .route("/session/counter", get(counter))
+        .route("/session/login", get(login))
+        .route("/session/whoami", get(whoami))
+        .route("/session/logout", get(logout))
+        .route("/session/set", get(set))
+        .route("/session/get", get(get_value))
+        .fallback(async || Failure::new(StatusCode::NOT_FOUND, "No such path"))
+        .method_not_allowed_fallback(async || Failure::new(StatusCode::METHOD_NOT_ALLOWED, "Only GET is supported"))
+        .layer(sessions)
+        .layer(map_response(session_error_as_json))
+        // The path alone: headers and the query hold what a log must not.
+        .layer(TraceLayer::new_for_http().make_span_with(|request: &Request<_>| {
+            tracing::debug_span!("request", method = %request.method(), path = request.uri().path(), version = ?request.version())
+        }))
+}
+
+async fn hello() -> &'static str {
+    "Hello, Session World!"
+}
+
+#[derive(Serialize)]
+struct Counter {
+    message: &'static str,
+    counter: i64,
+}
+
+async fn counter(session: Session) -> Result<Json<Counter>, Failure> {
+    let counter = session.increment(COUNTER, 1).await?;
+    Ok(Json(Counter {
+        message: "Counter incremented",
+        counter,
+    }))
+}
+
+#[derive(Serialize)]
+struct LoggedIn {
+    message: &'static str,
+    user: String,
+}
+
+/// A real application asks for a password first. The rest is as it should be: the token changes, the values stay.
+async fn login(session: Session, RawQuery(query): RawQuery) -> Result<Json<LoggedIn>, Failure> {
+    let missing = || Failure::missing("Missing 'user' query parameter", "/session/login?user=max");
+    let user = Query(query.as_deref().unwrap_or_default())
+        .get("user")?
+        .ok_or_else(missing)?;
+    no_control_characters("user", &user)?;
+    session.sign_in(&user)?;
+    Ok(Json(LoggedIn {
+        message: "Logged in",
+        user,
+    }))
+}
+
+#[derive(Serialize)]
+struct Identity {
+    user: String,
+}
+
+async fn whoami(session: Session) -> Result<Json<Identity>, Failure> {
+    match session.owner().await? {
+        Some(owner) => Ok(Json(Identity {
+            user: owner.as_str().to_owned(),
+        })),
+        None => Err(Failure::new(
+            StatusCode::UNAUTHORIZED,
+            "No active session or user not set",
+        )),
+    }
+}
+
+#[derive(Serialize)]
+struct Message {
+    message: &'static str,
+}
+
+async fn logout(session: Session) -> Result<Json<Message>, Failure> {
+    session.sign_out()?;
+    Ok(Json(Message {
+        message: "Session cleared",
+    }))
+}
+
+#[derive(Serialize)]
+struct Stored {
+    message: &'static str,
+    key: String,
+    value: String,
+}
+
+/// Saves before it answers, so that a value that does not fit is told here and not after the fact.
+async fn set(session: Session, RawQuery(query): RawQuery) -> Result<Json<Stored>, Failure> {
+    let query = Query(query.as_deref().unwrap_or_default());
+    let (Some(key), Some(value)) = (query.get("key")?, query.get("value")?) else {
+        return Err(Failure::missing(
+            "Missing 'key' and/or 'value' query parameter(s)",
+            "/session/set?key=color&value=purple",
+        ));
+    };
+    session.insert(&UserKey::new(&key)?.0, &value)?;
+    session.save().await?;
+    Ok(Json(Stored {
+        message: "Stored in session",
+        key,
+        value,
+    }))
+}
+
+#[derive(Serialize)]
+struct Value {
+    key: String,
+    value: String,
+}
+
+async fn get_value(session: Session, RawQuery(query): RawQuery) -> Result<Json<Value>, Failure> {
+    let missing = || Failure::missing("Missing 'key' query parameter", "/session/get?key=color");
+    let key = Query(query.as_deref().unwrap_or_default())
+        .get("key")?
+        .ok_or_else(missing)?;
+    match session.get::<String>(&UserKey::new(&key)?.0).await? {
+        Some(value) => Ok(Json(Value { key, value })),
+        None => Err(Failure::new(
+            StatusCode::NOT_FOUND,
+            format!("Key '{key}' not found in session"),
+        )),
+    }
+}
+
+/// A key that a user chose, as it is stored: out of the way of the demo's own keys.
+struct UserKey(String);
+
+impl UserKey {
+    const PREFIX: &str = "user:";
+    const MAX_BYTES: usize = MAX_KEY_BYTES - Self::PREFIX.len();
+
+    fn new(key: &str) -> Result<Self, Failure> {
+        if key.len() > Self::MAX_BYTES {
+            return Err(Failure::bad_request(format!(
+                "The 'key' query parameter is longer than {} bytes",
+                Self::MAX_BYTES
+            )));
+        }
+        no_control_characters("key", key)?;
+        Ok(Self(format!("{}{key}", Self::PREFIX)))
+    }
+}
+
+fn no_control_characters(name: &str, text: &str) -> Result<(), Failure> {
+    if text.chars().any(char::is_control) {
+        return Err(Failure::bad_request(format!(
+            "The '{name}' query parameter contains a control character"
+        )));
+    }
+    Ok(())
+}

@@ -1,0 +1,147 @@
+//! The listener, and an end that lets requests finish.
+
+use std::io::{self, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
+
+use axum::Router;
+use axum_server::Handle;
+use axum_server::tls_rustls::RustlsConfig;
+
+use crate::error::StartError;
+use crate::stop::StopSignals;
+use crate::tls::Transport;
+
+/// How long requests may go on after the signal to stop.
+const DRAIN: Duration = Duration::from_secs(10);
+
+pub(crate) fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address)
+        .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
+        .map_err(|source| StartError::Bind { address, source })
+}
+
+/// Serves `app` until the process is told to stop, then lets requests finish within [`DRAIN`].
+pub(crate) async fn serve(
+    listener: TcpListener,
+    transport: Transport,
+    app: Router,
+) -> Result<(), StartError> {
+    let handle = Handle::new();
+    // Before the line that says so: whoever reads it may send the signal at once.
+    let stop = StopSignals::new().map_err(StartError::Serve)?;
+    tokio::spawn(announce(transport.scheme(), handle.clone()));
+    tokio::select! {
+        served = accept(listener, transport, app, handle.clone()) => served.map_err(StartError::Serve)?,
+        () = drain(stop, &handle) => {}
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn accept(
+    listener: TcpListener,
+    transport: Transport,
+    app: Router,
+    handle: Handle<SocketAddr>,
+) -> io::Result<()> {
+    let app = app.into_make_service();
+    match transport {
+        Transport::Http => {
+            axum_server::from_tcp(listener)?
+                .handle(handle)
+                .serve(app)
+                .await
+        }
+        Transport::Https(config) => {
+            let config = RustlsConfig::from_config(config);
+            axum_server::from_tcp_rustls(listener, config)?
+                .handle(handle)
+                .serve(app)
+                .await
+        }
+    }
+}
+
+async fn announce(scheme: &str, handle: Handle<SocketAddr>) {
+    if let Some(address) = handle.listening().await {
+        let mut out = io::stdout();
+        // Nobody reads it any more: no reason not to serve.
+        let _ = writeln!(out, "listening on {scheme}://{address}").and_then(|()| out.flush());
+    }
+}
+
+/// At the first signal the server takes no more connections and ends with the last one it has, or after [`DRAIN`]. Returns at
+/// the second signal: whoever sends it does not want to wait.
+async fn drain(mut stop: StopSignals, handle: &Handle<SocketAddr>) {
+    stop.next().await;
+    tracing::info!(
+        connections = handle.connection_count(),
+        "stopping; requests may finish within {DRAIN:?}"
+    );
+    handle.graceful_shutdown(Some(DRAIN));
+    stop.next().await;
+    tracing::warn!("stopping at once");
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::process::Command;
+    use std::sync::Arc;
+
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+    use tokio::sync::Notify;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_request_that_runs_when_the_signal_comes_is_answered() {
+        let (started, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let app = Router::new().route(
+            "/",
+            get({
+                let (started, go_on) = (Arc::clone(&started), Arc::clone(&go_on));
+                async move || {
+                    started.notify_one();
+                    go_on.notified().await;
+                    "late"
+                }
+            }),
+        );
+        let listener = bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::spawn(serve(listener, Transport::Http, app));
+
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client
+            .write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            .await
+            .unwrap();
+        started.notified().await;
+        let own = std::process::id().to_string();
+        assert!(
+            Command::new("kill")
+                .args(["-s", "TERM", &own])
+                .status()
+                .unwrap()
+                .success()
+        );
+        // The listener is closed once the server drains.
+        let closed = async {
+            while TcpStream::connect(address).await.is_ok() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(DRAIN, closed).await.unwrap();
+        go_on.notify_one();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        assert!(
+            answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("late"),
+            "{answer}"
+        );
+        server.await.unwrap().unwrap();
+    }
+}

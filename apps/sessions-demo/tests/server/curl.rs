@@ -1,0 +1,413 @@
+//! The tutorial as its readers go through it, and what only a real client shows: TLS and HTTP versions, cookie jars, logs.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
+
+use crate::options::Dir;
+use crate::process::Server;
+
+crate::tests!(
+    the_walkthrough,
+    a_cookie_is_set_once,
+    a_session_ends_with_its_timeouts,
+    http_1_and_2,
+    tls_1_2_and_1_3,
+    the_wrong_scheme_fails_and_harms_nobody,
+    certificates_from_files,
+    the_self_signed_certificate_has_the_usual_names,
+    secure_follows_the_policy,
+    a_wrong_method_and_an_unknown_path,
+    garbage_in_the_cookie_header_is_nobody,
+    logs_hold_no_token,
+);
+
+pub(crate) fn is_installed() -> bool {
+    let version = Command::new("curl")
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    version.is_ok_and(|status| status.success())
+}
+
+fn the_walkthrough() {
+    let dir = Dir::new("walkthrough");
+    let server = Server::start(&[]);
+    let first = Browser::new(&server, &dir, "first");
+    let fresh = Browser::new(&server, &dir, "fresh");
+
+    first.get("/hello").is(200, "Hello, Session World!");
+    first
+        .get("/session/counter")
+        .is(200, r#"{"message":"Counter incremented","counter":1}"#);
+    first
+        .get("/session/counter")
+        .is(200, r#"{"message":"Counter incremented","counter":2}"#);
+    fresh
+        .get("/session/counter")
+        .is(200, r#"{"message":"Counter incremented","counter":1}"#);
+    first
+        .get("/session/whoami")
+        .is(401, r#"{"error":"No active session or user not set"}"#);
+    first
+        .get("/session/login?user=max")
+        .is(200, r#"{"message":"Logged in","user":"max"}"#);
+    first.get("/session/whoami").is(200, r#"{"user":"max"}"#);
+    first
+        .get("/session/counter")
+        .is(200, r#"{"message":"Counter incremented","counter":3}"#);
+    let stored = r#"{"message":"Stored in session","key":"color","value":"purple"}"#;
+    first
+        .get("/session/set?key=color&value=purple")
+        .is(200, stored);
+    first
+        .get("/session/get?key=color")
+        .is(200, r#"{"key":"color","value":"purple"}"#);
+    fresh
+        .get("/session/get?key=color")
+        .is(404, r#"{"error":"Key 'color' not found in session"}"#);
+    first
+        .get("/session/logout")
+        .is(200, r#"{"message":"Session cleared"}"#);
+    first
+        .get("/session/whoami")
+        .is(401, r#"{"error":"No active session or user not set"}"#);
+}
+
+fn a_cookie_is_set_once() {
+    let dir = Dir::new("once");
+    let server = Server::start(&["--cookie-name", "once"]);
+    let browser = Browser::new(&server, &dir, "jar");
+    assert_eq!(browser.get("/session/whoami").header("set-cookie"), None);
+    let cookie = browser
+        .get("/session/counter")
+        .header("set-cookie")
+        .unwrap();
+    assert!(cookie.starts_with("once="), "{cookie}");
+    for attribute in ["; Path=/", "; HttpOnly", "; Secure", "; SameSite=Lax"] {
+        assert!(cookie.contains(attribute), "{cookie}");
+    }
+    assert_eq!(browser.get("/session/counter").header("set-cookie"), None);
+    let removal = browser.get("/session/logout").header("set-cookie").unwrap();
+    assert!(
+        removal.starts_with("once=;") && removal.contains("; Max-Age=0"),
+        "{removal}"
+    );
+}
+
+fn a_session_ends_with_its_timeouts() {
+    let dir = Dir::new("timeouts");
+    for option in ["--idle-timeout", "--absolute-timeout"] {
+        let server = Server::start(&[option, "300ms"]);
+        let browser = Browser::new(&server, &dir, option);
+        browser
+            .get("/session/login?user=max")
+            .is(200, r#"{"message":"Logged in","user":"max"}"#);
+        // However late the test wakes up, the session is over: the timeout, and what a touch may add to it.
+        thread::sleep(Duration::from_millis(400));
+        browser
+            .get("/session/whoami")
+            .is(401, r#"{"error":"No active session or user not set"}"#);
+    }
+}
+
+fn http_1_and_2() {
+    let server = Server::start(&[]);
+    let url = format!("{}/hello", server.base);
+    // Without a wish curl takes what the server prefers.
+    curl(&["-k", &url]).is_over("2");
+    curl(&["-k", "--http2", &url]).is_over("2");
+    curl(&["-k", "--http1.1", &url]).is_over("1.1");
+
+    let server = Server::start(&["--http"]);
+    let url = format!("{}/hello", server.base);
+    curl(&["--http1.1", &url]).is_over("1.1");
+    curl(&["--http2-prior-knowledge", &url]).is_over("2");
+}
+
+fn tls_1_2_and_1_3() {
+    let server = Server::start(&[]);
+    let url = format!("{}/hello", server.base);
+    for version in ["1.2", "1.3"] {
+        curl(&[
+            "-k",
+            &format!("--tlsv{version}"),
+            "--tls-max",
+            version,
+            &url,
+        ])
+        .is(200, "Hello, Session World!");
+    }
+    assert!(try_curl(&["-k", "--tlsv1.0", "--tls-max", "1.1", &url]).is_none());
+}
+
+fn the_wrong_scheme_fails_and_harms_nobody() {
+    let https = Server::start(&[]);
+    assert!(try_curl(&[&format!("http://{}/hello", https.address())]).is_none());
+    curl(&["-k", &format!("{}/hello", https.base)]).is(200, "Hello, Session World!");
+
+    let http = Server::start(&["--http"]);
+    assert!(try_curl(&["-k", &format!("https://{}/hello", http.address())]).is_none());
+    curl(&[&format!("{}/hello", http.base)]).is(200, "Hello, Session World!");
+}
+
+fn certificates_from_files() {
+    let dir = Dir::new("files");
+    let (cert, key) = dir.identity("own");
+    let (cert, key) = (cert.to_str().unwrap(), key.to_str().unwrap());
+    let server = Server::start(&["--tls-cert", cert, "--tls-key", key]);
+    let url = format!("{}/hello", server.base);
+    curl(&["--cacert", cert, &url]).is(200, "Hello, Session World!");
+    assert!(try_curl(&[&url]).is_none(), "nobody else trusts it");
+}
+
+fn the_self_signed_certificate_has_the_usual_names() {
+    let dir = Dir::new("self-signed");
+    let server = Server::start(&[]);
+    let details = curl(&["-k", "-w", "%{certs}", &format!("{}/hello", server.base)]).body;
+    let begin = details.find("-----BEGIN CERTIFICATE-----").unwrap();
+    let cert = dir.file("server.pem", &details[begin..]);
+    // Who trusts it can reach the server by each name.
+    for name in ["localhost", "127.0.0.1", "[::1]"] {
+        let to = format!("{name}:443:{}", server.address());
+        let url = format!("https://{name}/hello");
+        curl(&[
+            "--cacert",
+            cert.to_str().unwrap(),
+            "--connect-to",
+            &to,
+            &url,
+        ])
+        .is(200, "Hello, Session World!");
+    }
+    let to = format!("example.test:443:{}", server.address());
+    let other = [
+        "--cacert",
+        cert.to_str().unwrap(),
+        "--connect-to",
+        &to,
+        "https://example.test/hello",
+    ];
+    assert!(try_curl(&other).is_none());
+}
+
+fn secure_follows_the_policy() {
+    for (args, secure) in [
+        (&[][..], true),
+        (&["--secure-policy", "same-as-request"], true),
+        (&["--secure-policy", "none"], false),
+        (&["--http"], true),
+        (&["--http", "--secure-policy", "same-as-request"], false),
+        (&["--http", "--secure-policy", "none"], false),
+    ] {
+        let server = Server::start(args);
+        let url = format!("{}/session/counter", server.base);
+        for version in ["--http1.1", "--http2"] {
+            let cookie = curl(&["-k", version, &url]).header("set-cookie").unwrap();
+            assert_eq!(
+                cookie.contains("; Secure"),
+                secure,
+                "{args:?} {version}: {cookie}"
+            );
+        }
+    }
+    // Without Secure the walkthrough works over plain HTTP.
+    let dir = Dir::new("plain");
+    let server = Server::start(&["--http", "--secure-policy", "same-as-request"]);
+    let browser = Browser::new(&server, &dir, "jar");
+    browser
+        .get("/session/counter")
+        .is(200, r#"{"message":"Counter incremented","counter":1}"#);
+    browser
+        .get("/session/counter")
+        .is(200, r#"{"message":"Counter incremented","counter":2}"#);
+}
+
+fn a_wrong_method_and_an_unknown_path() {
+    let server = Server::start(&[]);
+    let post = curl(&[
+        "-k",
+        "-X",
+        "POST",
+        &format!("{}/session/counter", server.base),
+    ]);
+    post.is(405, r#"{"error":"Only GET is supported"}"#);
+    assert_eq!(post.header("allow").as_deref(), Some("GET,HEAD"));
+    curl(&["-k", &format!("{}/nowhere", server.base)]).is(404, r#"{"error":"No such path"}"#);
+}
+
+fn garbage_in_the_cookie_header_is_nobody() {
+    let server = Server::start(&[]);
+    let url = format!("{}/session/whoami", server.base);
+    let long = format!("Cookie: Kr.Session={}", "A".repeat(6000));
+    let forged = format!("Cookie: Kr.Session={}", "A".repeat(64));
+    for cookie in [
+        "Cookie: Kr.Session=",
+        "Cookie: Kr.Session=\"\"",
+        "Cookie: =;;=",
+        "Cookie: Kr.Session=\u{e9}",
+        &long,
+        &forged,
+    ] {
+        for version in ["--http1.1", "--http2"] {
+            let answer = curl(&["-k", version, "-H", cookie, &url]);
+            answer.is(401, r#"{"error":"No active session or user not set"}"#);
+            assert_eq!(answer.header("set-cookie"), None, "{cookie}");
+        }
+    }
+}
+
+/// At the highest level everything under the server logs too: hyper, h2, rustls, tokio.
+fn logs_hold_no_token() {
+    let dir = Dir::new("logs");
+    for (name, args) in [
+        ("https", &[][..]),
+        ("http", &["--http", "--secure-policy", "none"]),
+    ] {
+        let server = Server::start_with(&[("PORT", "0"), ("RUST_LOG", "trace")], args);
+        let mut tokens = Vec::new();
+        for version in ["--http1.1", "--http2"] {
+            let browser = Browser::new(&server, &dir, &format!("{name}{version}")).with(version);
+            for path in [
+                "/session/counter",
+                "/session/login?user=max",
+                "/session/set?key=color&value=hunter2",
+                "/session/counter",
+                "/session/whoami",
+            ] {
+                browser.get(path);
+                tokens.push(browser.token());
+            }
+            browser.get("/session/logout");
+        }
+        let ended = server.stop();
+        let said = ended.stdout + &ended.stderr;
+        assert!(
+            said.contains("path=\"/session/whoami\""),
+            "requests are logged: {said}"
+        );
+        tokens.dedup();
+        assert_eq!(tokens.len(), 4, "one of each login and one from before it");
+        for token in tokens {
+            // 16 bytes of id, which is no secret, and 32 of secret, which begins inside the 22nd character.
+            let bytes = BASE64_URL_SAFE_NO_PAD.decode(&token).unwrap();
+            let secret: [u8; 32] = bytes[16..].try_into().unwrap();
+            let hex: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
+            let list = format!("{secret:?}");
+            for form in [&token[22..], &hex, list.trim_matches(['[', ']'])] {
+                assert!(!said.contains(form), "the log holds a secret");
+            }
+        }
+        assert!(!said.contains("hunter2"), "the log holds a query");
+    }
+}
+
+/// A client that keeps its cookies in a jar.
+struct Browser {
+    base: String,
+    jar: String,
+    flags: Vec<String>,
+}
+
+impl Browser {
+    fn new(server: &Server, dir: &Dir, name: &str) -> Self {
+        let jar = dir.path.join(name).to_str().unwrap().to_owned();
+        Self {
+            base: server.base.clone(),
+            jar,
+            flags: Vec::new(),
+        }
+    }
+
+    fn with(mut self, flag: &str) -> Self {
+        self.flags.push(flag.to_owned());
+        self
+    }
+
+    fn get(&self, path: &str) -> Answer {
+        let url = format!("{}{path}", self.base);
+        let mut args = vec!["-k", "-c", &self.jar, "-b", &self.jar];
+        args.extend(self.flags.iter().map(String::as_str));
+        args.push(&url);
+        curl(&args)
+    }
+
+    /// The last field of the jar's only cookie.
+    fn token(&self) -> String {
+        let jar = fs::read_to_string(Path::new(&self.jar)).unwrap();
+        jar.lines()
+            .last()
+            .and_then(|line| line.rsplit('\t').next())
+            .unwrap()
+            .to_owned()
+    }
+}
+
+#[derive(Debug)]
+struct Answer {
+    status: u16,
+    version: String,
+    headers: String,
+    body: String,
+}
+
+#[track_caller]
+fn curl(args: &[&str]) -> Answer {
+    try_curl(args).unwrap_or_else(|| panic!("curl {args:?} got no answer"))
+}
+
+/// What curl got; `None` if there was no HTTP answer.
+fn try_curl(args: &[&str]) -> Option<Answer> {
+    let output = Command::new("curl")
+        .args(["-q", "-s", "-i", "--noproxy", "*", "--max-time", "20"])
+        .args(args)
+        .output()
+        .unwrap();
+    if !output.status.success() {
+        return None;
+    }
+    let text = String::from_utf8(output.stdout).unwrap();
+    let (headers, body) = text.split_once("\r\n\r\n").unwrap();
+    let mut status = headers.split([' ', '\r']);
+    let version = status
+        .next()
+        .unwrap()
+        .strip_prefix("HTTP/")
+        .unwrap()
+        .to_owned();
+    let status = status.next().unwrap().parse().unwrap();
+    Some(Answer {
+        status,
+        version,
+        headers: headers.to_owned(),
+        body: body.to_owned(),
+    })
+}
+
+impl Answer {
+    #[track_caller]
+    fn is(&self, status: u16, body: &str) {
+        assert_eq!((self.status, self.body.as_str()), (status, body));
+    }
+
+    #[track_caller]
+    fn is_over(&self, version: &str) {
+        self.is(200, "Hello, Session World!");
+        assert_eq!(self.version, version);
+    }
+
+    fn header(&self, name: &str) -> Option<String> {
+        let mut headers = self
+            .headers
+            .lines()
+            .filter_map(|line| line.split_once(": "));
+        headers
+            .find(|(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.to_owned())
+    }
+}

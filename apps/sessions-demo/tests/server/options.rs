@@ -1,0 +1,303 @@
+//! Options, good and bad: a bad one is one clear line and an exit status that is not 0.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+
+use rcgen::{CertificateParams, KeyPair};
+
+use crate::process::{Ended, Server, run};
+
+crate::tests!(
+    a_bad_option_is_one_clear_line,
+    a_bad_variable_is_one_clear_line,
+    a_taken_port_is_one_clear_line,
+    a_bad_certificate_is_one_clear_line,
+    a_password_is_never_shown,
+    help_and_version_are_no_errors,
+    every_option_has_a_variable,
+    a_cookie_that_will_not_stick_is_warned_about,
+);
+
+fn a_bad_option_is_one_clear_line() {
+    for (args, says) in [
+        (&["--port", "x"][..], "'x' for '--port <PORT>'"),
+        (&["--port", "65536"], "65536 is not in 0..=65535"),
+        (&["--bind", "localhost"], "'localhost' for '--bind <IP>'"),
+        (
+            &["--idle-timeout", "20"],
+            "write it as in 20s, 10m or 500ms",
+        ),
+        (&["--idle-timeout", "0s"], "must be longer than zero"),
+        (
+            &["--io-timeout", "soon"],
+            "'soon' for '--io-timeout <TIME>'",
+        ),
+        (
+            &["--absolute-timeout=-1h"],
+            "'-1h' for '--absolute-timeout <TIME>'",
+        ),
+        (&["--absolute-timeout", "1000000d"], "absolute_timeout"),
+        (
+            &["--same-site", "maybe"],
+            "[possible values: lax, strict, none]",
+        ),
+        (
+            &["--secure-policy", "maybe"],
+            "[possible values: always, same-as-request, none]",
+        ),
+        (&["--cookie-name", "a;b"], "';'"),
+        (&["--cookie-name", ""], "cookie"),
+        (
+            &["--same-site", "none", "--secure-policy", "none"],
+            "SameSite=None",
+        ),
+        (
+            &["--cookie-name", "__Host-id", "--secure-policy", "none"],
+            "__Host-",
+        ),
+        (
+            &["--store", "redis://localhost"],
+            "'redis' is not built in; built in: memory",
+        ),
+        (
+            &["--store", "postgres://localhost"],
+            "'postgres' is not built in; built in: memory",
+        ),
+        (&["--store", "mongodb://localhost"], "built in: memory"),
+        (&["--store", "disk"], "built in: memory"),
+        (&["--tls-cert", "cert.pem"], "add --tls-key"),
+        (&["--tls-key", "key.pem"], "add --tls-cert"),
+        (
+            &["--http", "--tls-cert", "cert.pem", "--tls-key", "key.pem"],
+            "--http",
+        ),
+        (&["--nope"], "'--nope'"),
+        (&["extra"], "'extra'"),
+    ] {
+        one_line(&run(&[], args), says);
+    }
+}
+
+fn a_bad_variable_is_one_clear_line() {
+    for (name, value, says) in [
+        ("PORT", "http", "'http' for '--port <PORT>'"),
+        ("SESSION_HTTP", "maybe", "'maybe' for '--http'"),
+        (
+            "SESSION_IDLE_TIMEOUT",
+            "20",
+            "'20' for '--idle-timeout <TIME>'",
+        ),
+        (
+            "SESSION_STORE",
+            "sqlite://sessions.db",
+            "'sqlite' is not built in",
+        ),
+        ("RUST_LOG", "a=b=c", "RUST_LOG"),
+    ] {
+        one_line(&run(&[(name, value)], &[]), says);
+    }
+}
+
+fn a_taken_port_is_one_clear_line() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    one_line(
+        &run(&[], &["--port", &address.port().to_string()]),
+        &address.to_string(),
+    );
+}
+
+fn a_bad_certificate_is_one_clear_line() {
+    let dir = Dir::new("bad-certificate");
+    let (cert, key) = dir.identity("good");
+    let (_, other_key) = dir.identity("other");
+    let text = dir.file("text.pem", "no PEM in here\n");
+    let broken = dir.file(
+        "broken.pem",
+        "-----BEGIN CERTIFICATE-----\n*\n-----END CERTIFICATE-----\n",
+    );
+    let no_certificate = dir.file(
+        "none.pem",
+        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+    );
+    let no_key = dir.file(
+        "nokey.pem",
+        "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
+    );
+    let missing = dir.path.join("missing.pem");
+
+    for (cert, key, wrong, says) in [
+        (&missing, &key, &missing, "No such file"),
+        (&cert, &missing, &missing, "No such file"),
+        (&dir.path, &key, &dir.path, "directory"),
+        (&text, &key, &text, "BEGIN CERTIFICATE"),
+        (&broken, &key, &broken, "BEGIN CERTIFICATE"),
+        (&no_certificate, &key, &no_certificate, "X.509"),
+        (&cert, &text, &text, "BEGIN PRIVATE KEY"),
+        (&cert, &no_key, &no_key, "private key"),
+        // The two files in each other's place.
+        (&key, &cert, &key, "BEGIN CERTIFICATE"),
+        (
+            &cert,
+            &other_key,
+            &other_key,
+            "not the private key of the certificate",
+        ),
+    ] {
+        let ended = run(
+            &[],
+            &[
+                "--tls-cert",
+                cert.to_str().unwrap(),
+                "--tls-key",
+                key.to_str().unwrap(),
+            ],
+        );
+        one_line(&ended, says);
+        assert!(
+            ended.stderr.contains(wrong.to_str().unwrap()),
+            "{}",
+            ended.stderr
+        );
+    }
+}
+
+fn a_password_is_never_shown() {
+    for url in [
+        "redis://user:hunter2@localhost",
+        "user:hunter2@localhost",
+        "hunter2://localhost",
+        "memory:hunter2",
+    ] {
+        for ended in [
+            run(&[("RUST_LOG", "trace")], &["--store", url]),
+            run(&[("SESSION_STORE", url)], &[]),
+            run(&[("SESSION_STORE", url)], &["--help"]),
+            run(&[("SESSION_STORE", url)], &["--port", "x"]),
+        ] {
+            assert!(
+                !format!("{}{}", ended.stdout, ended.stderr).contains("hunter2"),
+                "{url}: {}",
+                ended.stderr
+            );
+        }
+    }
+}
+
+fn help_and_version_are_no_errors() {
+    let help = run(&[], &["--help"]);
+    assert!(help.status.success());
+    assert!(help.stdout.contains("--idle-timeout"), "{}", help.stdout);
+    let version = run(&[], &["--version"]);
+    assert!(version.status.success());
+    assert_eq!(
+        version.stdout,
+        concat!("sessions-demo ", env!("CARGO_PKG_VERSION"))
+    );
+}
+
+fn every_option_has_a_variable() {
+    let server = Server::start_with(
+        &[
+            ("PORT", "0"),
+            ("SESSION_BIND", "127.0.0.1"),
+            ("SESSION_HTTP", "true"),
+            ("SESSION_SECURE_POLICY", "none"),
+            ("SESSION_SAME_SITE", "strict"),
+            ("SESSION_COOKIE_NAME", "id"),
+            ("SESSION_IDLE_TIMEOUT", "500ms"),
+            ("SESSION_ABSOLUTE_TIMEOUT", "10m"),
+            ("SESSION_IO_TIMEOUT", "1s 500ms"),
+            ("SESSION_STORE", "memory"),
+        ],
+        &[],
+    );
+    assert!(
+        server.base.starts_with("http://127.0.0.1:"),
+        "{}",
+        server.base
+    );
+    assert!(server.stop().status.success());
+
+    let help = run(&[], &["--help"]).stdout;
+    for option in help.split("\n      --").skip(1) {
+        assert!(option.contains("[env: "), "{option}");
+    }
+
+    let dir = Dir::new("variables");
+    let (cert, key) = dir.identity("identity");
+    let files = [
+        ("PORT", "0"),
+        ("SESSION_TLS_CERT", cert.to_str().unwrap()),
+        ("SESSION_TLS_KEY", key.to_str().unwrap()),
+    ];
+    assert!(
+        Server::start_with(&files, &[])
+            .base
+            .starts_with("https://127.0.0.1:")
+    );
+}
+
+fn a_cookie_that_will_not_stick_is_warned_about() {
+    let warned = |args: &[&str]| Server::start(args).stop().stderr.contains("will not stick");
+    assert!(warned(&["--http"]));
+    assert!(!warned(&["--http", "--secure-policy", "same-as-request"]));
+    assert!(!warned(&[]));
+}
+
+#[track_caller]
+fn one_line(ended: &Ended, says: &str) {
+    let Ended {
+        status,
+        stdout,
+        stderr,
+    } = ended;
+    assert!(matches!(status.code(), Some(1..)), "{status}: {stderr}");
+    assert_eq!(stdout, "");
+    assert!(
+        stderr.starts_with("error: ") && stderr.contains(says),
+        "{stderr}"
+    );
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+}
+
+/// A directory for the files of one test, removed with it.
+pub(crate) struct Dir {
+    pub(crate) path: PathBuf,
+}
+
+impl Dir {
+    pub(crate) fn new(name: &str) -> Self {
+        let path =
+            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Self { path }
+    }
+
+    pub(crate) fn file(&self, name: &str, content: &str) -> PathBuf {
+        let path = self.path.join(name);
+        fs::write(&path, content).unwrap();
+        path
+    }
+
+    /// A certificate for localhost and its key.
+    pub(crate) fn identity(&self, name: &str) -> (PathBuf, PathBuf) {
+        let key = KeyPair::generate().unwrap();
+        let names = ["localhost", "127.0.0.1"].map(String::from);
+        let cert = CertificateParams::new(names)
+            .unwrap()
+            .self_signed(&key)
+            .unwrap();
+        (
+            self.file(&format!("{name}.cert.pem"), &cert.pem()),
+            self.file(&format!("{name}.key.pem"), &key.serialize_pem()),
+        )
+    }
+}
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.path);
+    }
+}

@@ -1,0 +1,176 @@
+//! Starting the server, reading what it says, ending it.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Far more than anything here takes: only a server that hangs reaches it.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// The variables that would change the server's options.
+const VARIABLES: &[&str] = &[
+    "PORT",
+    "RUST_LOG",
+    "SESSION_ABSOLUTE_TIMEOUT",
+    "SESSION_BIND",
+    "SESSION_COOKIE_NAME",
+    "SESSION_HTTP",
+    "SESSION_IDLE_TIMEOUT",
+    "SESSION_IO_TIMEOUT",
+    "SESSION_SAME_SITE",
+    "SESSION_SECURE_POLICY",
+    "SESSION_STORE",
+    "SESSION_TLS_CERT",
+    "SESSION_TLS_KEY",
+];
+
+/// A running server, killed when dropped.
+pub(crate) struct Server {
+    child: Child,
+    /// For the message of a test that waits in vain.
+    what: String,
+    lines: Receiver<String>,
+    log: Arc<Mutex<String>>,
+    /// As the server says it: `https://127.0.0.1:43210`.
+    pub(crate) base: String,
+}
+
+/// What a server that ended has left.
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    /// Standard output, without the line that it started with.
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Server {
+    /// Starts the server on a free port and waits until it listens.
+    pub(crate) fn start(args: &[&str]) -> Self {
+        Self::start_with(&[("PORT", "0")], args)
+    }
+
+    pub(crate) fn start_with(env: &[(&str, &str)], args: &[&str]) -> Self {
+        let mut server = Self::spawn(env, args);
+        let line = server.lines.recv_timeout(DEADLINE).unwrap_or_else(|_| {
+            panic!("the server does not listen: {}", server.log.lock().unwrap())
+        });
+        server.base = line.strip_prefix("listening on ").expect(&line).to_owned();
+        server
+    }
+
+    fn spawn(env: &[(&str, &str)], args: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sessions-demo"));
+        for name in VARIABLES {
+            command.env_remove(name);
+        }
+        command.envs(env.iter().copied()).args(args);
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+
+        let (sender, lines) = channel();
+        let stdout = child.stdout.take().unwrap();
+        thread::spawn(move || {
+            BufReader::new(stdout)
+                .lines()
+                .map_while(Result::ok)
+                .try_for_each(|line| sender.send(line))
+        });
+        let log = Arc::new(Mutex::new(String::new()));
+        let stderr = child.stderr.take().unwrap();
+        thread::spawn({
+            let log = Arc::clone(&log);
+            move || collect(stderr, &log)
+        });
+        Self {
+            what: format!("the end of the server with {env:?} {args:?}"),
+            child,
+            lines,
+            log,
+            base: String::new(),
+        }
+    }
+
+    /// Where the server listens, without the scheme.
+    pub(crate) fn address(&self) -> &str {
+        self.base.split_once("://").unwrap().1
+    }
+
+    /// Sends a signal.
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("kill")
+            .args(["-s", name, &self.child.id().to_string()])
+            .status()
+            .unwrap();
+        assert!(status.success());
+    }
+
+    /// Waits until the log contains `text`.
+    pub(crate) fn wait_for_log(&self, text: &str) {
+        until(text, || {
+            self.log.lock().unwrap().contains(text).then_some(())
+        });
+    }
+
+    /// Waits for the end of the process.
+    pub(crate) fn wait(mut self) -> Ended {
+        let status = until(&self.what, || self.child.try_wait().unwrap());
+        // Both threads end with the pipes.
+        let stdout: Vec<_> = self.lines.iter().collect();
+        until("the end of the log", || {
+            (Arc::strong_count(&self.log) == 1).then_some(())
+        });
+        let stderr = self.log.lock().unwrap().clone();
+        Ended {
+            status,
+            stdout: stdout.join("\n"),
+            stderr,
+        }
+    }
+
+    /// Asks the server to end, and waits for it.
+    pub(crate) fn stop(self) -> Ended {
+        self.signal("TERM");
+        self.wait()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs the server with options that should make it end by itself.
+pub(crate) fn run(env: &[(&str, &str)], args: &[&str]) -> Ended {
+    Server::spawn(env, args).wait()
+}
+
+/// Asks again and again, up to a deadline.
+#[track_caller]
+fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(start.elapsed() < DEADLINE, "waited in vain for {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn collect(mut from: impl Read, to: &Mutex<String>) {
+    let mut buffer = [0; 8192];
+    while let Ok(length @ 1..) = from.read(&mut buffer) {
+        to.lock()
+            .unwrap()
+            .push_str(&String::from_utf8_lossy(&buffer[..length]));
+    }
+}
