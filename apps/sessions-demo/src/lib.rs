@@ -61,3 +61,8 @@ async fn sessions(args: &Args) -> Result<SessionLayer, StartError> {
     layer.check()?;
     Ok(layer)
 }
+
+/// The README's example is compiled here, where axum is at hand.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
