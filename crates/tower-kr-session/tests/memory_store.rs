@@ -65,10 +65,10 @@ async fn a_flood_of_anonymous_sessions_leaves_those_with_an_owner_alone() {
     for _ in 0..2_000 {
         create(&store, record(100, None)).await;
     }
-    store.run_pending_tasks();
+    store.run_pending_tasks(now());
     assert!(lives(&store, owned).await);
     assert!(lives(&store, became_owned).await);
-    assert!(store.record_count() < 100, "{store:?}");
+    assert!(store.record_count() < 128, "{store:?}");
     assert_eq!(store.list(&max, now()).await.unwrap().len(), 2);
 }
 
@@ -82,7 +82,7 @@ async fn a_full_share_drops_the_session_that_was_not_used_for_longest() {
     for _ in 0..200 {
         create(&store, record(100, None)).await;
         assert!(lives(&store, used).await);
-        store.run_pending_tasks();
+        store.run_pending_tasks(now());
     }
     assert!(!lives(&store, unused).await);
     assert_eq!(
@@ -100,7 +100,7 @@ async fn sessions_that_grow_count_with_what_they_grew_to() {
     for _ in 0..100 {
         ids.push(create(&store, record(1, None)).await);
     }
-    store.run_pending_tasks();
+    store.run_pending_tasks(now());
     assert_eq!(store.record_count(), 100);
     for id in &ids {
         let mut delta = Delta::new(u64::MAX);
@@ -108,7 +108,7 @@ async fn sessions_that_grow_count_with_what_they_grew_to() {
         delta.change(KeyBuf::new("grown").unwrap(), Some(value));
         apply(&store, *id, delta).await;
     }
-    store.run_pending_tasks();
+    store.run_pending_tasks(now());
     assert!(store.record_count() <= 16, "{store:?}");
 }
 
@@ -120,7 +120,7 @@ async fn an_evicted_session_leaves_the_list_of_its_user() {
     for _ in 0..200 {
         create(&store, record(100, Some(&flood))).await;
     }
-    store.run_pending_tasks();
+    store.run_pending_tasks(now());
     assert!(!lives(&store, evicted).await);
     assert_eq!(store.list(&first, now()).await.unwrap(), []);
     let listed = store.list(&flood, now()).await.unwrap().len() as u64;
@@ -129,28 +129,43 @@ async fn an_evicted_session_leaves_the_list_of_its_user() {
         store.remove_owned(&flood, None, now()).await.unwrap(),
         listed
     );
-    store.run_pending_tasks();
+    store.run_pending_tasks(now());
     assert_eq!(store.record_count(), 0);
 }
 
 #[tokio::test]
-async fn a_dead_record_is_forgotten_when_it_is_met_after_the_grace() {
+async fn a_dead_record_is_forgotten_after_the_grace_and_a_living_one_is_not() {
     let store = MemoryStore::new();
-    let id = create(&store, record(1, None)).await;
+    let dead = create(&store, record(1, None)).await;
+    let used = create(&store, record(1, None)).await;
     let deadline = record(1, None).idle_deadline;
-    assert!(
-        store
-            .load(id, deadline.saturating_add(Duration::from_secs(1)))
-            .await
-            .unwrap()
-            .is_none()
-    );
-    store.run_pending_tasks();
-    assert_eq!(store.record_count(), 1, "a slow request may still commit");
-    let reclaim = deadline.saturating_add(RECLAIM_GRACE + Duration::from_secs(1));
-    assert!(store.load(id, reclaim).await.unwrap().is_none());
-    store.run_pending_tasks();
-    assert_eq!(store.record_count(), 0);
+    let touched = Instants::at(deadline.saturating_sub(Duration::from_secs(60)));
+    let touch = store.apply(used, &SECRET, Delta::new(0), touched).await;
+    assert!(matches!(touch, Ok(Applied::Applied(_))));
+    store.run_pending_tasks(deadline.saturating_add(Duration::from_secs(1)));
+    assert_eq!(store.record_count(), 2, "a slow request may still commit");
+    // The calendar knows minutes.
+    let reclaim = deadline.saturating_add(RECLAIM_GRACE + Duration::from_secs(120));
+    store.run_pending_tasks(reclaim);
+    assert_eq!(store.record_count(), 1);
+    assert!(!lives(&store, dead).await);
+    store.run_pending_tasks(reclaim.saturating_add(Duration::from_secs(3_600)));
+    assert_eq!(store.record_count(), 0, "it was looked at again");
+}
+
+#[tokio::test]
+async fn the_start_of_new_sessions_forgets_dead_ones() {
+    let store = MemoryStore::new();
+    for _ in 0..1_000 {
+        create(&store, record(1, None)).await;
+    }
+    let later = now().saturating_add(Duration::from_secs(3_600));
+    for _ in 0..100 {
+        let id = SessionId::generate(later);
+        store.create(id, record(1, None), later).await.unwrap();
+    }
+    store.run_pending_tasks(now());
+    assert!(store.record_count() <= 100, "{store:?}");
 }
 
 #[tokio::test]
@@ -167,6 +182,6 @@ async fn a_store_says_what_it_can_hold_and_holds_it() {
     worst.values = names.iter().map(|name| (name, "")).collect();
     assert!(worst.values.size() <= largest + 4 * 0x10000);
     let id = create(&store, worst).await;
-    store.run_pending_tasks();
+    store.run_pending_tasks(now());
     assert!(lives(&store, id).await);
 }

@@ -122,7 +122,7 @@ impl ErasedStore {
         now: Timestamp,
     ) -> Result<Option<Record>, StoreError> {
         match self.store.immediate() {
-            Some(store) => store.load(id, now),
+            Some(store) => store.load_now(id, now),
             None => timed(timeout, self.store.load(id, now)).await,
         }
     }
@@ -135,7 +135,7 @@ impl ErasedStore {
         now: Timestamp,
     ) -> Result<Created, StoreError> {
         match self.store.immediate() {
-            Some(store) => store.create(id, record, now),
+            Some(store) => store.create_now(id, record, now),
             None => timed(timeout, self.store.create(id, record, now)).await,
         }
     }
@@ -149,7 +149,7 @@ impl ErasedStore {
         at: Instants,
     ) -> Result<Applied, StoreError> {
         match self.store.immediate() {
-            Some(store) => store.apply(id, secret, delta, at),
+            Some(store) => store.apply_now(id, secret, delta, at),
             None => timed(timeout, self.store.apply(id, secret, delta, at)).await,
         }
     }
@@ -162,7 +162,7 @@ impl ErasedStore {
         at: Instants,
     ) -> Result<Removed, StoreError> {
         match self.store.immediate() {
-            Some(store) => store.remove(id, secret, at),
+            Some(store) => store.remove_now(id, secret, at),
             None => timed(timeout, self.store.remove(id, secret, at)).await,
         }
     }

@@ -1,5 +1,6 @@
 //! Sessions in the memory of this process.
 
+mod calendar;
 mod cell;
 mod owners;
 
@@ -7,18 +8,17 @@ use std::{
     fmt,
     hash::{BuildHasher, Hasher},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
 };
 
 use moka::{
-    Expiry,
     notification::RemovalCause,
     policy::EvictionPolicy,
     sync::{Cache, CacheBuilder},
 };
 
 use self::{
-    cell::{Cell, ENTRY_OVERHEAD},
+    calendar::Calendar,
+    cell::{Cell, ENTRY_OVERHEAD, LimitsPool, State},
     owners::Owners,
 };
 use crate::{
@@ -61,6 +61,8 @@ struct Shared {
     anonymous: Share,
     owned: Share,
     owners: Arc<Mutex<Owners>>,
+    calendar: Mutex<Calendar>,
+    limits: LimitsPool,
     /// Makes "is there one? then insert" one step for each id, at a quarter of the cost of the cache's own entry API.
     creating: [Mutex<()>; 64],
     largest_session: u64,
@@ -99,10 +101,9 @@ impl MemoryStoreBuilder {
                 if cause == RemovalCause::Replaced {
                     return;
                 }
-                if cause.was_evicted() {
-                    cell.mark_evicted();
-                }
-                if let Some(owner) = cell.owner() {
+                let mut state = cell.lock();
+                state.end();
+                if let Some(owner) = state.owner() {
                     lock(&index).remove(owner, *id);
                 }
             })
@@ -112,6 +113,8 @@ impl MemoryStoreBuilder {
             anonymous,
             owned,
             owners,
+            calendar: Mutex::default(),
+            limits: LimitsPool::default(),
             creating: [const { Mutex::new(()) }; 64],
             largest_session: smaller.saturating_sub(u64::from(ENTRY_OVERHEAD)) / WORST_EXPANSION,
         }))
@@ -123,7 +126,6 @@ fn share(bytes: u64) -> CacheBuilder<SessionId, Arc<Cell>, Cache<SessionId, Arc<
         .max_capacity(bytes)
         .weigher(|_, cell: &Arc<Cell>| cell.weight())
         .eviction_policy(EvictionPolicy::lru())
-        .expire_after(Reclaim)
 }
 
 impl MemoryStore {
@@ -142,9 +144,10 @@ impl MemoryStore {
         }
     }
 
-    /// Does the housekeeping that otherwise rides on traffic: drops what is expired or over the capacity. Call it now and then
-    /// if memory must shrink while there are no requests.
-    pub fn run_pending_tasks(&self) {
+    /// Does the housekeeping that otherwise rides on the start of new sessions: forgets what expired more than five minutes
+    /// before `now`, and what is over the capacity. Call it now and then if memory must shrink without new sessions.
+    pub fn run_pending_tasks(&self, now: Timestamp) {
+        while self.reclaim(now) > 0 {}
         self.0.anonymous.run_pending_tasks();
         self.0.owned.run_pending_tasks();
     }
@@ -183,10 +186,11 @@ impl MemoryStore {
                 self.place(id, cell, &self.0.owned);
                 self.0.anonymous.invalidate(&id);
             }
-            Settling::NewWeight => {
-                let share = match cell.owner() {
-                    Some(_) => &self.0.owned,
-                    None => &self.0.anonymous,
+            Settling::NewWeight { owned } => {
+                let share = if owned {
+                    &self.0.owned
+                } else {
+                    &self.0.anonymous
                 };
                 if share.get(&id).is_some_and(|held| Arc::ptr_eq(&held, cell)) {
                     self.place(id, cell, share);
@@ -196,16 +200,44 @@ impl MemoryStore {
     }
 
     /// Marks the cell gone if it may be; the caller then drops it from the cache.
-    fn end(&self, id: SessionId, cell: &Cell, may_end: impl FnOnce(&Record) -> bool) -> bool {
+    fn end(&self, id: SessionId, cell: &Cell, may_end: impl FnOnce(&State) -> bool) -> bool {
         let mut state = cell.lock();
-        if state.is_gone() || !may_end(state.record()) {
+        if state.is_gone() || !may_end(&state) {
             return false;
         }
-        if let Some(owner) = &state.record().owner {
+        if let Some(owner) = state.owner() {
             lock(&self.0.owners).remove(owner, id);
         }
         state.end();
         true
+    }
+
+    /// Forgets what is dead for long enough; rides on the start of sessions.
+    fn reclaim(&self, now: Timestamp) -> usize {
+        let due = {
+            let mut calendar = lock(&self.0.calendar);
+            let shares = [&self.0.anonymous, &self.0.owned];
+            let sessions = self.record_count();
+            calendar.shed(sessions, |id| {
+                shares.iter().any(|share| share.contains_key(id))
+            });
+            calendar.take_due(now)
+        };
+        let looked_at = due.len();
+        for id in due {
+            let Some(cell) = self.find(id) else { continue };
+            let mut reclaim_at = now;
+            let dead = self.end(id, &cell, |state| {
+                reclaim_at = state.record().reclaim_at();
+                reclaim_at <= now
+            });
+            if dead {
+                self.drop_cell(id);
+            } else {
+                lock(&self.0.calendar).add(id, reclaim_at);
+            }
+        }
+        looked_at
     }
 }
 
@@ -214,11 +246,11 @@ impl MemoryStore {
 enum Settling {
     Nothing,
     NewOwner,
-    NewWeight,
+    NewWeight { owned: bool },
 }
 
 impl ImmediateStore for MemoryStore {
-    fn load(&self, id: SessionId, now: Timestamp) -> Result<Option<Record>, StoreError> {
+    fn load_now(&self, id: SessionId, now: Timestamp) -> Result<Option<Record>, StoreError> {
         let Some(cell) = self.find(id) else {
             return Ok(None);
         };
@@ -227,37 +259,37 @@ impl ImmediateStore for MemoryStore {
             return Ok(None);
         }
         let record = state.record();
-        if !record.is_expired(Instants::at(now)) {
-            return Ok(Some(record.clone()));
-        }
-        let reclaim = record.reclaim_at() <= now;
-        drop(state);
-        if reclaim && self.end(id, &cell, |record| record.reclaim_at() <= now) {
-            self.drop_cell(id);
-        }
-        Ok(None)
+        Ok((!record.is_expired(Instants::at(now))).then_some(record))
     }
 
-    fn create(&self, id: SessionId, record: Record, _: Timestamp) -> Result<Created, StoreError> {
+    fn create_now(
+        &self,
+        id: SessionId,
+        record: Record,
+        now: Timestamp,
+    ) -> Result<Created, StoreError> {
+        self.reclaim(now);
         let stripe = usize::from(id.as_bytes()[15]) % self.0.creating.len();
         let _creating = lock(&self.0.creating[stripe]);
         if self.0.anonymous.contains_key(&id) || self.0.owned.contains_key(&id) {
             return Ok(Created::Exists);
         }
-        let share = match (&record.owner, record.authenticated_at) {
-            (Some(owner), authenticated_at) => {
-                let authenticated_at = authenticated_at.unwrap_or(record.created_at);
-                if !lock(&self.0.owners).add(owner, id, authenticated_at) {
-                    return Ok(Created::Revoked);
-                }
-                &self.0.owned
+        let owner = record.owner.clone();
+        if let Some(owner) = &owner {
+            let authenticated_at = record.authenticated_at.unwrap_or(record.created_at);
+            if !lock(&self.0.owners).add(owner, id, authenticated_at) {
+                return Ok(Created::Revoked);
             }
-            (None, _) => &self.0.anonymous,
+        }
+        let share = match &owner {
+            Some(_) => &self.0.owned,
+            None => &self.0.anonymous,
         };
-        let cell = Arc::new(Cell::new(record));
+        lock(&self.0.calendar).add(id, record.reclaim_at());
+        let cell = Arc::new(Cell::new(record, &self.0.limits));
         share.insert(id, Arc::clone(&cell));
         // A revocation between the index and the cache found no cell, but it has emptied the index.
-        if let Some(owner) = cell.owner() {
+        if let Some(owner) = &owner {
             let indexed = lock(&self.0.owners).holds(owner, id);
             if !indexed && self.end(id, &cell, |_| true) {
                 self.drop_cell(id);
@@ -267,7 +299,7 @@ impl ImmediateStore for MemoryStore {
         Ok(Created::Created)
     }
 
-    fn apply(
+    fn apply_now(
         &self,
         id: SessionId,
         secret: &SecretHash,
@@ -281,35 +313,39 @@ impl ImmediateStore for MemoryStore {
         if state.is_gone() {
             return Ok(Applied::Missing);
         }
-        let had_owner = state.record().owner.is_some();
-        // A stranger must not learn of a revocation, nor leave a trace in the index.
-        if let Some(sign_in) = &delta.sign_in
-            && state.record().standing(secret, at) == Standing::Admitted
-            && !lock(&self.0.owners).add(&sign_in.owner, id, sign_in.authenticated_at)
-        {
-            return Ok(Applied::Revoked);
-        }
-        let applied = state.record_mut().apply(secret, &delta, at);
-        if let Some(sign_in) = &delta.sign_in
-            && state.record().owner.as_ref() != Some(&sign_in.owner)
-        {
-            lock(&self.0.owners).remove(&sign_in.owner, id);
-        }
-        if !matches!(applied, Applied::Applied(_)) {
-            return Ok(applied);
-        }
-        let new_weight = cell.refresh(state.record());
-        let settling = match (had_owner, &state.record().owner) {
-            (false, Some(_)) => Settling::NewOwner,
-            _ if new_weight => Settling::NewWeight,
-            _ => Settling::Nothing,
+        let had_owner = state.owner().is_some();
+        let mut record = state.take();
+        let applied = match &delta.sign_in {
+            // A stranger must not learn of a revocation, nor leave a trace in the index.
+            Some(sign_in)
+                if record.standing(secret, at) == Standing::Admitted
+                    && !lock(&self.0.owners).add(&sign_in.owner, id, sign_in.authenticated_at) =>
+            {
+                Applied::Revoked
+            }
+            sign_in => {
+                let applied = record.apply(secret, &delta, at);
+                if let Some(sign_in) = sign_in
+                    && record.owner.as_ref() != Some(&sign_in.owner)
+                {
+                    lock(&self.0.owners).remove(&sign_in.owner, id);
+                }
+                applied
+            }
         };
+        let owned = record.owner.is_some();
+        let new_weight = state.put_back(record, &self.0.limits);
         drop(state);
+        let settling = match (owned && !had_owner, new_weight) {
+            (true, _) => Settling::NewOwner,
+            (false, true) => Settling::NewWeight { owned },
+            (false, false) => Settling::Nothing,
+        };
         self.settle(id, &cell, settling);
         Ok(applied)
     }
 
-    fn remove(
+    fn remove_now(
         &self,
         id: SessionId,
         secret: Option<&SecretHash>,
@@ -319,7 +355,8 @@ impl ImmediateStore for MemoryStore {
             return Ok(Removed::Missing);
         };
         let mut found = Removed::Missing;
-        let ended = self.end(id, &cell, |record| {
+        let ended = self.end(id, &cell, |state| {
+            let record = state.record();
             found = match secret.map(|secret| record.standing(secret, at)) {
                 Some(Standing::Superseded) => Removed::Superseded,
                 Some(Standing::Admitted) => Removed::Removed,
@@ -338,7 +375,7 @@ impl ImmediateStore for MemoryStore {
 
 impl SessionStore for MemoryStore {
     async fn load(&self, id: SessionId, now: Timestamp) -> Result<Option<Record>, StoreError> {
-        ImmediateStore::load(self, id, now)
+        self.load_now(id, now)
     }
 
     async fn create(
@@ -347,7 +384,7 @@ impl SessionStore for MemoryStore {
         record: Record,
         now: Timestamp,
     ) -> Result<Created, StoreError> {
-        ImmediateStore::create(self, id, record, now)
+        self.create_now(id, record, now)
     }
 
     async fn apply(
@@ -357,7 +394,7 @@ impl SessionStore for MemoryStore {
         delta: Delta,
         at: Instants,
     ) -> Result<Applied, StoreError> {
-        ImmediateStore::apply(self, id, secret, delta, at)
+        self.apply_now(id, secret, delta, at)
     }
 
     async fn remove(
@@ -366,7 +403,7 @@ impl SessionStore for MemoryStore {
         secret: Option<&SecretHash>,
         at: Instants,
     ) -> Result<Removed, StoreError> {
-        ImmediateStore::remove(self, id, secret, at)
+        self.remove_now(id, secret, at)
     }
 
     async fn list(&self, owner: &Owner, now: Timestamp) -> Result<Vec<SessionSummary>, StoreError> {
@@ -374,7 +411,7 @@ impl SessionStore for MemoryStore {
         let mut sessions: Vec<_> = ids
             .into_iter()
             .filter_map(|id| {
-                let record = ImmediateStore::load(self, id, now).ok()??;
+                let record = self.load_now(id, now).ok()??;
                 (record.owner.as_ref() == Some(owner))
                     .then(|| SessionSummary::new(id, &record, now))
             })
@@ -394,9 +431,9 @@ impl SessionStore for MemoryStore {
         for id in ids {
             let Some(cell) = self.find(id) else { continue };
             let mut alive = false;
-            let ended = self.end(id, &cell, |record| {
-                alive = !record.is_expired(Instants::at(now));
-                record.owner.as_ref().is_none_or(|held| held == owner)
+            let ended = self.end(id, &cell, |state| {
+                alive = !state.record().is_expired(Instants::at(now));
+                state.owner().is_none_or(|held| held == owner)
             });
             if ended {
                 self.drop_cell(id);
@@ -432,37 +469,6 @@ impl fmt::Debug for MemoryStore {
 /// A panic while a lock was held can't leave half a change: everything is checked before it is written.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// When the cache itself forgets a session. It asks before the request's own touch, so the answer is a whole idle timeout from
-/// now, never what remains.
-struct Reclaim;
-
-impl Expiry<SessionId, Arc<Cell>> for Reclaim {
-    fn expire_after_create(&self, _: &SessionId, cell: &Arc<Cell>, _: Instant) -> Option<Duration> {
-        Some(cell.reclaim_after())
-    }
-
-    fn expire_after_read(
-        &self,
-        _: &SessionId,
-        cell: &Arc<Cell>,
-        _: Instant,
-        _: Option<Duration>,
-        _: Instant,
-    ) -> Option<Duration> {
-        Some(cell.reclaim_after())
-    }
-
-    fn expire_after_update(
-        &self,
-        _: &SessionId,
-        cell: &Arc<Cell>,
-        _: Instant,
-        _: Option<Duration>,
-    ) -> Option<Duration> {
-        Some(cell.reclaim_after())
-    }
 }
 
 /// Takes the tail of an id as its hash: 62 random bits that this process or a peer drew, never a client's, since unknown ids

@@ -115,16 +115,21 @@ pub trait SessionStore: Send + Sync + 'static {
 /// The calls of a request on a store that needs no I/O.
 #[doc(hidden)]
 pub trait ImmediateStore: Send + Sync {
-    fn load(&self, id: SessionId, now: Timestamp) -> Result<Option<Record>, StoreError>;
-    fn create(&self, id: SessionId, record: Record, now: Timestamp) -> Result<Created, StoreError>;
-    fn apply(
+    fn load_now(&self, id: SessionId, now: Timestamp) -> Result<Option<Record>, StoreError>;
+    fn create_now(
+        &self,
+        id: SessionId,
+        record: Record,
+        now: Timestamp,
+    ) -> Result<Created, StoreError>;
+    fn apply_now(
         &self,
         id: SessionId,
         secret: &SecretHash,
         delta: Delta,
         at: Instants,
     ) -> Result<Applied, StoreError>;
-    fn remove(
+    fn remove_now(
         &self,
         id: SessionId,
         secret: Option<&SecretHash>,

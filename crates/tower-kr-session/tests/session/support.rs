@@ -13,7 +13,7 @@ use http::{HeaderMap, Request, Response, StatusCode, header};
 use kr_cookie::CookieBuilder;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_kr_session::{
-    Applied, Created, Delta, Instants, ManualClock, MemoryStore, Owner, Record, Removed,
+    Applied, Clock, Created, Delta, Instants, ManualClock, MemoryStore, Owner, Record, Removed,
     SecretHash, Session, SessionError, SessionId, SessionLayer, SessionStore, SessionSummary,
     Sessions, StoreError, Timestamp,
 };
@@ -224,7 +224,9 @@ impl App {
     }
 
     pub(crate) fn records(&self) -> u64 {
-        self.remote.memory.run_pending_tasks();
+        self.remote
+            .memory
+            .run_pending_tasks(Clock::now(&self.clock));
         self.remote.memory.record_count()
     }
 }
