@@ -66,7 +66,13 @@ fn millis(duration: Duration) -> i64 {
 impl From<SystemTime> for Timestamp {
     fn from(time: SystemTime) -> Self {
         match time.duration_since(SystemTime::UNIX_EPOCH) {
-            Ok(after) => Self(millis(after)),
+            // In 64 bits: `as_millis` counts in 128, and this is on every request's path.
+            Ok(after) => Self(
+                i64::try_from(after.as_secs())
+                    .unwrap_or(i64::MAX)
+                    .saturating_mul(1_000)
+                    .saturating_add(i64::from(after.subsec_millis())),
+            ),
             Err(before) => Self(millis(before.duration()).saturating_neg()),
         }
     }

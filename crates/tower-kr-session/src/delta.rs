@@ -65,6 +65,12 @@ impl Delta {
         &self.changes
     }
 
+    /// Takes these changes, which are sorted by key, no key twice.
+    pub(crate) fn set_changes(&mut self, changes: Vec<(KeyBuf, Option<Bytes>)>) {
+        debug_assert!(changes.is_sorted_by(|(a, _), (b, _)| a < b));
+        self.changes = changes;
+    }
+
     /// Sets or removes one key, instead of what was noted for it before.
     pub fn change(&mut self, key: KeyBuf, value: Option<Bytes>) {
         change(&mut self.changes, key, value);

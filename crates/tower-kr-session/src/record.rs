@@ -306,7 +306,8 @@ impl Record {
         Ok(())
     }
 
-    fn edit_head(&mut self, delta: &Delta, now: Timestamp) {
+    /// What a delta does besides the values.
+    pub(crate) fn edit_head(&mut self, delta: &Delta, now: Timestamp) {
         if let Some(secret) = delta.rotate {
             self.retired = Some(Retired {
                 secret: self.secret,

@@ -131,8 +131,7 @@ impl Session {
 
     /// The notes, to add to them.
     fn write(&self) -> Result<MutexGuard<'_, Notes>, SessionError> {
-        self.inner.contact();
-        let notes = self.inner.notes();
+        let notes = self.inner.notes_to_change();
         if notes.head_sent && !self.detached {
             return Err(SessionError::ResponseSent(
                 "a change would not be stored; take `session.detach()` and call `save` on it",
@@ -143,8 +142,7 @@ impl Session {
 
     /// The notes, to add what needs a cookie.
     fn write_identity(&self) -> Result<MutexGuard<'_, Notes>, SessionError> {
-        self.inner.contact();
-        let notes = self.inner.notes();
+        let notes = self.inner.notes_to_change();
         if notes.head_sent {
             return Err(SessionError::ResponseSent("no cookie can be sent any more"));
         }
@@ -161,17 +159,38 @@ impl Inner {
     /// The times by which this call is judged. The first one is when the request first used its session.
     fn contact(&self) -> Instants {
         let now = self.shared.now();
-        let before =
-            self.phase
-                .compare_exchange(UNTOUCHED, TOUCHED, Ordering::AcqRel, Ordering::Acquire);
-        let mut notes = self.notes();
-        if before == Err(CLOSED) {
-            notes.head_sent = true;
-        }
         Instants {
-            first_contact: *notes.first_contact.get_or_insert(now),
+            first_contact: *self.touched().first_contact.get_or_insert(now),
             now,
         }
+    }
+
+    /// The notes of a session that is in use, since now at the latest.
+    fn touched(&self) -> MutexGuard<'_, Notes> {
+        let mut phase = self.phase.load(Ordering::Acquire);
+        if phase == UNTOUCHED {
+            let exchanged = self.phase.compare_exchange(
+                UNTOUCHED,
+                TOUCHED,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            );
+            phase = exchanged.map_or_else(|found| found, |_| TOUCHED);
+        }
+        let mut notes = self.notes();
+        if phase == CLOSED {
+            notes.head_sent = true;
+        }
+        notes
+    }
+
+    /// The notes, to add to them: no clock is read for what only waits for the commit, once there was a first contact.
+    fn notes_to_change(&self) -> MutexGuard<'_, Notes> {
+        let mut notes = self.touched();
+        if notes.first_contact.is_none() {
+            notes.first_contact = Some(self.shared.now());
+        }
+        notes
     }
 }
 

@@ -65,7 +65,7 @@ impl Values {
     pub fn get(&self, key: &str) -> Option<&[u8]> {
         let flat = self.flat()?;
         let index = flat.find(key).ok()?;
-        flat.entry(index).map(|(_, value)| value)
+        flat.raw_entry(index).map(|(_, value)| value)
     }
 
     /// All keys and values, in the order of the keys.
@@ -117,7 +117,7 @@ impl Values {
                 let value_start = end + KEY_LENGTH + key.len();
                 let key_length = u16::try_from(key.len()).unwrap_or(u16::MAX);
                 bytes[end..end + KEY_LENGTH].copy_from_slice(&key_length.to_le_bytes());
-                bytes[end + KEY_LENGTH..value_start].copy_from_slice(key.as_bytes());
+                bytes[end + KEY_LENGTH..value_start].copy_from_slice(key);
                 end = value_start + value.len();
                 bytes[value_start..end].copy_from_slice(value);
                 write_number(bytes, NUMBER * (index + 1), end - head);
@@ -132,7 +132,7 @@ impl Values {
         let Some(range) = self.flat().and_then(|flat| {
             let index = flat.find(key).ok()?;
             let end = flat.end(index)?;
-            let (_, old) = flat.entry(index)?;
+            let (_, old) = flat.raw_entry(index)?;
             let head = NUMBER + flat.count * NUMBER;
             (old.len() == value.len()).then(|| head + end - old.len()..head + end)
         }) else {
@@ -248,17 +248,17 @@ struct Merge<'a> {
 }
 
 impl<'a> Iterator for Merge<'a> {
-    type Item = (&'a str, &'a [u8]);
+    type Item = (&'a [u8], &'a [u8]);
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let old = self.base.and_then(|flat| flat.entry(self.index));
+            let old = self.base.and_then(|flat| flat.raw_entry(self.index));
             let Some((&(key, edit), rest)) = self.edits.split_first() else {
                 self.index += 1;
                 return old;
             };
             if let Some((old_key, old_value)) = old {
-                match old_key.cmp(key) {
+                match old_key.cmp(key.as_bytes()) {
                     Ordering::Less => {
                         self.index += 1;
                         return Some((old_key, old_value));
@@ -269,7 +269,7 @@ impl<'a> Iterator for Merge<'a> {
             }
             self.edits = rest;
             if let Some(value) = edit {
-                return Some((key, value));
+                return Some((key.as_bytes(), value));
             }
         }
     }

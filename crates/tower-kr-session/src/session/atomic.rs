@@ -261,7 +261,9 @@ impl Session {
             return Ok(None);
         };
         let taken = std::mem::take(&mut self.inner.notes().values);
-        let mut delta = taken.delta(self.inner.shared.max_session_bytes);
+        let mut delta = taken
+            .clone()
+            .into_delta(self.inner.shared.max_session_bytes);
         delta.operation = Some((key.clone(), operation));
         let applied = state.apply(&self.inner.shared, &token, delta, at).await?;
         if let Applied::Applied(_) = applied {

@@ -13,6 +13,7 @@ use crate::{
     record::{Applied, Record},
     store::{Created, Removed, StoreError},
     transport::CookieChange,
+    values::Values,
 };
 
 /// Everything that a request noted and that has to be stored now.
@@ -22,6 +23,8 @@ pub(super) struct Work {
     pub(super) at: Instants,
     /// Once the head of the response has left, no cookie can be sent, so none may be needed.
     pub(super) head_sent: bool,
+    /// It is the commit at the end: nobody reads afterwards what was written.
+    pub(super) last: bool,
 }
 
 impl Work {
@@ -62,11 +65,17 @@ impl Inner {
     }
 
     /// Changes a session that is alive, or was never looked at.
-    async fn change(&self, state: &mut State, work: Work) -> Result<(), SessionError> {
+    async fn change(&self, state: &mut State, mut work: Work) -> Result<(), SessionError> {
         let Some(token) = state.token.clone() else {
             return self.start(state, work).await;
         };
-        let mut delta = work.values.delta(self.shared.max_session_bytes);
+        // A session that is known to be alive is not started anew with these values: the delta can have them.
+        let values = if work.last && state.seen_alive && work.identity.sign_in.is_none() {
+            std::mem::take(&mut work.values)
+        } else {
+            work.values.clone()
+        };
+        let mut delta = values.into_delta(self.shared.max_session_bytes);
         let mut next = None;
         if work.identity.needs_token() {
             let rotated = token.rotated();
@@ -77,7 +86,7 @@ impl Inner {
         }
         match state.apply(&self.shared, &token, delta, work.at).await? {
             Applied::Applied(receipt) => {
-                if !work.head_sent {
+                if !work.last {
                     state.remember(work.values.changes());
                 }
                 if let Some(next) = next {
@@ -123,8 +132,6 @@ impl Inner {
             return Err(SessionError::ResponseSent("a session can't start any more"));
         }
         let now = work.at.now;
-        let values = work.values.changes().iter();
-        let values = values.filter_map(|(key, value)| Some((key.as_str(), value.as_ref()?)));
         let token = Token::generate(now);
         let mut record = Record::new(
             token.secret_hash(),
@@ -132,15 +139,19 @@ impl Inner {
             self.shared.idle,
             self.shared.absolute_timeout,
         );
-        record.values = values.collect();
+        let changes = work.values.changes().iter();
+        let edits: Vec<_> = changes
+            .map(|(key, value)| (key.as_str(), value.as_deref()))
+            .collect();
+        record.values = Values::default().edited(true, &edits);
         if record.values.size() > self.shared.max_session_bytes {
             return Err(self.too_large(record.values.size()));
         }
-        // The same steps as for a record that is stored: limits and sign-in have one meaning.
+        // As for a record that is stored: limits and sign-in have one meaning.
         let mut delta = Delta::new(u64::MAX);
         delta.sign_in = work.identity.sign_in;
         delta.limits = work.identity.limits;
-        record.apply(&token.secret_hash(), &delta, Instants::at(now));
+        record.edit_head(&delta, now);
         let until = record.persistent.then_some(record.absolute_deadline);
         match state.create(&self.shared, token.id(), record, now).await? {
             Created::Created => {

@@ -73,7 +73,7 @@ impl Session {
         let touch = async move {
             let mut state = inner.state.lock().await;
             let now = inner.shared.now();
-            if state.touch_is_due(now) {
+            if state.touch_is_due(inner.last_contact().now) {
                 inner.touch(&mut state, now).await;
             }
         };
@@ -118,18 +118,21 @@ impl Inner {
             identity: std::mem::take(&mut notes.identity),
             at,
             head_sent: notes.head_sent,
+            last: closing,
         });
         notes.head_sent |= closing;
         work
     }
 
     fn has_io_to_do(&self, state: &State) -> bool {
-        !self.notes().is_empty() || state.touch_is_due(self.shared.now()) || state.is_poisoned()
+        !self.notes().is_empty()
+            || state.touch_is_due(self.last_contact().now)
+            || state.is_poisoned()
     }
 
     /// Stores what the request noted, and closes the session.
     async fn commit(&self, mut state: StateGuard<'_, State>) -> Committed {
-        let at = self.contact();
+        let at = self.last_contact();
         let work = self.take_work(at, true);
         let result = match (state.check(), work) {
             (Err(error), _) => Err(error),
@@ -144,6 +147,22 @@ impl Inner {
         Committed {
             result,
             cookie: state.cookie.take(),
+        }
+    }
+
+    /// The times by which the commit is judged. A request that has nothing to store asks no clock once more: whether a touch is
+    /// due was decided when it read.
+    fn last_contact(&self) -> Instants {
+        let notes = self.notes();
+        match notes.first_contact {
+            Some(first_contact) if notes.is_empty() => Instants::at(first_contact),
+            first_contact => {
+                let now = self.shared.now();
+                Instants {
+                    first_contact: first_contact.unwrap_or(now),
+                    now,
+                }
+            }
         }
     }
 }

@@ -20,7 +20,7 @@ pub(super) struct Notes {
 }
 
 /// Changes of values: they may ride on any operation.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct ValueNotes {
     pub(super) clear: bool,
     /// Sorted by key, no key twice.
@@ -134,13 +134,10 @@ impl ValueNotes {
         }
     }
 
-    /// A delta of these changes, which it shares.
-    pub(super) fn delta(&self, max_bytes: u64) -> Delta {
+    pub(super) fn into_delta(self, max_bytes: u64) -> Delta {
         let mut delta = Delta::new(max_bytes);
         delta.clear = self.clear;
-        for (key, value) in &self.changes {
-            delta.change(key.clone(), value.clone());
-        }
+        delta.set_changes(self.changes);
         delta
     }
 }
