@@ -77,15 +77,18 @@ impl Delta {
     }
 }
 
-/// Notes a change in a sorted list.
+/// Notes a change in a sorted list, and returns the one that it replaces.
 pub(crate) fn change(
     changes: &mut Vec<(KeyBuf, Option<Bytes>)>,
     key: KeyBuf,
     value: Option<Bytes>,
-) {
+) -> Option<(KeyBuf, Option<Bytes>)> {
     match changes.binary_search_by(|(noted, _)| noted.cmp(&key)) {
-        Ok(index) => changes[index].1 = value,
-        Err(index) => changes.insert(index, (key, value)),
+        Ok(index) => Some(std::mem::replace(&mut changes[index], (key, value))),
+        Err(index) => {
+            changes.insert(index, (key, value));
+            None
+        }
     }
 }
 

@@ -57,6 +57,13 @@ pub enum SessionError {
         /// The limit, in bytes.
         limit: u64,
     },
+    /// A request notes changes of too many keys at a time; [`save`](crate::Session::save) in between, or keep them in one
+    /// value. 413
+    #[error("changes of more than {limit} session values can't be noted at a time")]
+    TooManyChanges {
+        /// How many keys can be noted.
+        limit: usize,
+    },
     /// A key is empty, too long or has control characters. 400
     #[error(transparent)]
     InvalidKey(#[from] InvalidKey),
@@ -115,7 +122,7 @@ impl SessionError {
             Self::AmbiguousCookie | Self::InvalidKey(_) | Self::InvalidOwner(_) => {
                 StatusCode::BAD_REQUEST
             }
-            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooLarge { .. } | Self::TooManyChanges { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotAnInteger { .. }
             | Self::Overflow { .. }
             | Self::Decode { .. }
@@ -130,6 +137,7 @@ impl SessionError {
     pub fn public_message(&self) -> String {
         match self {
             Self::Store(_) | Self::Interrupted => "The session store is unavailable".to_owned(),
+            Self::Contended { .. } => "Other requests keep changing the session".to_owned(),
             error if error.status().is_server_error() => "Internal server error".to_owned(),
             error => error.to_string(),
         }

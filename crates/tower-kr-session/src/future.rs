@@ -12,7 +12,7 @@ use pin_project_lite::pin_project;
 
 use crate::{
     error::{RETRY_AFTER, SessionError},
-    session::{Committed, Session},
+    session::{AtOnce, Committed, Session},
     transport,
 };
 
@@ -75,13 +75,16 @@ where
                 *this.session = None;
                 return Poll::Ready(Ok(response));
             }
-            if let Some(committed) = session.commit_at_once() {
-                finish(session, committed, &mut response);
-                *this.session = None;
-                return Poll::Ready(Ok(response));
-            }
+            let work = match session.commit_at_once() {
+                AtOnce::Done(committed) => {
+                    finish(session, committed, &mut response);
+                    *this.session = None;
+                    return Poll::Ready(Ok(response));
+                }
+                AtOnce::Later(work) => work,
+            };
             let session = session.clone();
-            let commit = Box::pin(async move { session.commit().await });
+            let commit = Box::pin(async move { session.commit(work).await });
             *this.committing = Some((commit, response));
         }
         let Some((commit, _)) = this.committing else {
@@ -102,9 +105,8 @@ where
 fn finish<B: Default>(session: &Session, committed: Committed, response: &mut Response<B>) {
     if let Err(error) = committed.result {
         refuse(session, error, response);
-    } else {
-        transport::mark_private(response.headers_mut());
     }
+    transport::mark_private(response.headers_mut());
     if let Some(change) = committed.cookie {
         session.send(&change, response.headers_mut());
     }

@@ -52,8 +52,8 @@ const DEFAULT_MAX_SESSION_BYTES: u64 = 256 * 1024;
 #[derive(Clone)]
 pub struct SessionLayer {
     settings: Settings,
-    /// `axum` calls [`Layer::layer`] once for each route; all share one set-up.
-    shared: OnceLock<Arc<Shared>>,
+    /// `axum` calls [`Layer::layer`] once for each route; all, and all clones, share one set-up.
+    shared: Arc<OnceLock<Arc<Shared>>>,
 }
 
 impl SessionLayer {
@@ -72,13 +72,13 @@ impl SessionLayer {
                 on_error: None,
                 https_when: Arc::new(is_https),
             },
-            shared: OnceLock::new(),
+            shared: Arc::default(),
         }
     }
 
     fn with(mut self, set: impl FnOnce(&mut Settings)) -> Self {
         set(&mut self.settings);
-        self.shared = OnceLock::new();
+        self.shared = Arc::default();
         self
     }
 
@@ -105,8 +105,8 @@ impl SessionLayer {
         self.with(|settings| settings.absolute_timeout = timeout)
     }
 
-    /// How long a call to the store may take; then the request fails with 503. Default: 10 seconds. A commit may need two calls
-    /// (start a new session after the old one was found missing).
+    /// How long a call to the store may take; then the request fails with 503. Default: 10 seconds. A commit may need up
+    /// to three calls (say, to end another user's session and start a new one).
     #[must_use]
     pub fn io_timeout(self, timeout: Duration) -> Self {
         self.with(|settings| settings.io_timeout = timeout)

@@ -9,7 +9,12 @@ use std::{
 use http::{Request, Response};
 use tower_service::Service;
 
-use crate::{future::ResponseFuture, session::Session, settings::Shared, transport};
+use crate::{
+    future::ResponseFuture,
+    session::Session,
+    settings::Shared,
+    transport::{self, Candidates},
+};
 
 /// Gives each request a [`Session`]; made by [`SessionLayer`](crate::SessionLayer).
 #[derive(Clone)]
@@ -49,6 +54,10 @@ where
             request = Request::from_parts(parts, body);
         }
         let candidates = transport::candidates(request.headers(), self.shared.cookie.name());
+        if let Candidates::TooMany = candidates {
+            self.shared
+                .log_ambiguous("too many different session cookies");
+        }
         let session = Session::new(Arc::clone(&self.shared), candidates, https);
         request.extensions_mut().insert(session.clone());
         ResponseFuture::new(self.inner.call(request), session)

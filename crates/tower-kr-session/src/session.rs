@@ -19,10 +19,13 @@ use std::{
 
 use tokio::sync::MutexGuard as StateGuard;
 
-pub(crate) use self::finish::Committed;
+pub(crate) use self::finish::{AtOnce, Committed};
 pub use self::identity::Status;
 use self::{notes::Notes, state::State};
-use crate::{delta::Instants, error::SessionError, settings::Shared, transport::Candidates};
+use crate::{
+    delta::Instants, error::SessionError, settings::Shared, store::StoreError,
+    transport::Candidates,
+};
 
 const UNTOUCHED: u8 = 0;
 const TOUCHED: u8 = 1;
@@ -124,7 +127,7 @@ impl Session {
 
     async fn begin(&self) -> Result<(StateGuard<'_, State>, Instants), SessionError> {
         let at = self.inner.contact();
-        let mut state = self.inner.state.lock().await;
+        let mut state = self.inner.lock_state().await?;
         state.check()?;
         Ok((state, at))
     }
@@ -152,15 +155,31 @@ impl Session {
 
 impl Inner {
     fn notes(&self) -> MutexGuard<'_, Notes> {
-        // Nothing that panics runs while the notes are locked.
+        // A panic can't leave half a note behind.
         self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The times by which this call is judged. The first one is when the request first used its session.
+    /// The state, as soon as no other call of this request has it. That one may be a future that was polled once and is kept
+    /// without being polled on, so the wait has an end.
+    async fn lock_state(&self) -> Result<StateGuard<'_, State>, SessionError> {
+        if let Ok(state) = self.state.try_lock() {
+            return Ok(state);
+        }
+        tokio::time::timeout(self.shared.io_timeout, self.state.lock())
+            .await
+            .map_err(|_| SessionError::Store(StoreError::TimedOut))
+    }
+
+    /// The times by which this call is judged. The first one is when the request first used its session; a handle that outlives
+    /// the request is judged by the time of each call, or it could bring back what expired since.
     fn contact(&self) -> Instants {
         let now = self.shared.now();
+        let mut notes = self.touched();
+        if notes.head_sent {
+            return Instants::at(now);
+        }
         Instants {
-            first_contact: *self.touched().first_contact.get_or_insert(now),
+            first_contact: *notes.first_contact.get_or_insert(now),
             now,
         }
     }

@@ -1,6 +1,9 @@
 //! Sessions as seen from outside of requests: list them, end them.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, atomic::Ordering},
+};
 
 use crate::{
     delta::Instants,
@@ -64,7 +67,23 @@ impl Sessions {
         self.revoke_owned(owner, None).await
     }
 
-    /// Ends all sessions of a user but one ("sign out everywhere else"). Returns how many were alive.
+    /// Ends all sessions of a user but one ("sign out everywhere else"), and turns away sign-ins of this user that are on their
+    /// way. Returns how many were alive.
+    ///
+    /// A handler that signs the user in as well, say after he proved himself again, calls [`Session::save`](crate::Session::save)
+    /// first, or its own sign-in is on its way too and is refused:
+    ///
+    /// ```
+    /// # use tower_kr_session::{Owner, Session, SessionError, Sessions};
+    /// # async fn change_password(session: Session, sessions: Sessions, user: Owner) -> Result<(), SessionError> {
+    /// session.sign_in(user.as_str())?;
+    /// session.save().await?;
+    /// if let Some(id) = session.id().await? {
+    ///     sessions.revoke_others(&user, id).await?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// If the store can't answer: some sessions may be gone; call again.
@@ -78,10 +97,15 @@ impl Sessions {
         except: Option<SessionId>,
     ) -> Result<u64, SessionError> {
         let shared = &self.0;
+        let now = shared.now_after_revocations();
         let removed = shared
             .store
-            .remove_owned(shared.io_timeout, owner, except, shared.now());
-        Ok(removed.await?)
+            .remove_owned(shared.io_timeout, owner, except, now)
+            .await?;
+        shared
+            .last_revocation
+            .fetch_max(now.as_unix_millis(), Ordering::SeqCst);
+        Ok(removed)
     }
 }
 

@@ -1,6 +1,12 @@
 //! What a layer was set up with, checked once and shared by all its requests.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
 
 use http::{request, response, uri::Scheme};
 use kr_cookie::{CookieBuilder, CookieTemplate, SecurePolicy};
@@ -78,6 +84,7 @@ impl Settings {
             max_session_bytes: self.max_session_bytes,
             on_error: self.on_error.clone(),
             https_when: Arc::clone(&self.https_when),
+            last_revocation: AtomicI64::new(i64::MIN),
             ambiguous_log: LogLimit::new(),
             failure_log: LogLimit::new(),
         })
@@ -95,6 +102,8 @@ pub(crate) struct Shared {
     pub(crate) max_session_bytes: u64,
     pub(crate) on_error: Option<ErrorHook>,
     pub(crate) https_when: HttpsPredicate,
+    /// When [`Sessions`](crate::Sessions) last ended all sessions of somebody.
+    pub(crate) last_revocation: AtomicI64,
     pub(crate) ambiguous_log: LogLimit,
     pub(crate) failure_log: LogLimit,
 }
@@ -102,6 +111,24 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// The time of a sign-in or a revocation: after every revocation that this process has seen through, also within one
+    /// millisecond. So a handler can end a user's other sessions and then sign him in.
+    pub(crate) fn now_after_revocations(&self) -> Timestamp {
+        let revoked = self.last_revocation.load(Ordering::SeqCst);
+        self.now()
+            .max(Timestamp::from_unix_millis(revoked.saturating_add(1)))
+    }
+
+    /// A client can do this on each request, so it is told once a second.
+    pub(crate) fn log_ambiguous(&self, what: &'static str) {
+        if let Some(suppressed) = self.ambiguous_log.permit(self.now()) {
+            tracing::warn!(
+                suppressed,
+                "a request carries {what}; it is treated as having no session"
+            );
+        }
     }
 
     /// Whether cookies of this layer depend on the scheme of the request.

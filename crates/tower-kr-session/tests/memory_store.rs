@@ -68,6 +68,17 @@ async fn a_flood_of_anonymous_sessions_leaves_those_with_an_owner_alone() {
     store.run_pending_tasks(now());
     assert!(lives(&store, owned).await);
     assert!(lives(&store, became_owned).await);
+    // Growing by a weight class, a session is put anew into its share, and stays in the list.
+    let mut delta = Delta::new(u64::MAX);
+    delta.change(
+        KeyBuf::new("grown").unwrap(),
+        Some(Bytes::from(vec![b'y'; 2_000])),
+    );
+    assert!(matches!(
+        apply(&store, owned, delta).await,
+        Applied::Applied(_)
+    ));
+    store.run_pending_tasks(now());
     assert!(store.record_count() < 128, "{store:?}");
     assert_eq!(store.list(&max, now()).await.unwrap().len(), 2);
 }
@@ -184,4 +195,25 @@ async fn a_store_says_what_it_can_hold_and_holds_it() {
     let id = create(&store, worst).await;
     store.run_pending_tasks(now());
     assert!(lives(&store, id).await);
+}
+
+#[tokio::test]
+async fn a_session_that_gets_an_owner_is_held_once() {
+    let store = MemoryStore::new();
+    let id = create(&store, record(100, None)).await;
+    let mut delta = Delta::new(u64::MAX);
+    delta.sign_in = Some(SignIn::new(owner("max"), now()));
+    apply(&store, id, delta).await;
+    store.run_pending_tasks(now());
+    assert_eq!(store.record_count(), 1);
+}
+
+#[tokio::test]
+async fn an_administrator_removes_an_expired_record_too() {
+    let store = MemoryStore::new();
+    let id = create(&store, record(1, None)).await;
+    let late = Instants::at(record(1, None).idle_deadline);
+    store.remove(id, None, late).await.unwrap();
+    store.run_pending_tasks(now());
+    assert_eq!(store.record_count(), 0);
 }

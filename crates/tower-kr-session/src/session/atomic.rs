@@ -144,10 +144,12 @@ impl Session {
     ) -> Result<R, SessionError> {
         for attempt in 0..UPDATE_ATTEMPTS {
             self.pause_before(attempt).await;
-            let expected = self.value_to_exchange(key).await?;
+            let (expected, fresh) = self.value_to_exchange(key).await?;
             // Nothing is locked here: other calls, of this request too, go on while the closure runs.
             let (new, result) = change(expected.as_deref())?;
-            if new == expected || self.compare_and_set(key, &expected, &new).await? {
+            // Nothing to write; but a value that was read a while ago has to be confirmed.
+            let unchanged = fresh && new == expected;
+            if unchanged || self.compare_and_set(key, &expected, &new).await? {
                 return Ok(result);
             }
         }
@@ -157,14 +159,19 @@ impl Session {
         })
     }
 
-    async fn value_to_exchange(&self, key: &KeyBuf) -> Result<Option<Bytes>, SessionError> {
+    /// The value, and whether it is the one of now (rather than of an earlier read).
+    async fn value_to_exchange(&self, key: &KeyBuf) -> Result<(Option<Bytes>, bool), SessionError> {
         let (mut state, at) = self.begin().await?;
         match self.place(&mut state, key, at).await? {
-            Place::Notes => Ok(self.inner.notes().value(key.as_str()).or_absent().cloned()),
+            Place::Notes => {
+                let noted = self.inner.notes().value(key.as_str()).or_absent().cloned();
+                Ok((noted, true))
+            }
             Place::Store => {
+                let fresh = state.stored(key.as_str()).is_none();
                 self.know(&mut state, key.as_str(), at).await?;
                 let stored = state.stored(key.as_str()).flatten();
-                Ok(stored.map(Bytes::copy_from_slice))
+                Ok((stored.map(Bytes::copy_from_slice), fresh))
             }
         }
     }
@@ -227,11 +234,11 @@ impl Session {
         key: &KeyBuf,
         at: Instants,
     ) -> Result<Place, SessionError> {
-        state.identify(&self.inner.shared, at.now).await?;
+        state.identify(&self.inner.shared, at).await?;
         let signing_in = self.inner.notes().identity.sign_in.is_some();
         if signing_in {
             // Whose session it is decides whether its values still count.
-            state.load(&self.inner.shared, at.now).await?;
+            state.load(&self.inner.shared, at).await?;
             self.leave_other_owner(state);
         }
         let notes = self.inner.notes();

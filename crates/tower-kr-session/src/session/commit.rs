@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Everything that a request noted and that has to be stored now.
-pub(super) struct Work {
+pub(crate) struct Work {
     pub(super) values: ValueNotes,
     pub(super) identity: IdentityNotes,
     pub(super) at: Instants,
@@ -47,7 +47,7 @@ impl Inner {
         state: &mut State,
         work: Work,
     ) -> Result<(), SessionError> {
-        state.identify(&self.shared, work.at.now).await?;
+        state.identify(&self.shared, work.at).await?;
         if work.identity.destroy {
             return self.destroy(state, work).await;
         }
@@ -78,6 +78,9 @@ impl Inner {
         let mut delta = values.into_delta(self.shared.max_session_bytes);
         let mut next = None;
         if work.identity.needs_token() {
+            if work.head_sent {
+                return Err(SessionError::ResponseSent("no cookie can be sent any more"));
+            }
             let rotated = token.rotated();
             delta.rotate = Some(rotated.secret_hash());
             delta.sign_in.clone_from(&work.identity.sign_in);
@@ -113,6 +116,7 @@ impl Inner {
             Applied::OtherOwner => {
                 // The one who signed in takes nothing of the other user's session with him.
                 self.remove(state, &token, work.at).await?;
+                state.leave();
                 self.start(state, work).await
             }
             Applied::Revoked => Err(SessionError::Revoked),
@@ -155,7 +159,11 @@ impl Inner {
         let until = record.persistent.then_some(record.absolute_deadline);
         match state.create(&self.shared, token.id(), record, now).await? {
             Created::Created => {
+                state.leave();
                 state.started = true;
+                if !work.last {
+                    state.remember(work.values.changes());
+                }
                 state.adopt(token, until);
                 Ok(())
             }
@@ -204,15 +212,13 @@ impl Inner {
     }
 
     /// Moves the idle deadline of a session that was only read. A failure harms nobody now: it is logged.
-    pub(super) async fn touch(&self, state: &mut State, now: Timestamp) {
+    pub(super) async fn touch(&self, state: &mut State, at: Instants) {
         let Some(token) = state.token.clone() else {
             return;
         };
         let delta = Delta::new(self.shared.max_session_bytes);
-        if let Err(error) = state
-            .apply(&self.shared, &token, delta, Instants::at(now))
-            .await
-            && let Some(suppressed) = self.shared.failure_log.permit(now)
+        if let Err(error) = state.apply(&self.shared, &token, delta, at).await
+            && let Some(suppressed) = self.shared.failure_log.permit(at.now)
         {
             tracing::warn!(session = %token.id(), %error, suppressed, "could not touch a session");
         }
@@ -233,10 +239,7 @@ impl State {
 
     /// The session is over, and the client is told to drop its cookie.
     fn end(&mut self) {
-        self.view = View::Absent { expired: false };
-        self.token = None;
-        self.seen_alive = false;
-        self.started = false;
+        self.leave();
         self.cookie = Some(CookieChange::Remove);
     }
 }

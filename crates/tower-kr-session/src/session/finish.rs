@@ -7,22 +7,36 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use http::HeaderMap;
-use tokio::sync::MutexGuard as StateGuard;
-
-use super::{CLOSED, Inner, Session, UNTOUCHED, commit::Work, state::State};
+use super::{CLOSED, Inner, Session, UNTOUCHED, commit::Work, notes::Notes, state::State};
 use crate::{
     delta::Instants,
     error::SessionError,
     settings::ErrorHook,
     transport::{self, CookieChange},
 };
+use http::HeaderMap;
 
 /// What became of a session, and what the client has to be told even if that is an error: a token that
 /// [`save`](Session::save) put into the store early is the only one that the client can go on with.
 pub(crate) struct Committed {
     pub(crate) result: Result<(), SessionError>,
     pub(crate) cookie: Option<CookieChange>,
+}
+
+impl Committed {
+    const fn failed(error: SessionError) -> Self {
+        Self {
+            result: Err(error),
+            cookie: None,
+        }
+    }
+}
+
+/// How far a commit got without waiting.
+pub(crate) enum AtOnce {
+    Done(Committed),
+    /// There is I/O to do, or a call is running; with what was taken from the notes, if that much could be done.
+    Later(Option<Work>),
 }
 
 impl Session {
@@ -37,50 +51,73 @@ impl Session {
     /// The request ends without a commit.
     pub(crate) fn abandon(&self) {
         if !self.close_untouched() {
-            self.inner.notes().head_sent = true;
+            let mut notes = self.inner.notes();
+            let first_contact = notes.first_contact;
+            // What the handler noted dies with it: no handle that outlives it can store that.
+            *notes = Notes {
+                first_contact,
+                head_sent: true,
+                ..Notes::default()
+            };
         }
     }
 
     /// Commits in place if that needs no I/O.
-    pub(crate) fn commit_at_once(&self) -> Option<Committed> {
-        let state = self.inner.state.try_lock().ok()?;
-        if self.inner.shared.store.needs_io() && self.inner.has_io_to_do(&state) {
-            return None;
+    pub(crate) fn commit_at_once(&self) -> AtOnce {
+        let Ok(mut state) = self.inner.state.try_lock() else {
+            return AtOnce::Later(None);
+        };
+        let (work, at) = self.inner.close();
+        let needs_io = self.inner.shared.store.needs_io();
+        if needs_io && (work.is_some() || state.check().is_err()) {
+            return AtOnce::Later(work);
         }
-        let commit = pin!(self.inner.commit(state));
+        if needs_io && state.touch_is_due(at.now) {
+            self.touch_in_background(at);
+            return AtOnce::Done(Committed {
+                result: Ok(()),
+                cookie: state.cookie.take(),
+            });
+        }
+        let commit = pin!(self.inner.commit(&mut state, work, at));
         match commit.poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(committed) => Some(committed),
+            Poll::Ready(committed) => AtOnce::Done(committed),
             // Without I/O, and with the state in hand, there is nothing to wait for.
-            Poll::Pending => Some(Committed {
-                result: Err(SessionError::Interrupted),
-                cookie: None,
-            }),
+            Poll::Pending => AtOnce::Done(Committed::failed(SessionError::Interrupted)),
         }
     }
 
-    pub(crate) async fn commit(&self) -> Committed {
-        let state = self.inner.state.lock().await;
-        let committed = self.inner.commit(state).await;
-        if committed.result.is_ok() {
-            self.touch_in_background().await;
+    /// Commits; `work` is what [`commit_at_once`](Self::commit_at_once) took from the notes.
+    pub(crate) async fn commit(&self, work: Option<Work>) -> Committed {
+        let mut state = match self.inner.lock_state().await {
+            Ok(state) => state,
+            Err(error) => {
+                self.abandon();
+                return Committed::failed(error);
+            }
+        };
+        let (noted, at) = self.inner.close();
+        let committed = self.inner.commit(&mut state, work.or(noted), at).await;
+        if committed.result.is_ok() && state.touch_is_due(at.now) {
+            self.touch_in_background(at);
         }
         committed
     }
 
     /// The touch of a request that only read follows the response, without delaying it.
-    async fn touch_in_background(&self) {
+    fn touch_in_background(&self, at: Instants) {
         let inner = Arc::clone(&self.inner);
         let touch = async move {
-            let mut state = inner.state.lock().await;
-            let now = inner.shared.now();
-            if state.touch_is_due(inner.last_contact().now) {
-                inner.touch(&mut state, now).await;
+            if let Ok(mut state) = inner.lock_state().await
+                && state.touch_is_due(at.now)
+            {
+                inner.touch(&mut state, at).await;
             }
         };
-        if self.inner.shared.store.needs_io() {
-            match tokio::runtime::Handle::try_current() {
-                Ok(runtime) => drop(runtime.spawn(touch)),
-                Err(_) => touch.await,
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn(touch)),
+            Err(error) => {
+                tracing::warn!(%error, "a session can't be touched outside of a tokio runtime")
             }
         }
     }
@@ -124,38 +161,15 @@ impl Inner {
         work
     }
 
-    fn has_io_to_do(&self, state: &State) -> bool {
-        !self.notes().is_empty()
-            || state.touch_is_due(self.last_contact().now)
-            || state.is_poisoned()
-    }
-
-    /// Stores what the request noted, and closes the session.
-    async fn commit(&self, mut state: StateGuard<'_, State>) -> Committed {
-        let at = self.last_contact();
-        let work = self.take_work(at, true);
-        let result = match (state.check(), work) {
-            (Err(error), _) => Err(error),
-            (Ok(()), Some(work)) => self.store_work(&mut state, work).await,
-            (Ok(()), None) => {
-                if !self.shared.store.needs_io() && state.touch_is_due(at.now) {
-                    self.touch(&mut state, at.now).await;
-                }
-                Ok(())
-            }
+    /// Takes what was noted, for the last time: from here on the head of the response is on its way. A request that has nothing
+    /// to store asks no clock once more: a touch is judged by when it began.
+    fn close(&self) -> (Option<Work>, Instants) {
+        let (first_contact, idle) = {
+            let notes = self.notes();
+            (notes.first_contact, notes.is_empty())
         };
-        Committed {
-            result,
-            cookie: state.cookie.take(),
-        }
-    }
-
-    /// The times by which the commit is judged. A request that has nothing to store asks no clock once more: whether a touch is
-    /// due was decided when it read.
-    fn last_contact(&self) -> Instants {
-        let notes = self.notes();
-        match notes.first_contact {
-            Some(first_contact) if notes.is_empty() => Instants::at(first_contact),
+        let at = match first_contact {
+            Some(first_contact) if idle => Instants::at(first_contact),
             first_contact => {
                 let now = self.shared.now();
                 Instants {
@@ -163,6 +177,25 @@ impl Inner {
                     now,
                 }
             }
+        };
+        (self.take_work(at, true), at)
+    }
+
+    /// Stores what the request noted.
+    async fn commit(&self, state: &mut State, work: Option<Work>, at: Instants) -> Committed {
+        let result = match (state.check(), work) {
+            (Err(error), _) => Err(error),
+            (Ok(()), Some(work)) => self.store_work(state, work).await,
+            (Ok(()), None) => {
+                if !self.shared.store.needs_io() && state.touch_is_due(at.now) {
+                    self.touch(state, at).await;
+                }
+                Ok(())
+            }
+        };
+        Committed {
+            result,
+            cookie: state.cookie.take(),
         }
     }
 }

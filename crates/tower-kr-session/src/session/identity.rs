@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use super::{Session, state::View};
+use super::{
+    Session,
+    state::{State, View},
+};
 use crate::{
     clock::Timestamp,
-    delta::{IdleLimit, SignIn},
+    delta::{IdleLimit, Instants, SignIn},
     error::SessionError,
     id::SessionId,
     owner::Owner,
@@ -42,7 +45,7 @@ impl Session {
     /// If the owner is empty or longer than 256 bytes, or the response head has left.
     pub fn sign_in(&self, owner: impl AsRef<str>) -> Result<(), SessionError> {
         let owner = Owner::new(owner.as_ref())?;
-        let authenticated_at = self.inner.shared.now();
+        let authenticated_at = self.inner.shared.now_after_revocations();
         self.write_identity()?.identity.sign_in = Some(SignIn::new(owner, authenticated_at));
         Ok(())
     }
@@ -87,7 +90,8 @@ impl Session {
         Ok(())
     }
 
-    /// Gives this session an absolute timeout of its own, from 1 ms to 400 days; it comes with a new token.
+    /// Gives this session an absolute timeout of its own, from 1 ms to 400 days, counted from its start or the last sign-in (so a
+    /// short one can end an old session at once); it comes with a new token.
     ///
     /// # Errors
     /// If the timeout is out of range, or the response head has left.
@@ -114,7 +118,7 @@ impl Session {
     /// If the store can't answer.
     pub async fn id(&self) -> Result<Option<SessionId>, SessionError> {
         let (mut state, at) = self.begin().await?;
-        state.find_out(&self.inner.shared, at.now).await?;
+        self.find_out(&mut state, at).await?;
         let ends = self.inner.notes().identity.destroy;
         Ok(if ends { None } else { state.id() })
     }
@@ -125,7 +129,7 @@ impl Session {
     /// If the store can't answer.
     pub async fn status(&self) -> Result<Status, SessionError> {
         let (mut state, at) = self.begin().await?;
-        state.find_out(&self.inner.shared, at.now).await?;
+        self.find_out(&mut state, at).await?;
         let notes = self.inner.notes();
         Ok(match state.view {
             View::Ambiguous => Status::Conflict,
@@ -148,10 +152,10 @@ impl Session {
     /// # Errors
     /// If the store can't answer.
     pub async fn owner(&self) -> Result<Option<Owner>, SessionError> {
-        self.of_record(
-            |sign_in| Some(sign_in.owner.clone()),
-            |record| record.owner.clone(),
-        )
+        self.of_record(|sign_in, record| match sign_in {
+            Some(sign_in) => Some(sign_in.owner.clone()),
+            None => record?.owner.clone(),
+        })
         .await
     }
 
@@ -160,10 +164,10 @@ impl Session {
     /// # Errors
     /// If the store can't answer.
     pub async fn authenticated_at(&self) -> Result<Option<Timestamp>, SessionError> {
-        self.of_record(
-            |sign_in| Some(sign_in.authenticated_at),
-            |record| record.authenticated_at,
-        )
+        self.of_record(|sign_in, record| match sign_in {
+            Some(sign_in) => Some(sign_in.authenticated_at),
+            None => record?.authenticated_at,
+        })
         .await
     }
 
@@ -172,8 +176,7 @@ impl Session {
     /// # Errors
     /// If the store can't answer.
     pub async fn created_at(&self) -> Result<Option<Timestamp>, SessionError> {
-        self.of_record(|_| None, |record| Some(record.created_at))
-            .await
+        self.of_record(|_, record| Some(record?.created_at)).await
     }
 
     /// Until when the session lives if no further request uses it; `None` if there is none, or it is only about to start.
@@ -183,13 +186,11 @@ impl Session {
     pub async fn expires_at(&self) -> Result<Option<Timestamp>, SessionError> {
         let now = self.inner.shared.now();
         // This very request counts as activity.
-        self.of_record(
-            |_| None,
-            |record| {
-                let idle = now.saturating_add(record.idle.timeout);
-                Some(idle.min(record.absolute_deadline))
-            },
-        )
+        self.of_record(|sign_in, record| {
+            let record = record?;
+            let idle = now.saturating_add(record.idle.timeout);
+            Some(idle.min(absolute_deadline(sign_in, record, now)))
+        })
         .await
     }
 
@@ -198,22 +199,38 @@ impl Session {
     /// # Errors
     /// If the store can't answer.
     pub async fn absolute_deadline(&self) -> Result<Option<Timestamp>, SessionError> {
-        self.of_record(|_| None, |record| Some(record.absolute_deadline))
+        let now = self.inner.shared.now();
+        self.of_record(|sign_in, record| Some(absolute_deadline(sign_in, record?, now)))
             .await
     }
 
+    /// What the pending sign-in and the record say together; there is no record if the session is about to end or to start.
     async fn of_record<R>(
         &self,
-        signed_in: impl FnOnce(&SignIn) -> Option<R>,
-        stored: impl FnOnce(&Record) -> Option<R>,
+        found: impl FnOnce(Option<&SignIn>, Option<&Record>) -> Option<R>,
     ) -> Result<Option<R>, SessionError> {
         let (mut state, at) = self.begin().await?;
-        state.load(&self.inner.shared, at.now).await?;
+        state.load(&self.inner.shared, at).await?;
+        self.leave_other_owner(&state);
         let notes = self.inner.notes();
-        Ok(match &notes.identity.sign_in {
-            Some(sign_in) => signed_in(sign_in),
-            None if notes.identity.destroy => None,
-            None => state.record().and_then(stored),
-        })
+        let record = state.record().filter(|_| !notes.identity.destroy);
+        Ok(found(notes.identity.sign_in.as_ref(), record))
+    }
+
+    /// Makes sure that it is known whether there is a session, and whether it will still be this one after the commit.
+    async fn find_out(&self, state: &mut State, at: Instants) -> Result<(), SessionError> {
+        if self.inner.notes().identity.sign_in.is_some() {
+            state.load(&self.inner.shared, at).await?;
+            self.leave_other_owner(state);
+        }
+        state.find_out(&self.inner.shared, at).await
+    }
+}
+
+/// Signing in gives a fresh deadline, also while it waits for the commit.
+fn absolute_deadline(sign_in: Option<&SignIn>, record: &Record, now: Timestamp) -> Timestamp {
+    match sign_in {
+        Some(_) => now.saturating_add(record.absolute_timeout),
+        None => record.absolute_deadline,
     }
 }

@@ -8,6 +8,10 @@ use crate::{
     key::KeyBuf,
 };
 
+/// How many keys may be noted at a time. They stand in a sorted list: a client that makes a handler note very many of them must not
+/// hold up the others.
+pub(super) const MAX_CHANGES: usize = 4_096;
+
 /// Noted changes, until a commit or an immediate operation takes them along.
 #[derive(Default)]
 pub(super) struct Notes {
@@ -25,6 +29,8 @@ pub(super) struct ValueNotes {
     pub(super) clear: bool,
     /// Sorted by key, no key twice.
     changes: Vec<(KeyBuf, Option<Bytes>)>,
+    /// The bytes of the keys and values that are to be set.
+    bytes: u64,
 }
 
 /// Changes of who the session is: they need a cookie, so they always wait for the commit.
@@ -98,12 +104,17 @@ impl ValueNotes {
     }
 
     pub(super) fn change(&mut self, key: KeyBuf, value: Option<Bytes>) {
-        delta::change(&mut self.changes, key, value);
+        self.bytes += size(&key, value.as_ref());
+        if let Some((key, replaced)) = delta::change(&mut self.changes, key, value) {
+            self.bytes -= size(&key, replaced.as_ref());
+        }
     }
 
     pub(super) fn clear(&mut self) {
-        self.clear = true;
-        self.changes.clear();
+        *self = Self {
+            clear: true,
+            ..Self::default()
+        };
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -114,13 +125,18 @@ impl ValueNotes {
         self.changes.iter().any(|(_, value)| value.is_some())
     }
 
-    /// The bytes that the noted values will have, without the one at `key`.
-    pub(super) fn size_without(&self, key: &str) -> u64 {
-        self.changes
-            .iter()
-            .filter(|(noted, _)| noted.as_str() != key)
-            .filter_map(|(noted, value)| Some(noted.as_str().len() + value.as_ref()?.len()))
-            .sum::<usize>() as u64
+    /// The bytes that the noted values would have with this one.
+    pub(super) fn size_with(&self, key: &KeyBuf, value: &Bytes) -> u64 {
+        let replaced = match self.find(key.as_str()) {
+            Ok(index) => size(key, self.changes[index].1.as_ref()),
+            Err(_) => 0,
+        };
+        self.bytes - replaced + size(key, Some(value))
+    }
+
+    /// Whether no further key can be noted.
+    pub(super) fn is_full_for(&self, key: &KeyBuf) -> bool {
+        self.changes.len() >= MAX_CHANGES && self.find(key.as_str()).is_err()
     }
 
     /// Puts notes that were taken and not done back under the ones made since.
@@ -140,6 +156,10 @@ impl ValueNotes {
         delta.set_changes(self.changes);
         delta
     }
+}
+
+fn size(key: &KeyBuf, value: Option<&Bytes>) -> u64 {
+    value.map_or(0, |value| (key.as_str().len() + value.len()) as u64)
 }
 
 impl IdentityNotes {

@@ -61,7 +61,7 @@ impl Session {
     /// If the store can't answer.
     pub async fn keys(&self) -> Result<Vec<String>, SessionError> {
         let (mut state, at) = self.begin().await?;
-        state.load(&self.inner.shared, at.now).await?;
+        state.load(&self.inner.shared, at).await?;
         self.leave_other_owner(&state);
         let notes = self.inner.notes();
         let mut keys = BTreeSet::new();
@@ -91,8 +91,13 @@ impl Session {
     ) -> Result<R, SessionError> {
         let (mut state, at) = self.begin().await?;
         self.know(&mut state, name, at).await?;
-        if let Noted::Value(value) = self.inner.notes().value(name) {
-            return Ok(found(value.map(|value| &value[..])));
+        // The caller's closure runs without the lock.
+        let noted = match self.inner.notes().value(name) {
+            Noted::Value(value) => Some(value.cloned()),
+            Noted::Nothing => None,
+        };
+        if let Some(value) = noted {
+            return Ok(found(value.as_deref()));
         }
         Ok(found(state.stored(name).flatten()))
     }
@@ -106,7 +111,7 @@ impl Session {
     ) -> Result<(), SessionError> {
         let noted = matches!(self.inner.notes().value(name), Noted::Value(_));
         if !noted && state.stored(name).is_none() {
-            state.load(&self.inner.shared, at.now).await?;
+            state.load(&self.inner.shared, at).await?;
             self.leave_other_owner(state);
         }
         Ok(())

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::{
     clock::Timestamp,
-    delta::{Delta, Instants},
+    delta::{self, Delta, Instants},
     error::SessionError,
     id::{SecretHash, SessionId, Token},
     key::KeyBuf,
@@ -27,7 +27,7 @@ pub(super) struct State {
     pub(super) started: bool,
     /// Whether this request has already moved the idle deadline.
     touched: bool,
-    /// Values that this request wrote at once, over what the snapshot has.
+    /// Values that this request wrote at once, over what the snapshot has; sorted by key, no key twice.
     written: Vec<(KeyBuf, Option<Bytes>)>,
     /// A call is with the store. If it is still set when the next call begins, that one was dropped, and nobody knows whether
     /// it was done.
@@ -81,11 +81,6 @@ impl State {
         self.poison.clone().map_or(Ok(()), Err)
     }
 
-    /// Whether a store call failed or was dropped.
-    pub(super) const fn is_poisoned(&self) -> bool {
-        self.in_flight || self.poison.is_some()
-    }
-
     pub(super) fn id(&self) -> Option<SessionId> {
         match self.view {
             View::Alive(_) => self.token.as_ref().map(Token::id),
@@ -95,12 +90,15 @@ impl State {
 
     /// What the store has at a key, as far as this request knows; `None` if it has to [`load`](Self::load) first.
     pub(super) fn stored(&self, key: &str) -> Option<Option<&[u8]>> {
-        if let Some((_, value)) = self.written.iter().find(|(name, _)| name.as_str() == key) {
-            return Some(value.as_deref());
-        }
         match &self.view {
-            View::Alive(Some(record)) => Some(record.values.get(key)),
-            View::Alive(None) | View::Unknown(_) => None,
+            View::Alive(record) => match self
+                .written
+                .binary_search_by(|(name, _)| name.as_str().cmp(key))
+            {
+                Ok(index) => Some(self.written[index].1.as_deref()),
+                Err(_) => record.as_ref().map(|record| record.values.get(key)),
+            },
+            View::Unknown(_) => None,
             View::Absent { .. } | View::Superseded | View::Ambiguous | View::Ended => Some(None),
         }
     }
@@ -140,36 +138,32 @@ impl State {
     pub(super) async fn find_out(
         &mut self,
         shared: &Shared,
-        now: Timestamp,
+        at: Instants,
     ) -> Result<(), SessionError> {
         match self.view {
-            View::Unknown(_) => self.load(shared, now).await,
+            View::Unknown(_) => self.load(shared, at).await,
             _ => Ok(()),
         }
     }
 
     /// Makes sure that the record is here, if there is one.
-    pub(super) async fn load(
-        &mut self,
-        shared: &Shared,
-        now: Timestamp,
-    ) -> Result<(), SessionError> {
+    pub(super) async fn load(&mut self, shared: &Shared, at: Instants) -> Result<(), SessionError> {
         match &self.view {
             View::Alive(None) => {
                 let Some(token) = self.token.clone() else {
                     return Ok(());
                 };
-                let (standing, record) = self.look_up(shared, &token, now).await?;
+                let (standing, record) = self.look_up(shared, &token, at).await?;
                 self.settle(token, standing, record);
             }
             View::Unknown(Candidates::One(raw)) => match Token::decode(raw) {
                 Some(token) => {
-                    let (standing, record) = self.look_up(shared, &token, now).await?;
+                    let (standing, record) = self.look_up(shared, &token, at).await?;
                     self.settle(token, standing, record);
                 }
                 None => self.view = View::Absent { expired: false },
             },
-            View::Unknown(_) => self.choose(shared, now).await?,
+            View::Unknown(_) => self.choose(shared, at).await?,
             _ => {}
         }
         Ok(())
@@ -179,7 +173,7 @@ impl State {
     pub(super) async fn identify(
         &mut self,
         shared: &Shared,
-        now: Timestamp,
+        at: Instants,
     ) -> Result<(), SessionError> {
         match &self.view {
             View::Unknown(Candidates::One(raw)) if self.token.is_none() => {
@@ -188,30 +182,25 @@ impl State {
                     self.view = View::Absent { expired: false };
                 }
             }
-            View::Unknown(Candidates::Several(_)) => self.choose(shared, now).await?,
+            View::Unknown(Candidates::Several(_)) => self.choose(shared, at).await?,
             _ => {}
         }
         Ok(())
     }
 
     /// Of several candidates the live one is meant, in whatever order they come; two live ones are a conflict.
-    async fn choose(&mut self, shared: &Shared, now: Timestamp) -> Result<(), SessionError> {
+    async fn choose(&mut self, shared: &Shared, at: Instants) -> Result<(), SessionError> {
         let View::Unknown(Candidates::Several(candidates)) = &self.view else {
             return Ok(());
         };
         let candidates = candidates.clone();
         let mut best: Option<(Token, Standing, Option<Record>)> = None;
         for token in candidates.iter().filter_map(Token::decode) {
-            let (standing, record) = self.look_up(shared, &token, now).await?;
+            let (standing, record) = self.look_up(shared, &token, at).await?;
             match (standing, &best) {
                 (Standing::Admitted, Some((_, Standing::Admitted, _))) => {
                     self.view = View::Ambiguous;
-                    if let Some(suppressed) = shared.ambiguous_log.permit(now) {
-                        tracing::warn!(
-                            suppressed,
-                            "a request carries cookies of several live sessions; it is treated as having none"
-                        );
-                    }
+                    shared.log_ambiguous("cookies of several live sessions");
                     return Ok(());
                 }
                 (Standing::Admitted, _)
@@ -227,17 +216,21 @@ impl State {
         Ok(())
     }
 
-    /// A load is safe to drop: the next call asks anew.
+    /// A load is safe to drop: the next call asks anew. As for a write, idle is judged at the request's first contact: a request
+    /// that takes long doesn't lose the session that it began in.
     async fn look_up(
         &mut self,
         shared: &Shared,
         token: &Token,
-        now: Timestamp,
+        at: Instants,
     ) -> Result<(Standing, Option<Record>), SessionError> {
-        let loaded = shared.store.load(shared.io_timeout, token.id(), now).await;
+        let loaded = shared
+            .store
+            .load(shared.io_timeout, token.id(), at.first_contact)
+            .await;
         let record = self.answered(loaded)?;
         let standing = record.as_ref().map_or(Standing::Missing, |record| {
-            record.standing(&token.secret_hash(), Instants::at(now))
+            record.standing(&token.secret_hash(), at)
         });
         Ok((standing, record))
     }
@@ -269,6 +262,7 @@ impl State {
         if delta.clear || !(shared.store.needs_io() || delta.is_touch()) {
             self.forget_record();
         }
+        let clear = delta.clear;
         self.in_flight = true;
         let answer = shared
             .store
@@ -285,6 +279,9 @@ impl State {
             self.seen_alive = true;
             self.touched = true;
             self.token = Some(token.clone());
+            if clear {
+                self.written.clear();
+            }
             if !matches!(self.view, View::Alive(_)) {
                 self.view = View::Alive(None);
             }
@@ -300,10 +297,16 @@ impl State {
     }
 
     pub(super) fn note_written(&mut self, key: &KeyBuf, value: Option<Bytes>) {
-        match self.written.iter_mut().find(|(name, _)| name == key) {
-            Some(entry) => entry.1 = value,
-            None => self.written.push((key.clone(), value)),
-        }
+        delta::change(&mut self.written, key.clone(), value);
+    }
+
+    /// The session is none of this request's any more, and nothing of it is.
+    pub(super) fn leave(&mut self) {
+        self.view = View::Absent { expired: false };
+        self.token = None;
+        self.seen_alive = false;
+        self.started = false;
+        self.written.clear();
     }
 
     pub(super) async fn create(

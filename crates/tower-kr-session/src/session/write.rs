@@ -5,7 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::Session;
+use super::{
+    Session,
+    notes::{MAX_CHANGES, Notes},
+};
 use crate::{
     error::SessionError,
     key::{InsertKey, KeyBuf, KeyName},
@@ -41,13 +44,11 @@ impl Session {
 
     fn note_value(&self, key: KeyBuf, value: Bytes) -> Result<(), SessionError> {
         let mut notes = self.write()?;
-        let others = notes.values.size_without(key.as_str());
-        let size = others + (key.as_str().len() + value.len()) as u64;
+        let size = notes.values.size_with(&key, &value);
         if size > self.inner.shared.max_session_bytes {
             return Err(self.inner.too_large(size));
         }
-        notes.values.change(key, Some(value));
-        Ok(())
+        note(&mut notes, key, Some(value))
     }
 
     /// Notes that the value at `key` goes.
@@ -56,8 +57,7 @@ impl Session {
     /// If the key is invalid, or the response head has left (see [`detach`](Self::detach)).
     pub fn remove(&self, key: impl KeyName) -> Result<(), SessionError> {
         let key = key.to_key()?;
-        self.write()?.values.change(key, None);
-        Ok(())
+        note(&mut *self.write()?, key, None)
     }
 
     /// Notes that all values go, also those that other requests write until the commit. The session itself stays: to end it,
@@ -81,4 +81,12 @@ pub(super) fn encode<T: Serialize + ?Sized>(
             key: key.clone(),
             source: Arc::new(source),
         })
+}
+
+fn note(notes: &mut Notes, key: KeyBuf, value: Option<Bytes>) -> Result<(), SessionError> {
+    if notes.values.is_full_for(&key) {
+        return Err(SessionError::TooManyChanges { limit: MAX_CHANGES });
+    }
+    notes.values.change(key, value);
+    Ok(())
 }

@@ -170,11 +170,24 @@ impl MemoryStore {
         self.0.owned.invalidate(&id);
     }
 
-    /// Puts a cell (back) into its share with its weight of now, unless it died meanwhile.
-    fn place(&self, id: SessionId, cell: &Arc<Cell>, share: &Share) {
+    /// Puts a cell (back) into its share with its weight of now, unless it died or got an owner, and with him its place in the
+    /// other share, meanwhile.
+    fn place(&self, id: SessionId, cell: &Arc<Cell>, owned: bool) {
+        let share = self.share(owned);
         share.insert(id, Arc::clone(cell));
-        if cell.is_gone() {
+        let state = cell.lock();
+        let misplaced = state.is_gone() || state.owner().is_some() != owned;
+        drop(state);
+        if misplaced {
             share.invalidate(&id);
+        }
+    }
+
+    fn share(&self, owned: bool) -> &Share {
+        if owned {
+            &self.0.owned
+        } else {
+            &self.0.anonymous
         }
     }
 
@@ -183,17 +196,13 @@ impl MemoryStore {
         match settling {
             Settling::Nothing => {}
             Settling::NewOwner => {
-                self.place(id, cell, &self.0.owned);
+                self.place(id, cell, true);
                 self.0.anonymous.invalidate(&id);
             }
             Settling::NewWeight { owned } => {
-                let share = if owned {
-                    &self.0.owned
-                } else {
-                    &self.0.anonymous
-                };
-                if share.get(&id).is_some_and(|held| Arc::ptr_eq(&held, cell)) {
-                    self.place(id, cell, share);
+                let held = self.share(owned).get(&id);
+                if held.is_some_and(|held| Arc::ptr_eq(&held, cell)) {
+                    self.place(id, cell, owned);
                 }
             }
         }
@@ -281,10 +290,7 @@ impl ImmediateStore for MemoryStore {
                 return Ok(Created::Revoked);
             }
         }
-        let share = match &owner {
-            Some(_) => &self.0.owned,
-            None => &self.0.anonymous,
-        };
+        let share = self.share(owner.is_some());
         lock(&self.0.calendar).add(id, record.reclaim_at());
         let cell = Arc::new(Cell::new(record, &self.0.limits));
         share.insert(id, Arc::clone(&cell));
@@ -333,9 +339,14 @@ impl ImmediateStore for MemoryStore {
                 applied
             }
         };
+        let reclaim_at = record.reclaim_at();
         let owned = record.owner.is_some();
         let new_weight = state.put_back(record, &self.0.limits);
         drop(state);
+        if delta.limits.idle.is_some() || delta.limits.absolute_timeout.is_some() {
+            // It may be due earlier than it stands in the calendar; a second entry does no harm.
+            lock(&self.0.calendar).add(id, reclaim_at);
+        }
         let settling = match (owned && !had_owner, new_weight) {
             (true, _) => Settling::NewOwner,
             (false, true) => Settling::NewWeight { owned },

@@ -203,7 +203,10 @@ async fn a_handlers_own_error_commits_like_any_response() {
 
 #[tokio::test]
 async fn a_handlers_own_server_error_stays_when_the_commit_fails_too() {
-    let app = over_io();
+    let mut app = over_io();
+    app.layer = app.layer.on_error(|_, parts| {
+        parts.headers.insert("x-hook", "was here".parse().unwrap());
+    });
     let token = app.start(&[("a", 1)]).await;
     app.remote.set(Behaviour::Fail);
     let reply = app
@@ -216,6 +219,8 @@ async fn a_handlers_own_server_error_stays_when_the_commit_fails_too() {
         .await;
     assert_eq!(reply.status, StatusCode::BAD_GATEWAY);
     assert_eq!(reply.body, "my own error page");
+    assert_eq!(reply.headers[header::CACHE_CONTROL], "private, no-cache");
+    assert_eq!(reply.headers["x-hook"], "was here");
     assert!(matches!(
         reply.error,
         Some(SessionError::Store(StoreError::Unavailable(_)))
@@ -307,4 +312,35 @@ async fn a_token_that_was_saved_early_reaches_the_client_even_if_the_commit_fail
     assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
     app.remote.set(Behaviour::Answer);
     assert_eq!(app.read(&reply.token(), "a").await, Some(1));
+}
+
+#[tokio::test]
+async fn a_save_that_is_dropped_half_way_poisons() {
+    for destroy in [false, true] {
+        let app = over_io();
+        let token = app.start(&[("a", 1)]).await;
+        let remote = Arc::clone(&app.remote);
+        let cookie = destroy.then_some(token.as_str());
+        app.remote.take_calls();
+        let reply = app
+            .with(cookie, move |session| async move {
+                if destroy {
+                    session.destroy()?;
+                } else {
+                    session.insert("a", &2)?;
+                }
+                remote.set(Behaviour::Hang);
+                tokio::select! {
+                    biased;
+                    _ = session.save() => panic!("the store hangs"),
+                    () = tokio::task::yield_now() => {}
+                }
+                remote.set(Behaviour::Answer);
+                session.insert("b", &1)?;
+                Ok(ok(""))
+            })
+            .await;
+        reply.assert_refused(StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(app.remote.take_calls(), 1, "nothing is sent after that");
+    }
 }

@@ -408,3 +408,137 @@ async fn a_rotation_of_nothing_does_nothing() {
         }
     }
 }
+
+#[tokio::test]
+async fn what_another_user_wrote_in_this_request_is_left_with_his_session() {
+    for app in both() {
+        for save in [false, true] {
+            let token = app
+                .with(None, |session| async move {
+                    session.sign_in("first")?;
+                    Ok(ok(""))
+                })
+                .await
+                .token();
+            let reply = app
+                .with(Some(&token), move |session| async move {
+                    session.update("private", |_| Some(1)).await?;
+                    session.sign_in("second")?;
+                    if save {
+                        session.save().await?;
+                    } else {
+                        assert_eq!(session.id().await?, None, "about to start");
+                        assert_eq!(session.created_at().await?, None);
+                    }
+                    assert_eq!(session.increment("private", 1).await?, 1);
+                    Ok(ok(""))
+                })
+                .await;
+            assert_eq!(app.read(&reply.token(), "private").await, Some(1));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_handler_ends_a_users_sessions_and_signs_him_in() {
+    for app in both() {
+        let mut tokens: Vec<String> = Vec::new();
+        // The clock stands still: both happen within one millisecond.
+        for _ in 0..3 {
+            let other = app.clone();
+            let reply = app
+                .with(None, move |session| async move {
+                    other.sessions().revoke_all(&owner("max")).await?;
+                    session.sign_in("max")?;
+                    Ok(ok(""))
+                })
+                .await;
+            assert_eq!(reply.status, StatusCode::OK);
+            if let Some(last) = tokens.last() {
+                assert_eq!(app.id(last).await, None);
+            }
+            tokens.push(reply.token());
+        }
+        let token = tokens.pop().unwrap();
+        let other = app.clone();
+        let reply = app
+            .with(Some(&token), move |session| async move {
+                session.sign_in("max")?;
+                session.save().await?;
+                let id = session.id().await?.unwrap();
+                other.sessions().revoke_others(&owner("max"), id).await?;
+                Ok(ok(""))
+            })
+            .await;
+        assert_eq!(reply.status, StatusCode::OK);
+        assert!(app.id(&reply.token()).await.is_some());
+    }
+}
+
+#[tokio::test]
+async fn facts_of_a_session_stay_while_a_sign_in_waits_for_the_commit() {
+    for app in both() {
+        let token = app.start(&[("a", 1)]).await;
+        app.with(Some(&token), |session| async move {
+            let before = session.created_at().await?.unwrap();
+            session.sign_in("max")?;
+            assert_eq!(session.created_at().await?, Some(before));
+            assert!(session.expires_at().await?.is_some());
+            assert!(session.absolute_deadline().await?.is_some());
+            assert!(session.id().await?.is_some());
+            Ok(ok(""))
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_superseded_token_beside_a_forged_one_is_superseded() {
+    for app in both() {
+        let (old, _) = superseded(&app).await;
+        let old = format!("{}={old}", crate::support::NAME);
+        let forged = format!("{}={}", crate::support::NAME, "x".repeat(64));
+        for cookies in [[old.clone(), forged.clone()], [forged, old]] {
+            app.raw(&cookies, |session| async move {
+                session.insert("a", &1)?;
+                Ok(ok(""))
+            })
+            .await
+            .assert_refused(StatusCode::CONFLICT);
+        }
+    }
+}
+
+#[tokio::test]
+async fn destroy_after_the_token_was_seen_superseded_is_a_conflict_too() {
+    for app in both() {
+        let (old, new) = superseded(&app).await;
+        app.with(Some(&old), |session| async move {
+            assert_eq!(session.status().await?, Status::Superseded);
+            session.destroy()?;
+            Ok(ok(""))
+        })
+        .await
+        .assert_refused(StatusCode::CONFLICT);
+        assert_eq!(app.read(&new, "old").await, Some(1));
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_is_found_gone_on_a_second_read_has_ended() {
+    for app in both() {
+        let token = app.start(&[("a", 1)]).await;
+        let id = app.id(&token).await.unwrap();
+        let other = app.clone();
+        app.with(Some(&token), move |session| async move {
+            session.increment("n", 1).await?;
+            assert!(other.sessions().revoke(id).await?);
+            assert_eq!(session.get::<i64>("a").await?, None);
+            session.insert("a", &2)?;
+            Ok(ok(""))
+        })
+        .await
+        .assert_refused(StatusCode::CONFLICT);
+        assert_eq!(app.records(), 0);
+    }
+}

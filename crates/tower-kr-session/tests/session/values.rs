@@ -304,3 +304,142 @@ async fn a_call_costs_the_store_what_the_documentation_says() {
         assert_eq!(app.remote.take_calls(), calls, "{name}");
     }
 }
+
+#[tokio::test]
+async fn values_of_a_session_that_is_left_are_not_read_any_more() {
+    for app in both() {
+        let token = app.start(&[("n", 1)]).await;
+        app.with(Some(&token), |session| async move {
+            session.increment("n", 1).await?;
+            session.clear()?;
+            session.save().await?;
+            assert_eq!(session.get::<i64>("n").await?, None, "cleared");
+            session.increment("n", 1).await?;
+            session.clear()?;
+            session.increment("m", 1).await?;
+            assert_eq!(session.get::<i64>("n").await?, None, "cleared at once");
+            session.increment("n", 1).await?;
+            session.destroy()?;
+            session.save().await?;
+            assert_eq!(session.get::<i64>("n").await?, None, "destroyed");
+            assert_eq!(session.status().await?, tower_kr_session::Status::Absent);
+            session.insert("k", &1)?;
+            session.save().await?;
+            assert_eq!(session.keys().await?, ["k"]);
+            assert_eq!(session.status().await?, tower_kr_session::Status::New);
+            Ok(ok(""))
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn an_update_that_changes_nothing_is_one_of_the_value_of_now() {
+    for app in both() {
+        let token = app.start(&[("n", 7)]).await;
+        let (other, same) = (app.clone(), token.clone());
+        app.with(Some(&token), move |session| async move {
+            session.get::<i64>("n").await?;
+            other
+                .with(Some(&same), |session| async move {
+                    session.insert("n", &3)?;
+                    Ok(ok(""))
+                })
+                .await;
+            session
+                .update("n", |n: Option<i64>| n.map(|n| n.max(5)))
+                .await?;
+            Ok(ok(""))
+        })
+        .await
+        .assert_plain();
+        assert_eq!(app.read(&token, "n").await, Some(5));
+    }
+}
+
+#[tokio::test]
+async fn the_number_of_noted_changes_is_bounded() {
+    let app = over_io();
+    let reply = app
+        .with(None, |session| async move {
+            for number in 0..4_096 {
+                session.insert(&format!("{number}"), &1)?;
+            }
+            session.insert("0", &2)?;
+            let more = session.remove("one more").unwrap_err();
+            assert!(
+                matches!(more, SessionError::TooManyChanges { limit: 4_096 }),
+                "{more}"
+            );
+            assert_eq!(more.status(), StatusCode::PAYLOAD_TOO_LARGE);
+            session.save().await?;
+            session.insert("one more", &1)?;
+            Ok(ok(""))
+        })
+        .await;
+    assert_eq!(app.read(&reply.token(), "one more").await, Some(1));
+}
+
+#[tokio::test]
+async fn a_new_session_is_not_larger_than_allowed_however_it_grew() {
+    for mut app in both() {
+        app.layer = app.layer.max_session_bytes(100);
+        let reply = app
+            .with(None, |session| async move {
+                session.insert("a", &"x".repeat(90))?;
+                session
+                    .update("b", |_: Option<String>| Some("x".repeat(90)))
+                    .await?;
+                Ok(ok(""))
+            })
+            .await;
+        reply.assert_refused(StatusCode::PAYLOAD_TOO_LARGE);
+        assert_eq!(app.records(), 0);
+    }
+}
+
+#[tokio::test]
+async fn an_update_gives_up_when_others_are_always_faster() {
+    let app = over_io();
+    let token = app.start(&[("n", 0)]).await;
+    let (other, same) = (app.clone(), token.clone());
+    let reply = app
+        .with(Some(&token), move |session| async move {
+            let mut attempts = 0;
+            let updated = session
+                .update("n", |n: Option<i64>| {
+                    attempts += 1;
+                    // Somebody else writes between the read and the write, each time.
+                    let id = same.clone();
+                    let other = other.clone();
+                    std::thread::spawn(move || {
+                        let runtime = tokio::runtime::Builder::new_current_thread()
+                            .enable_all()
+                            .build()
+                            .unwrap();
+                        runtime.block_on(async {
+                            other
+                                .with(Some(&id), |session| async move {
+                                    session.increment("n", 1).await?;
+                                    Ok(ok(""))
+                                })
+                                .await
+                        })
+                    })
+                    .join()
+                    .unwrap();
+                    n.map(|n| n + 1_000)
+                })
+                .await;
+            let error = updated.unwrap_err();
+            assert!(
+                matches!(error, SessionError::Contended { attempts: 64, .. }),
+                "{error}"
+            );
+            assert_eq!(error.status(), StatusCode::CONFLICT);
+            Ok(ok(attempts))
+        })
+        .await;
+    assert_eq!(reply.body, "64");
+    assert_eq!(app.read(&token, "n").await, Some(64));
+}

@@ -9,6 +9,7 @@ use crate::{clock::Timestamp, store::Removed};
 rule_list![
     signing_in_sets_owner_time_and_a_fresh_absolute_deadline,
     an_owner_is_written_once,
+    a_refused_sign_in_leaves_no_trace,
     the_list_has_exactly_the_users_live_sessions,
     revoking_removes_all_sessions_of_the_user_and_no_other,
     revoking_all_but_one_keeps_that_one,
@@ -58,6 +59,25 @@ async fn signing_in_sets_owner_time_and_a_fresh_absolute_deadline<S: SessionStor
     );
     assert_eq!(new.record().await.authenticated_at, Some(again));
     assert_eq!(ids(&*connections.second, &owner, again).await, [session.id]);
+}
+
+async fn a_refused_sign_in_leaves_no_trace<S: SessionStore>(connections: Connections<S>) {
+    let (first, second) = (owner("first"), owner("second"));
+    let session = connections.session(&[("a", "1")]).await;
+    let mut too_large = sign_in(&first, session.start);
+    too_large.max_bytes = 0;
+    too_large.change(super::key("b"), Some(bytes::Bytes::from_static(b"2")));
+    assert!(matches!(
+        session.apply(too_large).await,
+        Applied::TooLarge { .. }
+    ));
+    receipt(session.apply(sign_in(&second, session.start)).await);
+    let removed = connections
+        .second
+        .remove_owned(&first, None, session.start)
+        .await;
+    assert_eq!(removed.expect("remove_owned"), 0);
+    assert_eq!(session.record().await.owner, Some(second));
 }
 
 async fn an_owner_is_written_once<S: SessionStore>(connections: Connections<S>) {
@@ -197,6 +217,22 @@ async fn a_sign_in_from_before_a_revocation_does_not_survive_it<S: SessionStore>
     }
     assert_eq!(session.record().await.owner, None);
     assert_eq!(ids(&*connections.first, &user, session.start).await, []);
+    // A stranger is told nothing of it.
+    let stranger = session.holding(secret());
+    assert_eq!(
+        stranger.apply(sign_in(&user, revoked_at)).await,
+        Applied::Missing
+    );
+    // An earlier time doesn't take it back.
+    let earlier = connections
+        .second
+        .remove_owned(&user, None, session.start)
+        .await;
+    assert_eq!(earlier.expect("remove_owned"), 0);
+    assert_eq!(
+        session.apply(sign_in(&user, revoked_at)).await,
+        Applied::Revoked
+    );
 
     let afterwards = session.at(millis(1_001));
     receipt(session.apply(sign_in(&user, afterwards)).await);

@@ -98,11 +98,6 @@ impl Cell {
     pub(super) fn weight(&self) -> u32 {
         self.lock().weight
     }
-
-    /// Whether the cell must not be (back) in the cache.
-    pub(super) fn is_gone(&self) -> bool {
-        self.lock().gone
-    }
 }
 
 impl State {

@@ -87,3 +87,44 @@ impl Owners {
         ids
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_unix_millis(millis)
+    }
+
+    fn owner(id: &str) -> Owner {
+        Owner::new(id).unwrap()
+    }
+
+    #[test]
+    fn a_revocation_is_not_undone_by_one_of_an_earlier_time() {
+        let mut owners = Owners::default();
+        let max = owner("max");
+        owners.revoke(&max, None, at(2_000));
+        owners.revoke(&max, None, at(1_000));
+        assert!(!owners.add(&max, SessionId::generate(at(0)), at(2_000)));
+        assert!(owners.add(&max, SessionId::generate(at(0)), at(2_001)));
+    }
+
+    #[test]
+    fn old_revocations_are_forgotten_and_recent_ones_are_not() {
+        let mut owners = Owners::default();
+        let day = i64::try_from(REMEMBER_REVOCATION.as_millis()).unwrap();
+        for number in 0..2_000 {
+            owners.revoke(&owner(&format!("early {number}")), None, at(0));
+        }
+        for number in 0..4_000 {
+            owners.revoke(&owner(&format!("late {number}")), None, at(day + 1));
+        }
+        assert!(
+            owners.not_before.len() <= 4_000,
+            "{}",
+            owners.not_before.len()
+        );
+        assert!(!owners.add(&owner("late 0"), SessionId::generate(at(0)), at(day)));
+    }
+}

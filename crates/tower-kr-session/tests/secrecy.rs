@@ -1,4 +1,11 @@
-//! No token in what a developer or an operator gets to see.
+//! No token in what a developer or an operator gets to see. One test in a process of its own: which log lines are wanted is decided
+//! once for a process, and other tests want none.
+
+// Helpers of tests may panic as tests do; the lint's own exception covers test functions only.
+#![allow(clippy::unwrap_used, dead_code)]
+
+#[path = "session/support.rs"]
+mod support;
 
 use std::{
     io::Write,
@@ -7,7 +14,7 @@ use std::{
 
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::support::{Behaviour, ok, over_io};
+use support::{Behaviour, ok, over_io};
 
 #[derive(Clone, Default)]
 struct Captured(Arc<Mutex<Vec<u8>>>);

@@ -1,0 +1,170 @@
+//! Requests that take long, handles that outlive them, and requests that are dropped.
+
+use std::{sync::mpsc, time::Duration};
+
+use http::StatusCode;
+use tower_kr_session::{Session, SessionError};
+
+use crate::support::{App, Behaviour, both, ok, over_io, owner};
+
+/// Lets tasks that follow a response finish.
+async fn settle() {
+    for _ in 0..16 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_slow_request_that_reads_in_time_keeps_its_session_alive() {
+    for app in both() {
+        let token = app.start(&[("a", 1)]).await;
+        app.advance(Duration::from_secs(19));
+        let inner = app.clone();
+        app.with(Some(&token), move |session| async move {
+            assert_eq!(session.get::<i64>("a").await?, Some(1));
+            inner.advance(Duration::from_secs(3));
+            Ok(ok(""))
+        })
+        .await
+        .assert_plain();
+        settle().await;
+        assert_eq!(app.read(&token, "a").await, Some(1));
+    }
+}
+
+#[tokio::test]
+async fn a_slow_request_reads_the_session_that_it_began_in() {
+    for app in both() {
+        for at_once in [false, true] {
+            let token = app.start(&[("a", 1)]).await;
+            let inner = app.clone();
+            app.with(Some(&token), move |session| async move {
+                if at_once {
+                    session.increment("b", 1).await?;
+                } else {
+                    session.insert("b", &1)?;
+                }
+                inner.advance(Duration::from_secs(30));
+                assert_eq!(session.get::<i64>("a").await?, Some(1));
+                session.insert("c", &1)?;
+                Ok(ok(""))
+            })
+            .await
+            .assert_plain();
+            assert_eq!(app.read(&token, "c").await, Some(1));
+        }
+    }
+}
+
+/// The handle of a request whose response has left.
+async fn kept(app: &App, token: &str) -> Session {
+    let (sender, receiver) = mpsc::channel();
+    app.with(Some(token), move |session| async move {
+        session.get::<i64>("a").await?;
+        sender.send(session.detach()).unwrap();
+        Ok(ok(""))
+    })
+    .await
+    .assert_plain();
+    receiver.recv().unwrap()
+}
+
+#[tokio::test]
+async fn a_kept_handle_does_not_bring_back_what_expired_since() {
+    for app in both() {
+        let token = app.start(&[("a", 1)]).await;
+        let session = kept(&app, &token).await;
+        app.advance(Duration::from_secs(120));
+        assert_eq!(app.read(&token, "a").await, None, "expired");
+        let error = session.increment("n", 1).await.unwrap_err();
+        assert!(matches!(error, SessionError::Ended), "{error}");
+        assert_eq!(app.read(&token, "a").await, None);
+    }
+}
+
+#[tokio::test]
+async fn a_kept_handle_reads_what_it_saved() {
+    for app in both() {
+        let token = app.start(&[("a", 1)]).await;
+        let session = kept(&app, &token).await;
+        session.insert("a", &2).unwrap();
+        session.save().await.unwrap();
+        assert_eq!(session.get::<i64>("a").await.unwrap(), Some(2));
+    }
+}
+
+#[tokio::test]
+async fn what_a_dropped_request_noted_can_not_be_stored_by_a_handle_that_outlives_it() {
+    for app in both() {
+        for save in [true, false] {
+            let token = app.start(&[("a", 1)]).await;
+            let (sender, receiver) = mpsc::channel();
+            let dropped = app.with(Some(&token), move |session| async move {
+                sender.send(session.detach()).unwrap();
+                session.insert("a", &2)?;
+                session.sign_in("max")?;
+                std::future::pending().await
+            });
+            tokio::select! {
+                biased;
+                _ = dropped => unreachable!(),
+                () = tokio::task::yield_now() => {}
+            }
+            let session = receiver.recv().unwrap();
+            if save {
+                session.save().await.unwrap();
+            } else {
+                assert_eq!(
+                    session.increment("n", 1).await.unwrap(),
+                    1,
+                    "its own change is its own"
+                );
+            }
+            assert_eq!(app.read(&token, "a").await, Some(1));
+            assert_eq!(app.sessions().list(&owner("max")).await.unwrap(), []);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_never_polled_on_holds_up_each_other_call_for_the_io_timeout_at_most() {
+    let app = over_io();
+    let token = app.start(&[("a", 1)]).await;
+    let began = tokio::time::Instant::now();
+    let remote = std::sync::Arc::clone(&app.remote);
+    let reply = app
+        .with(Some(&token), move |session| async move {
+            remote.set(Behaviour::Hang);
+            let mut first = Box::pin(session.get::<i64>("a"));
+            tokio::select! {
+                biased;
+                _ = &mut first => unreachable!("the store hangs"),
+                () = async {} => {}
+            }
+            remote.set(Behaviour::Answer);
+            session.increment("n", 1).await?;
+            Ok(ok(""))
+        })
+        .await;
+    assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
+    // The increment waited, and so did the commit.
+    assert!(began.elapsed() <= crate::support::IO * 2 + Duration::from_millis(10));
+    assert_eq!(app.read(&token, "n").await, None);
+}
+
+#[tokio::test]
+async fn a_read_that_is_followed_by_a_write_needs_no_touch() {
+    let app = over_io();
+    let token = app.start(&[("a", 1)]).await;
+    app.advance(Duration::from_secs(10));
+    app.remote.take_calls();
+    app.with(Some(&token), |session| async move {
+        session.get::<i64>("a").await?;
+        session.increment("n", 1).await?;
+        Ok(ok(""))
+    })
+    .await
+    .assert_plain();
+    settle().await;
+    assert_eq!(app.remote.take_calls(), 2);
+}
