@@ -1,0 +1,275 @@
+//! Settings of a store, checked before it starts.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use redis::{Client, ClientTlsConfig, ConnectionInfo, RedisConnectionInfo, TlsCertificates};
+use rustls::crypto::{CryptoProvider, ring};
+
+use crate::{
+    address::{Target, uses_tls},
+    cluster::Cluster,
+    connect_error::ConnectError,
+    connector::{Connector, Settings},
+    link::Link,
+    servers::Servers,
+    store::RedisStore,
+};
+
+const DEFAULT_PREFIX: &str = "kr:";
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Sets up a [`RedisStore`].
+#[must_use]
+pub struct RedisStoreBuilder {
+    target: Result<Target, ConnectError>,
+    key_prefix: String,
+    connect_timeout: Duration,
+    response_timeout: Duration,
+    root_certificates: Option<Vec<u8>>,
+    client_certificate: Option<(Vec<u8>, Vec<u8>)>,
+    sentinel_credentials: Option<(String, String)>,
+}
+
+impl RedisStoreBuilder {
+    pub(crate) fn new(url: &str) -> Self {
+        Self::with_target(Target::parse(url))
+    }
+
+    pub(crate) fn from_client(client: &Client) -> Self {
+        Self::with_target(Ok(Target::server(client.get_connection_info().clone())))
+    }
+
+    fn with_target(target: Result<Target, ConnectError>) -> Self {
+        Self {
+            target,
+            key_prefix: DEFAULT_PREFIX.to_owned(),
+            connect_timeout: DEFAULT_TIMEOUT,
+            response_timeout: DEFAULT_TIMEOUT,
+            root_certificates: None,
+            client_certificate: None,
+            sentinel_credentials: None,
+        }
+    }
+
+    /// What all keys begin with, so that applications can share a server. Default: `kr:`.
+    pub fn key_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.key_prefix = prefix.into();
+        self
+    }
+
+    /// How long a connection may take until it serves. Default: 2 seconds.
+    pub const fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// How long an answer may take; then the server is taken for frozen, and calls fail at once until it is back.
+    /// Default: 2 seconds. Keep it at a third of the layer's I/O timeout at most: a sign-in takes three answers.
+    pub const fn response_timeout(mut self, timeout: Duration) -> Self {
+        self.response_timeout = timeout;
+        self
+    }
+
+    /// Certificates (PEM) of the authorities that are trusted, instead of the public ones, to sign the servers' certificates.
+    pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.root_certificates = Some(pem.into());
+        self
+    }
+
+    /// A certificate (PEM) and its private key (PEM) to show to servers that ask for one.
+    pub fn client_certificate(
+        mut self,
+        certificate: impl Into<Vec<u8>>,
+        key: impl Into<Vec<u8>>,
+    ) -> Self {
+        self.client_certificate = Some((certificate.into(), key.into()));
+        self
+    }
+
+    /// User (may be empty) and password of the sentinels. Without them they are shown none: those in the URL are the servers'.
+    pub fn sentinel_credentials(
+        mut self,
+        user: impl Into<String>,
+        password: impl Into<String>,
+    ) -> Self {
+        self.sentinel_credentials = Some((user.into(), password.into()));
+        self
+    }
+
+    /// Connects, and looks whether the servers can keep sessions.
+    ///
+    /// Must be called within a Tokio runtime, which must live as long as the store: a task there watches over the connection.
+    ///
+    /// # Errors
+    /// If a setting is wrong, there is no server, it denies access, or it can't keep sessions.
+    pub async fn connect(self) -> Result<RedisStore, ConnectError> {
+        let (target, settings) = self.check()?;
+        let store = match target {
+            Target::Cluster(nodes) => {
+                let description = addresses(&nodes);
+                let cluster = Cluster::start(nodes, settings);
+                cluster.read_map().await?;
+                self.store(Servers::Cluster(cluster), description)
+            }
+            target => {
+                inspect(&connector(&target, &settings)).await?;
+                self.start(target, settings)
+            }
+        };
+        Ok(store)
+    }
+
+    /// Checks the settings only and connects in the background, for an application that may start before its Redis does.
+    /// Until there is a connection, calls fail as they do whenever the server is down.
+    ///
+    /// # Errors
+    /// If a setting is wrong.
+    ///
+    /// # Panics
+    /// If it is called outside a Tokio runtime.
+    pub fn connect_in_background(self) -> Result<RedisStore, ConnectError> {
+        let (target, settings) = self.check()?;
+        Ok(self.start(target, settings))
+    }
+
+    fn check(&self) -> Result<(Target, Settings), ConnectError> {
+        let mut target = self.target.clone()?;
+        if self.connect_timeout.is_zero() || self.response_timeout.is_zero() {
+            return Err(ConnectError::InvalidSetting {
+                reason: "a timeout of zero leaves no time for any answer",
+            });
+        }
+        if let Target::Sentinel { sentinels, .. } = &mut target {
+            for sentinel in sentinels {
+                *sentinel = self.as_sentinel(sentinel);
+            }
+        }
+        let certificates = self.certificates();
+        let tls = target.servers().iter().any(uses_tls);
+        if certificates.is_some() && !tls {
+            return Err(ConnectError::InvalidSetting {
+                reason: "certificates are given, but the URL asks for no encryption: use rediss",
+            });
+        }
+        if tls {
+            choose_cryptography();
+        }
+        let settings = Settings {
+            connect_timeout: self.connect_timeout,
+            response_timeout: self.response_timeout,
+            certificates,
+        };
+        for info in target.servers() {
+            settings.client(info)?;
+        }
+        Ok((target, settings))
+    }
+
+    /// A sentinel has no databases, and credentials of its own.
+    fn as_sentinel(&self, info: &ConnectionInfo) -> ConnectionInfo {
+        let mut settings = RedisConnectionInfo::default();
+        if let Some((user, password)) = &self.sentinel_credentials {
+            settings = settings.set_password(password);
+            if !user.is_empty() {
+                settings = settings.set_username(user);
+            }
+        }
+        info.clone().set_redis_settings(settings)
+    }
+
+    fn certificates(&self) -> Option<TlsCertificates> {
+        let client_tls = self.client_certificate.clone();
+        let client_tls = client_tls.map(|(client_cert, client_key)| ClientTlsConfig {
+            client_cert,
+            client_key,
+        });
+        let root_cert = self.root_certificates.clone();
+        (client_tls.is_some() || root_cert.is_some()).then_some(TlsCertificates {
+            client_tls,
+            root_cert,
+        })
+    }
+
+    fn start(self, target: Target, settings: Settings) -> RedisStore {
+        let description = addresses(target.servers());
+        let servers = match target {
+            Target::Cluster(nodes) => Servers::Cluster(Cluster::start(nodes, settings)),
+            target => Servers::One(Link::start(connector(&target, &settings))),
+        };
+        self.store(servers, description)
+    }
+
+    fn store(self, servers: Servers, description: String) -> RedisStore {
+        RedisStore::new(servers, self.key_prefix, description)
+    }
+}
+
+impl fmt::Debug for RedisStoreBuilder {
+    /// Shows no credentials.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let servers = self
+            .target
+            .as_ref()
+            .map(|target| addresses(target.servers()));
+        f.debug_struct("RedisStoreBuilder")
+            .field("servers", &servers)
+            .field("key_prefix", &self.key_prefix)
+            .field("connect_timeout", &self.connect_timeout)
+            .field("response_timeout", &self.response_timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+fn addresses(infos: &[ConnectionInfo]) -> String {
+    let addresses: Vec<String> = infos.iter().map(|info| info.addr().to_string()).collect();
+    addresses.join(",")
+}
+
+fn connector(target: &Target, settings: &Settings) -> Connector {
+    let settings = settings.clone();
+    match target {
+        Target::Server(info) => Connector::primary(info.clone(), settings),
+        Target::Sentinel {
+            sentinels,
+            master,
+            server,
+        } => Connector::sentinel(sentinels.clone(), master.clone(), server.clone(), settings),
+        Target::Cluster(nodes) => Connector::node(nodes[0].clone(), settings),
+    }
+}
+
+/// Looks at a server, since what is wrong with it should be known at start and not at the first session.
+async fn inspect(connector: &Connector) -> Result<(), ConnectError> {
+    let mut connection = connector.connect(&Arc::default()).await?;
+    let info = connection.send_packed_command(&redis::cmd("INFO")).await;
+    // A user without the right to ask gets no advice.
+    let Ok(Ok(info)) = info.map(redis::from_redis_value::<String>) else {
+        return Ok(());
+    };
+    let field = |name: &str| {
+        let line = info.lines().find_map(|line| line.strip_prefix(name));
+        line.and_then(|rest| rest.strip_prefix(':'))
+    };
+    let server = connector.name();
+    if field("cluster_enabled") == Some("1") {
+        return Err(ConnectError::Unsuitable {
+            server,
+            reason: "it is a node of a cluster; use a redis+cluster:// URL".to_owned(),
+        });
+    }
+    if let Some(policy) = field("maxmemory_policy")
+        && policy != "noeviction"
+        && field("maxmemory") != Some("0")
+    {
+        tracing::warn!(%server, policy, "this Redis may drop live sessions when its memory is full: set maxmemory-policy noeviction");
+    }
+    Ok(())
+}
+
+/// rustls has no choice of its own if a program has several implementations; the application's choice comes first.
+fn choose_cryptography() {
+    if CryptoProvider::get_default().is_none() {
+        // Somebody else may have been faster, which is just as well.
+        let _ = ring::default_provider().install_default();
+    }
+}

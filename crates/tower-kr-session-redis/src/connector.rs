@@ -1,0 +1,250 @@
+//! Makes connections that are fit for sessions: to a named server, or to the one that the sentinels name.
+
+use std::{sync::Arc, time::Duration};
+
+use redis::{
+    AsyncConnectionConfig, Client, ConnectionInfo, ErrorKind, PushInfo, PushKind, RedisError,
+    TlsCertificates, Value,
+    aio::{MultiplexedConnection, SendError},
+    from_redis_value,
+};
+use tokio::sync::Notify;
+
+use crate::{address, connect_error::ConnectError, failure::reason, scripts::PROGRAMS};
+
+/// What holds for each connection.
+#[derive(Clone)]
+pub(crate) struct Settings {
+    pub(crate) connect_timeout: Duration,
+    pub(crate) response_timeout: Duration,
+    pub(crate) certificates: Option<TlsCertificates>,
+}
+
+/// Makes connections to one server.
+pub(crate) struct Connector {
+    place: Place,
+    settings: Settings,
+}
+
+enum Place {
+    /// A server that must be a primary.
+    Primary(ConnectionInfo),
+    /// A server of a cluster: it tells by itself what isn't its business.
+    Node(ConnectionInfo),
+    Sentinel {
+        sentinels: Vec<ConnectionInfo>,
+        master: String,
+        server: ConnectionInfo,
+    },
+}
+
+impl Connector {
+    pub(crate) fn primary(info: ConnectionInfo, settings: Settings) -> Self {
+        let place = Place::Primary(info);
+        Self { place, settings }
+    }
+
+    pub(crate) fn node(info: ConnectionInfo, settings: Settings) -> Self {
+        let place = Place::Node(info);
+        Self { place, settings }
+    }
+
+    pub(crate) fn sentinel(
+        sentinels: Vec<ConnectionInfo>,
+        master: String,
+        server: ConnectionInfo,
+        settings: Settings,
+    ) -> Self {
+        let place = Place::Sentinel {
+            sentinels,
+            master,
+            server,
+        };
+        Self { place, settings }
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// How the server is called in messages.
+    pub(crate) fn name(&self) -> String {
+        match &self.place {
+            Place::Primary(info) | Place::Node(info) => info.addr().to_string(),
+            Place::Sentinel { master, .. } => format!("the sentinels' master {master:?}"),
+        }
+    }
+
+    /// A new connection with all scripts loaded. `closed` is notified when it ends.
+    pub(crate) async fn connect(
+        &self,
+        closed: &Arc<Notify>,
+    ) -> Result<MultiplexedConnection, ConnectError> {
+        match &self.place {
+            Place::Node(info) => {
+                let mut connection = self.settings.open(info, Some(closed)).await?;
+                self.load_scripts(info, &mut connection).await?;
+                Ok(connection)
+            }
+            Place::Primary(info) => self.connect_primary(info, closed).await,
+            Place::Sentinel {
+                sentinels,
+                master,
+                server,
+            } => {
+                let (host, port) = self.find_master(sentinels, master).await?;
+                self.connect_primary(&address::at(server, &host, port), closed)
+                    .await
+            }
+        }
+    }
+
+    async fn connect_primary(
+        &self,
+        info: &ConnectionInfo,
+        closed: &Arc<Notify>,
+    ) -> Result<MultiplexedConnection, ConnectError> {
+        let mut connection = self.settings.open(info, Some(closed)).await?;
+        let role = connection.send_packed_command(&redis::cmd("ROLE")).await;
+        match role.and_then(Value::extract_error) {
+            Ok(Value::Array(role)) if role.first().is_some_and(is_replica) => {
+                return Err(ConnectError::Unsuitable {
+                    server: info.addr().to_string(),
+                    reason: "it is a read-only replica; name its primary".to_owned(),
+                });
+            }
+            Ok(_) => {}
+            // A user without the right to ask: the first write will tell.
+            Err(error) if error.code() == Some("NOPERM") => {}
+            Err(error) => return Err(self.settings.explain(info, &error)),
+        }
+        self.load_scripts(info, &mut connection).await?;
+        Ok(connection)
+    }
+
+    async fn load_scripts(
+        &self,
+        info: &ConnectionInfo,
+        connection: &mut MultiplexedConnection,
+    ) -> Result<(), ConnectError> {
+        let mut pipeline = redis::Pipeline::with_capacity(PROGRAMS.len());
+        for program in PROGRAMS {
+            pipeline.add_command(program.load());
+        }
+        connection
+            .send_packed_commands(&pipeline, 0, PROGRAMS.len())
+            .await
+            .and_then(|replies| Value::Array(replies).extract_error())
+            .map(drop)
+            .map_err(|error| self.settings.explain(info, &error))
+    }
+
+    /// The first sentinel that knows the master is believed.
+    async fn find_master(
+        &self,
+        sentinels: &[ConnectionInfo],
+        master: &str,
+    ) -> Result<(String, u16), ConnectError> {
+        let mut last_error = ConnectError::InvalidSetting {
+            reason: "no sentinel is named",
+        };
+        for sentinel in sentinels {
+            match self.ask_sentinel(sentinel, master).await {
+                Ok(address) => return Ok(address),
+                Err(error) => last_error = error,
+            }
+        }
+        Err(last_error)
+    }
+
+    async fn ask_sentinel(
+        &self,
+        sentinel: &ConnectionInfo,
+        master: &str,
+    ) -> Result<(String, u16), ConnectError> {
+        let mut connection = self.settings.open(sentinel, None).await?;
+        let mut command = redis::cmd("SENTINEL");
+        command.arg("GET-MASTER-ADDR-BY-NAME").arg(master);
+        let reply = connection
+            .send_packed_command(&command)
+            .await
+            .and_then(Value::extract_error)
+            .and_then(|reply| Ok(from_redis_value::<Option<(String, u16)>>(reply)?))
+            .map_err(|error| self.settings.explain(sentinel, &error))?;
+        reply.ok_or_else(|| ConnectError::Unsuitable {
+            server: sentinel.addr().to_string(),
+            reason: format!("it is a sentinel that knows no master {master:?}"),
+        })
+    }
+}
+
+impl Settings {
+    /// A plain connection. `closed` is notified when it ends.
+    pub(crate) async fn open(
+        &self,
+        info: &ConnectionInfo,
+        closed: Option<&Arc<Notify>>,
+    ) -> Result<MultiplexedConnection, ConnectError> {
+        let client = self.client(info)?;
+        let mut config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(self.connect_timeout))
+            .set_response_timeout(Some(self.response_timeout));
+        if let Some(closed) = closed {
+            let closed = Arc::clone(closed);
+            config = config.set_push_sender(move |push: PushInfo| {
+                if push.kind == PushKind::Disconnection {
+                    closed.notify_one();
+                }
+                Ok::<(), SendError>(())
+            });
+        }
+        client
+            .get_multiplexed_async_connection_with_config(&config)
+            .await
+            .map_err(|error| self.explain(info, &error))
+    }
+
+    pub(crate) fn client(&self, info: &ConnectionInfo) -> Result<Client, ConnectError> {
+        match &self.certificates {
+            Some(certificates) if address::uses_tls(info) => {
+                Client::build_with_tls(info.clone(), certificates.clone())
+            }
+            _ => Client::open(info.clone()),
+        }
+        .map_err(|error| self.explain(info, &error))
+    }
+
+    /// What an error at the start of a connection means.
+    pub(crate) fn explain(&self, info: &ConnectionInfo, error: &RedisError) -> ConnectError {
+        let server = info.addr().to_string();
+        let message = reason(error, self.connect_timeout).to_string();
+        if error.kind() == ErrorKind::AuthenticationFailed
+            || matches!(error.code(), Some("WRONGPASS" | "NOAUTH" | "NOPERM"))
+        {
+            return ConnectError::Denied {
+                server,
+                reason: message,
+            };
+        }
+        if error.kind() == ErrorKind::RESP3NotSupported {
+            return ConnectError::Unsuitable {
+                server,
+                reason: "it is older than Redis 6".to_owned(),
+            };
+        }
+        if error.kind() == ErrorKind::InvalidClientConfig {
+            return ConnectError::Unsuitable {
+                server,
+                reason: message,
+            };
+        }
+        ConnectError::Unreachable {
+            server,
+            reason: message,
+        }
+    }
+}
+
+fn is_replica(role: &Value) -> bool {
+    matches!(role, Value::BulkString(name) if name == b"slave")
+}

@@ -1,0 +1,300 @@
+//! One server, and the task that watches over the connection to it.
+//!
+//! All calls share one connection. It is *up* or known to be *down*, and whoever finds out first says so to all: calls that are
+//! under way end at once, and new ones fail without being sent, until the supervisor has a new connection. Nobody waits for a
+//! reconnect, but for a moment right after a connection broke: mostly the server is back within milliseconds.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use redis::{Cmd, Pipeline, RedisError, Value, aio::MultiplexedConnection};
+use tokio::{
+    sync::{Notify, watch},
+    task::AbortHandle,
+    time::{sleep, timeout_at},
+};
+
+use crate::{
+    connector::Connector,
+    failure::{Failure, reason},
+};
+
+/// How long a call waits for a connection that broke just now.
+const GRACE: Duration = Duration::from_millis(25);
+
+const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// A connection that lives shorter than this is no recovery: the pauses between attempts go on growing.
+const STABLE_AFTER: Duration = Duration::from_secs(1);
+
+/// How often an idle connection is looked at: a firewall may have dropped it without a word.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// One server.
+pub(crate) struct Link {
+    shared: Arc<Shared>,
+    supervisor: AbortHandle,
+}
+
+struct Shared {
+    server: Arc<str>,
+    state: watch::Sender<State>,
+    /// A call was given up before its answer came: is the server still there?
+    suspicion: Notify,
+    response_timeout: Duration,
+    connect_timeout: Duration,
+}
+
+#[derive(Clone)]
+enum State {
+    /// Never tried yet.
+    New,
+    Up {
+        generation: u64,
+        connection: MultiplexedConnection,
+    },
+    Down {
+        since: Instant,
+        reason: Arc<str>,
+    },
+}
+
+impl State {
+    fn is(&self, of: u64) -> bool {
+        matches!(self, Self::Up { generation, .. } if *generation == of)
+    }
+}
+
+impl Link {
+    /// Starts the supervisor, which connects in the background. Must be called within a Tokio runtime.
+    pub(crate) fn start(connector: Connector) -> Self {
+        let shared = Arc::new(Shared {
+            server: connector.name().into(),
+            state: watch::Sender::new(State::New),
+            suspicion: Notify::new(),
+            response_timeout: connector.settings().response_timeout,
+            connect_timeout: connector.settings().connect_timeout,
+        });
+        let supervisor = tokio::spawn(supervise(Arc::clone(&shared), connector)).abort_handle();
+        Self { shared, supervisor }
+    }
+
+    pub(crate) fn server(&self) -> &Arc<str> {
+        &self.shared.server
+    }
+
+    /// Whether calls fail without being sent.
+    pub(crate) fn is_down(&self) -> bool {
+        matches!(*self.shared.state.borrow(), State::Down { .. })
+    }
+
+    /// Sends a command once. What fails is not sent again here.
+    pub(crate) async fn call(&self, command: &Cmd) -> Result<Value, Failure> {
+        self.exchange(async |mut connection| connection.send_packed_command(command).await)
+            .await
+    }
+
+    /// Sends a command to a server that is about to take over its slot.
+    pub(crate) async fn call_asking(&self, command: &Cmd) -> Result<Value, Failure> {
+        let mut pipeline = Pipeline::with_capacity(2);
+        pipeline.cmd("ASKING").add_command(command.clone());
+        self.exchange(async |mut connection| {
+            let mut replies = connection.send_packed_commands(&pipeline, 0, 2).await?;
+            Ok(replies.pop().unwrap_or(Value::Nil))
+        })
+        .await
+    }
+
+    async fn exchange(
+        &self,
+        send: impl AsyncFnOnce(MultiplexedConnection) -> Result<Value, RedisError>,
+    ) -> Result<Value, Failure> {
+        let shared = &*self.shared;
+        let (generation, connection) = shared.connection().await?;
+        let mut states = shared.state.subscribe();
+        let mut given_up = GivenUp(Some(&shared.suspicion));
+        let reply = tokio::select! {
+            biased;
+            reply = send(connection) => reply,
+            // Answers come in order: if a call before this one got none, this one won't either.
+            () = loss(&mut states, generation) => {
+                given_up.0 = None;
+                return Err(shared.unknown());
+            }
+        };
+        given_up.0 = None;
+        match reply.and_then(Value::extract_error) {
+            Ok(value) => Ok(value),
+            Err(error) if error.code().is_some() => {
+                // A server that is no primary any more, or has a new password: connect anew, perhaps to another one.
+                if matches!(error.code(), Some("READONLY" | "NOAUTH")) {
+                    shared.fail(generation, error.to_string().into());
+                }
+                Err(Failure::Refused {
+                    server: Arc::clone(&shared.server),
+                    error,
+                })
+            }
+            Err(error) => {
+                shared.fail(generation, reason(&error, shared.response_timeout));
+                Err(shared.unknown())
+            }
+        }
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.supervisor.abort();
+    }
+}
+
+impl Shared {
+    async fn connection(&self) -> Result<(u64, MultiplexedConnection), Failure> {
+        let first_attempt = Instant::now() + self.connect_timeout + GRACE;
+        let mut states = self.state.subscribe();
+        loop {
+            let deadline = match &*states.borrow_and_update() {
+                State::Up {
+                    generation,
+                    connection,
+                } => return Ok((*generation, connection.clone())),
+                State::New => first_attempt,
+                State::Down { since, reason } => {
+                    let deadline = *since + GRACE;
+                    if deadline <= Instant::now() {
+                        return Err(self.down(reason));
+                    }
+                    deadline
+                }
+            };
+            // Also if the time is up: the state says what to answer.
+            let waited = timeout_at(deadline.into(), states.changed()).await;
+            if waited.is_err() && matches!(*states.borrow(), State::New) {
+                return Err(self.down(&"no connection yet".into()));
+            }
+        }
+    }
+
+    /// Tells everybody that the connection of this generation is lost. Only the first one to notice is heard.
+    fn fail(&self, generation: u64, reason: Arc<str>) {
+        let told = self.state.send_if_modified(|state| {
+            let first = state.is(generation);
+            if first {
+                *state = State::Down {
+                    since: Instant::now(),
+                    reason: Arc::clone(&reason),
+                };
+            }
+            first
+        });
+        if told {
+            tracing::warn!(server = %self.server, %reason, "the session store is down");
+        }
+    }
+
+    fn down(&self, reason: &Arc<str>) -> Failure {
+        Failure::Down {
+            server: Arc::clone(&self.server),
+            reason: Arc::clone(reason),
+        }
+    }
+
+    fn unknown(&self) -> Failure {
+        let reason = match &*self.state.borrow() {
+            State::Down { reason, .. } => Arc::clone(reason),
+            _ => "the connection was lost".into(),
+        };
+        Failure::Unknown {
+            server: Arc::clone(&self.server),
+            reason,
+        }
+    }
+}
+
+/// Raises suspicion if it is dropped: the caller's own timeout may be shorter than ours.
+struct GivenUp<'a>(Option<&'a Notify>);
+
+impl Drop for GivenUp<'_> {
+    fn drop(&mut self) {
+        if let Some(suspicion) = self.0 {
+            suspicion.notify_one();
+        }
+    }
+}
+
+/// Keeps a connection as long as the link lives.
+async fn supervise(shared: Arc<Shared>, connector: Connector) {
+    let mut pause = SHORTEST_PAUSE;
+    for generation in 0.. {
+        let closed = Arc::new(Notify::new());
+        match connector.connect(&closed).await {
+            Ok(connection) => {
+                let again = matches!(*shared.state.borrow(), State::Down { .. });
+                shared.state.send_replace(State::Up {
+                    generation,
+                    connection: connection.clone(),
+                });
+                if again {
+                    tracing::info!(server = %shared.server, "the session store is back");
+                }
+                let start = Instant::now();
+                watch(&shared, generation, connection, &closed).await;
+                if start.elapsed() >= STABLE_AFTER {
+                    pause = SHORTEST_PAUSE;
+                    continue;
+                }
+            }
+            Err(error) => shared.state.send_modify(|state| {
+                let reason: Arc<str> = error.to_string().into();
+                match state {
+                    State::Down { reason: old, .. } => *old = reason,
+                    _ => {
+                        tracing::warn!(server = %shared.server, %reason, "the session store is down");
+                        *state = State::Down {
+                            since: Instant::now(),
+                            reason,
+                        };
+                    }
+                }
+            }),
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Returns when the connection of this generation is known to be lost.
+async fn loss(states: &mut watch::Receiver<State>, generation: u64) {
+    // An error means that the link itself is gone.
+    let _ = states.wait_for(|state| !state.is(generation)).await;
+}
+
+/// Returns when the connection is lost, and finds out by itself if it is.
+async fn watch(
+    shared: &Shared,
+    generation: u64,
+    mut connection: MultiplexedConnection,
+    closed: &Notify,
+) {
+    let mut states = shared.state.subscribe();
+    loop {
+        tokio::select! {
+            () = loss(&mut states, generation) => return,
+            () = shared.suspicion.notified() => {}
+            () = sleep(HEARTBEAT) => {}
+            () = closed.notified() => {
+                shared.fail(generation, "the connection was closed".into());
+                return;
+            }
+        }
+        let ping = connection.send_packed_command(&redis::cmd("PING")).await;
+        if let Err(error) = ping {
+            shared.fail(generation, reason(&error, shared.response_timeout));
+            return;
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! What the scripts answer: a word, and what belongs to it.
+
+use std::time::Duration;
+
+use redis::Value;
+use tower_kr_session::{Applied, IdleLimit, Receipt, SessionId, StoreError, Timestamp};
+
+use crate::{failure::Failure, fields::parse_integer};
+
+/// An answer of a script.
+pub(crate) struct Reply(Vec<Vec<u8>>);
+
+impl Reply {
+    pub(crate) fn new(value: Value) -> Result<Self, Failure> {
+        let Value::Array(parts) = value else {
+            return Err(Failure::BadReply("no list"));
+        };
+        parts
+            .into_iter()
+            .map(|part| match part {
+                Value::BulkString(text) => Ok(text),
+                _ => Err(Failure::BadReply("no text")),
+            })
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+
+    /// The word that says what happened.
+    pub(crate) fn word(&self) -> &str {
+        self.text(0)
+    }
+
+    /// A further part; empty if there is none.
+    pub(crate) fn text(&self, index: usize) -> &str {
+        let part = self.0.get(index);
+        part.and_then(|part| str::from_utf8(part).ok())
+            .unwrap_or_default()
+    }
+
+    pub(crate) fn parts(&self) -> &[Vec<u8>] {
+        &self.0
+    }
+
+    fn integer(&self, index: usize) -> Result<i64, Failure> {
+        let part = self.0.get(index).and_then(|part| parse_integer(part));
+        part.ok_or(Failure::BadReply("no integer"))
+    }
+
+    fn time(&self, index: usize) -> Result<Timestamp, Failure> {
+        self.integer(index).map(Timestamp::from_unix_millis)
+    }
+
+    fn duration(&self, index: usize) -> Result<Duration, Failure> {
+        let millis = u64::try_from(self.integer(index)?);
+        millis
+            .map(Duration::from_millis)
+            .map_err(|_| Failure::BadReply("a negative duration"))
+    }
+
+    /// What a script found that all scripts can find: a record of a later release is an error, a corrupt one is missing.
+    pub(crate) fn check_readable(&self, id: SessionId) -> Result<(), StoreError> {
+        match self.word() {
+            "version" => Err(StoreError::UnknownVersion {
+                version: u8::try_from(self.integer(1)?).unwrap_or(u8::MAX),
+            }),
+            "corrupt" => {
+                warn_of_corruption(id, self.text(1));
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn applied(&self) -> Result<Applied, Failure> {
+        Ok(match self.word() {
+            "applied" => {
+                let incremented = match self.text(1) {
+                    "" => None,
+                    _ => Some(self.integer(1)?),
+                };
+                let idle = IdleLimit {
+                    timeout: self.duration(2)?,
+                    touch_interval: self.duration(3)?,
+                };
+                let persistent = self.text(6) == "1";
+                Applied::Applied(Receipt::new(
+                    incremented,
+                    idle,
+                    self.time(4)?,
+                    self.time(5)?,
+                    persistent,
+                ))
+            }
+            "missing" | "corrupt" => Applied::Missing,
+            "superseded" => Applied::Superseded,
+            "conflict" => Applied::Conflict,
+            "other_owner" => Applied::OtherOwner,
+            "revoked" => Applied::Revoked,
+            "too_large" => Applied::TooLarge {
+                size: u64::try_from(self.integer(1)?).unwrap_or(u64::MAX),
+            },
+            "not_an_integer" => Applied::NotAnInteger,
+            "overflow" => Applied::Overflow,
+            _ => return Err(Failure::BadReply("an unknown word")),
+        })
+    }
+}
+
+/// Tells the operator where to look. Neither values nor hashes are shown.
+pub(crate) fn warn_of_corruption(id: SessionId, field: &str) {
+    tracing::warn!(session = %id, field, "a corrupt session record is kept and counts as missing");
+}

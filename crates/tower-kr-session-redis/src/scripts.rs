@@ -1,0 +1,66 @@
+//! What runs inside the server: each script is one atomic step on one key.
+
+use std::sync::LazyLock;
+
+use redis::{Cmd, Script};
+
+/// A script of this crate. The server keeps it under the hash of its text.
+pub(crate) struct Program {
+    text: &'static str,
+    hash: LazyLock<String>,
+}
+
+macro_rules! program {
+    ($name:ident: $($file:literal),+) => {
+        pub(crate) static $name: Program = {
+            const TEXT: &str = concat!($(include_str!(concat!("scripts/", $file, ".lua")), "\n"),+);
+            Program {
+                text: TEXT,
+                hash: LazyLock::new(|| Script::new(TEXT).get_hash().to_owned()),
+            }
+        };
+    };
+}
+
+program!(APPLY: "numbers", "record", "apply");
+program!(CREATE: "numbers", "record", "create");
+program!(REMOVE: "numbers", "record", "remove");
+program!(INDEX: "numbers", "record", "owner", "index");
+program!(SETTLE: "numbers", "record", "owner", "settle");
+program!(RESTORE: "numbers", "record", "owner", "restore");
+program!(REVOKE: "numbers", "record", "owner", "revoke");
+
+/// All of them, to be loaded on each new connection.
+pub(crate) static PROGRAMS: [&Program; 7] =
+    [&APPLY, &CREATE, &REMOVE, &INDEX, &SETTLE, &RESTORE, &REVOKE];
+
+impl Program {
+    /// The command that makes the server know this script.
+    pub(crate) fn load(&self) -> Cmd {
+        let mut command = redis::cmd("SCRIPT");
+        command.arg("LOAD").arg(self.text);
+        command
+    }
+
+    /// The command that runs this script by its hash.
+    pub(crate) fn by_hash(&self, key: &[u8], arguments: &[&[u8]]) -> Cmd {
+        let mut command = redis::cmd("EVALSHA");
+        command.arg(self.hash.as_str());
+        finish(command, key, arguments)
+    }
+
+    /// The command that runs this script by its text, if the server has forgotten it.
+    pub(crate) fn by_text(&self, key: &[u8], arguments: &[&[u8]]) -> Cmd {
+        let mut command = redis::cmd("EVAL");
+        command.arg(self.text);
+        finish(command, key, arguments)
+    }
+}
+
+fn finish(mut command: Cmd, key: &[u8], arguments: &[&[u8]]) -> Cmd {
+    command.arg(1).arg(key);
+    for argument in arguments {
+        command.arg(*argument);
+    }
+    command
+}

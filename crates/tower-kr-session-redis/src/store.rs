@@ -1,0 +1,411 @@
+//! Sessions in Redis.
+
+use std::{borrow::Cow, fmt, sync::Arc};
+
+use bytes::Bytes;
+use tower_kr_session::{
+    Applied, Created, Delta, Instants, Operation, Owner, Record, Removed, SecretHash, SessionId,
+    SessionStore, SessionSummary, StoreError, Timestamp,
+};
+
+use crate::{
+    builder::RedisStoreBuilder,
+    connect_error::ConnectError,
+    failure::Failure,
+    fields::{self, Unreadable, duration_text, hash_text, time_text, value_field},
+    keys::Keys,
+    owners::Nonces,
+    reply::{Reply, warn_of_corruption},
+    scripts,
+    servers::Servers,
+};
+
+/// Sessions in Redis: in a single server, in the master that sentinels name, or in a cluster. A clone is the same store.
+///
+/// See the [crate's documentation](crate) for what it promises, and [`builder`](Self::builder) for the URLs and the settings.
+#[derive(Clone)]
+pub struct RedisStore(Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) servers: Servers,
+    pub(crate) keys: Keys,
+    pub(crate) nonces: Nonces,
+    pub(crate) description: String,
+}
+
+/// What a removal found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// A live record, which is gone now.
+    Removed,
+    /// None, or a dead one.
+    Missing,
+    /// A record of somebody else.
+    OthersRecord,
+}
+
+impl RedisStore {
+    /// Connects to the servers that the URL names, with the default settings.
+    ///
+    /// Must be called within a Tokio runtime, which must live as long as the store: a task there watches over the connection.
+    ///
+    /// # Errors
+    /// If the URL is wrong, there is no server, it denies access, or it can't keep sessions.
+    pub async fn connect(url: &str) -> Result<Self, ConnectError> {
+        Self::builder(url).connect().await
+    }
+
+    /// Sets up a store on the servers that the URL names:
+    ///
+    /// | URL | |
+    /// |---|---|
+    /// | `redis://[[user]:password@]host[:port][/database]` | a single server |
+    /// | `unix:///path/to/redis.sock` | the same through a socket |
+    /// | `redis+sentinel://[[user]:password@]host[:port],host[:port]/master[/database]` | the master that these sentinels name |
+    /// | `redis+cluster://[[user]:password@]host[:port],host[:port]` | a cluster, of which these are some nodes |
+    ///
+    /// With `rediss` instead of `redis` the connections are encrypted (TLS), and the servers' certificates are checked.
+    pub fn builder(url: &str) -> RedisStoreBuilder {
+        RedisStoreBuilder::new(url)
+    }
+
+    /// Sets up a store on the server that this client of the application connects to.
+    ///
+    /// Its address, credentials and certificates are used; the connection is the store's own, since it watches over it.
+    pub fn from_client(client: &redis::Client) -> RedisStoreBuilder {
+        RedisStoreBuilder::from_client(client)
+    }
+
+    pub(crate) fn new(servers: Servers, prefix: String, description: String) -> Self {
+        Self(Arc::new(Inner {
+            servers,
+            keys: Keys::new(prefix),
+            nonces: Nonces::new(),
+            description,
+        }))
+    }
+}
+
+impl fmt::Debug for RedisStore {
+    /// Shows where the sessions are, without credentials.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisStore")
+            .field("servers", &self.0.description)
+            .field("key_prefix", &self.0.keys.prefix())
+            .finish_non_exhaustive()
+    }
+}
+
+impl SessionStore for RedisStore {
+    async fn load(&self, id: SessionId, now: Timestamp) -> Result<Option<Record>, StoreError> {
+        self.0.load(id, now).await
+    }
+
+    async fn create(
+        &self,
+        id: SessionId,
+        record: Record,
+        now: Timestamp,
+    ) -> Result<Created, StoreError> {
+        let Some(owner) = &record.owner else {
+            return self.0.create_record(id, &record, now).await;
+        };
+        let authenticated_at = record.authenticated_at.unwrap_or(record.created_at);
+        let announced = self.0.announce(owner, id, Some(authenticated_at), now);
+        let Some(announced) = announced.await? else {
+            return Ok(Created::Revoked);
+        };
+        let created = self.0.create_record(id, &record, now).await?;
+        if created != Created::Created {
+            self.0.withdraw(owner, id, &announced, now).await;
+            return Ok(created);
+        }
+        let deadline = record.absolute_deadline;
+        let settled = self.0.settle(owner, id, &announced, deadline, now).await?;
+        Ok(if settled {
+            Created::Created
+        } else {
+            Created::Revoked
+        })
+    }
+
+    async fn apply(
+        &self,
+        id: SessionId,
+        secret: &SecretHash,
+        delta: Delta,
+        at: Instants,
+    ) -> Result<Applied, StoreError> {
+        if let Some(sign_in) = &delta.sign_in {
+            let time = Some(sign_in.authenticated_at);
+            return self
+                .0
+                .apply_owned(&sign_in.owner, time, id, secret, &delta, at)
+                .await;
+        }
+        let reply = self
+            .0
+            .run_apply(id, secret, &delta, at, Index::NotAsked)
+            .await?;
+        if reply.word() == "owned" {
+            let owner = Owner::new(reply.text(1)).map_err(|_| Failure::BadReply("no owner"))?;
+            return self
+                .0
+                .apply_owned(&owner, None, id, secret, &delta, at)
+                .await;
+        }
+        Ok(reply.applied()?)
+    }
+
+    async fn remove(
+        &self,
+        id: SessionId,
+        secret: Option<&SecretHash>,
+        at: Instants,
+    ) -> Result<Removed, StoreError> {
+        let secret = secret.map(hash_text).unwrap_or_default();
+        let reply = self.0.run_remove(id, &secret, at, "").await?;
+        if let Ok(owner) = Owner::new(reply.text(1))
+            && reply.word() != "corrupt"
+        {
+            self.0.forget(&owner, id, at.now).await;
+        }
+        match reply.word() {
+            "removed" => Ok(Removed::Removed),
+            "missing" | "corrupt" => Ok(Removed::Missing),
+            "superseded" => Ok(Removed::Superseded),
+            _ => Err(Failure::BadReply("an unknown word").into()),
+        }
+    }
+
+    async fn list(&self, owner: &Owner, now: Timestamp) -> Result<Vec<SessionSummary>, StoreError> {
+        self.0.list_of(owner, now).await
+    }
+
+    async fn remove_owned(
+        &self,
+        owner: &Owner,
+        except: Option<SessionId>,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        self.0.remove_all_of(owner, except, now).await
+    }
+}
+
+/// What the index of the owner said before an `apply`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Index {
+    NotAsked,
+    Indexed,
+    Revoked,
+}
+
+impl Inner {
+    async fn load(&self, id: SessionId, now: Timestamp) -> Result<Option<Record>, StoreError> {
+        let key = self.keys.session(id);
+        let mut command = redis::cmd("HGETALL");
+        command.arg(&key);
+        let fields = match self.servers.call(&key, &command).await {
+            Err(failure) if failure.code() == Some("WRONGTYPE") => {
+                warn_of_corruption(id, "type");
+                return Ok(None);
+            }
+            reply => reply?,
+        };
+        let fields: Vec<(Vec<u8>, Vec<u8>)> =
+            redis::from_redis_value(fields).map_err(|_| Failure::BadReply("no hash"))?;
+        if fields.is_empty() {
+            return Ok(None);
+        }
+        match fields::read(fields.iter().map(|(field, value)| (&field[..], &value[..]))) {
+            Ok(record) => Ok((!record.is_expired(Instants::at(now))).then_some(record)),
+            Err(Unreadable::Version(version)) => Err(StoreError::UnknownVersion { version }),
+            Err(Unreadable::Corrupt(field)) => {
+                warn_of_corruption(id, field);
+                Ok(None)
+            }
+        }
+    }
+
+    async fn create_record(
+        &self,
+        id: SessionId,
+        record: &Record,
+        now: Timestamp,
+    ) -> Result<Created, StoreError> {
+        let (now, deadline) = (
+            time_text(now),
+            time_text(record.idle_deadline.min(record.absolute_deadline)),
+        );
+        let fields = fields::write(record);
+        let mut arguments = vec![now.as_bytes(), deadline.as_bytes()];
+        arguments.extend(fields.iter().map(|field| &**field));
+        let key = self.keys.session(id);
+        let reply = Reply::new(self.servers.run(&scripts::CREATE, &key, &arguments).await?)?;
+        match reply.word() {
+            "created" => Ok(Created::Created),
+            "exists" => Ok(Created::Exists),
+            _ => Err(Failure::BadReply("an unknown word").into()),
+        }
+    }
+
+    /// An `apply` that gives the session an owner, or moves the absolute deadline of one that has an owner (then without a
+    /// time of sign-in): its index knows of it before and after.
+    async fn apply_owned(
+        &self,
+        owner: &Owner,
+        authenticated_at: Option<Timestamp>,
+        id: SessionId,
+        secret: &SecretHash,
+        delta: &Delta,
+        at: Instants,
+    ) -> Result<Applied, StoreError> {
+        let announced = self.announce(owner, id, authenticated_at, at.now).await?;
+        let index = match announced {
+            Some(_) => Index::Indexed,
+            None => Index::Revoked,
+        };
+        let reply = self.run_apply(id, secret, delta, at, index).await?;
+        let applied = reply.applied()?;
+        let Some(announced) = announced else {
+            // A session that is being revoked, whose holder only wanted to change its limits.
+            if authenticated_at.is_none() && applied == Applied::Revoked {
+                return Ok(Applied::Missing);
+            }
+            return Ok(applied);
+        };
+        let Applied::Applied(receipt) = applied else {
+            self.withdraw(owner, id, &announced, at.now).await;
+            return Ok(applied);
+        };
+        let deadline = receipt.absolute_deadline;
+        let settled = self.settle(owner, id, &announced, deadline, at.now).await?;
+        Ok(if settled { applied } else { Applied::Revoked })
+    }
+
+    async fn run_apply(
+        &self,
+        id: SessionId,
+        secret: &SecretHash,
+        delta: &Delta,
+        at: Instants,
+        index: Index,
+    ) -> Result<Reply, StoreError> {
+        let arguments = apply_arguments(secret, delta, at, index)?;
+        let arguments: Vec<&[u8]> = arguments.iter().map(|argument| &**argument).collect();
+        let key = self.keys.session(id);
+        let reply = Reply::new(self.servers.run(&scripts::APPLY, &key, &arguments).await?)?;
+        reply.check_readable(id)?;
+        Ok(reply)
+    }
+
+    async fn run_remove(
+        &self,
+        id: SessionId,
+        secret: &str,
+        at: Instants,
+        owner: &str,
+    ) -> Result<Reply, StoreError> {
+        let (first_contact, now) = (time_text(at.first_contact), time_text(at.now));
+        let arguments = [secret, &first_contact, &now, owner].map(str::as_bytes);
+        let key = self.keys.session(id);
+        let reply = Reply::new(self.servers.run(&scripts::REMOVE, &key, &arguments).await?)?;
+        reply.check_readable(id)?;
+        Ok(reply)
+    }
+
+    /// Removes a record if it has this owner or none.
+    pub(crate) async fn remove_of(
+        &self,
+        owner: &Owner,
+        id: SessionId,
+        now: Timestamp,
+    ) -> Result<Found, StoreError> {
+        let reply = self
+            .run_remove(id, "", Instants::at(now), owner.as_str())
+            .await?;
+        match reply.word() {
+            "removed" => Ok(Found::Removed),
+            "missing" | "corrupt" => Ok(Found::Missing),
+            "other_owner" => Ok(Found::OthersRecord),
+            _ => Err(Failure::BadReply("an unknown word").into()),
+        }
+    }
+}
+
+/// The arguments of `apply.lua`, in its order. What is empty isn't there: no owner, hash or number is an empty text.
+fn apply_arguments<'a>(
+    secret: &SecretHash,
+    delta: &'a Delta,
+    at: Instants,
+    index: Index,
+) -> Result<Vec<Cow<'a, [u8]>>, StoreError> {
+    let mut arguments: Vec<Cow<'a, [u8]>> = Vec::with_capacity(20 + 2 * delta.changes().len());
+    let text = |text: String| Cow::Owned(text.into_bytes());
+    let optional = |value: Option<String>| text(value.unwrap_or_default());
+    let flag = |flag: bool| Cow::Borrowed(if flag { &b"1"[..] } else { b"0" });
+    let bytes = |value: &'a Option<Bytes>| Cow::Borrowed(value.as_deref().unwrap_or_default());
+    let limits = &delta.limits;
+    arguments.extend([
+        text(hash_text(secret)),
+        text(time_text(at.first_contact)),
+        text(time_text(at.now)),
+        text(delta.max_bytes.to_string()),
+        flag(delta.clear),
+        optional(delta.rotate.as_ref().map(hash_text)),
+    ]);
+    arguments.extend(match &delta.sign_in {
+        Some(sign_in) => [
+            Cow::Borrowed(sign_in.owner.as_str().as_bytes()),
+            text(time_text(sign_in.authenticated_at)),
+        ],
+        None => [Cow::default(), Cow::default()],
+    });
+    arguments.extend([
+        optional(limits.idle.map(|idle| duration_text(idle.timeout))),
+        optional(limits.idle.map(|idle| duration_text(idle.touch_interval))),
+        optional(limits.absolute_timeout.map(duration_text)),
+        limits.persistent.map(flag).unwrap_or_default(),
+        Cow::Borrowed(match index {
+            Index::NotAsked => b"",
+            Index::Indexed => b"indexed",
+            Index::Revoked => b"revoked",
+        }),
+    ]);
+    let operation = |name: &'static str| Cow::Borrowed(name.as_bytes());
+    arguments.extend(match &delta.operation {
+        None => std::array::from_fn(|_| Cow::default()),
+        Some((key, Operation::Increment(by))) => [
+            operation("increment"),
+            Cow::Owned(value_field(key)),
+            flag(true),
+            text(by.to_string()),
+            flag(false),
+            Cow::default(),
+        ],
+        Some((key, Operation::CompareAndSet { expected, new })) => [
+            operation("compare_and_set"),
+            Cow::Owned(value_field(key)),
+            flag(expected.is_some()),
+            bytes(expected),
+            flag(new.is_some()),
+            bytes(new),
+        ],
+        Some(_) => {
+            return Err(StoreError::unavailable(
+                "this release of the Redis store doesn't know the operation",
+            ));
+        }
+    });
+    let sets = delta.changes().iter().filter(|(_, value)| value.is_some());
+    arguments.push(text(sets.clone().count().to_string()));
+    for (key, value) in sets {
+        arguments.extend([Cow::Owned(value_field(key)), bytes(value)]);
+    }
+    for (key, value) in delta.changes() {
+        if value.is_none() {
+            arguments.push(Cow::Owned(value_field(key)));
+        }
+    }
+    Ok(arguments)
+}
