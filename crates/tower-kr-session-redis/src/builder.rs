@@ -7,10 +7,8 @@ use rustls::crypto::{CryptoProvider, ring};
 
 use crate::{
     address::{Target, uses_tls},
-    cluster::Cluster,
     connect_error::ConnectError,
     connector::{Connector, Settings},
-    link::Link,
     servers::Servers,
     store::RedisStore,
 };
@@ -104,19 +102,13 @@ impl RedisStoreBuilder {
     /// If a setting is wrong, there is no server, it denies access, or it can't keep sessions.
     pub async fn connect(self) -> Result<RedisStore, ConnectError> {
         let (target, settings) = self.check()?;
-        let store = match target {
-            Target::Cluster(nodes) => {
-                let description = addresses(&nodes);
-                let cluster = Cluster::start(nodes, settings);
-                cluster.read_map().await?;
-                self.store(Servers::Cluster(cluster), description)
-            }
-            target => {
-                inspect(&connector(&target, &settings)).await?;
-                self.start(target, settings)
-            }
-        };
-        Ok(store)
+        if !matches!(target, Target::Cluster(_)) {
+            inspect(&Connector::new(target.clone(), settings.clone())).await?;
+        }
+        let description = addresses(target.servers());
+        let servers = Servers::start(target, settings);
+        servers.ready(&description).await?;
+        Ok(self.store(servers, description))
     }
 
     /// Checks the settings only and connects in the background, for an application that may start before its Redis does.
@@ -129,7 +121,9 @@ impl RedisStoreBuilder {
     /// If it is called outside a Tokio runtime.
     pub fn connect_in_background(self) -> Result<RedisStore, ConnectError> {
         let (target, settings) = self.check()?;
-        Ok(self.start(target, settings))
+        let description = addresses(target.servers());
+        let servers = Servers::start(target, settings);
+        Ok(self.store(servers, description))
     }
 
     fn check(&self) -> Result<(Target, Settings), ConnectError> {
@@ -190,15 +184,6 @@ impl RedisStoreBuilder {
         })
     }
 
-    fn start(self, target: Target, settings: Settings) -> RedisStore {
-        let description = addresses(target.servers());
-        let servers = match target {
-            Target::Cluster(nodes) => Servers::Cluster(Cluster::start(nodes, settings)),
-            target => Servers::One(Link::start(connector(&target, &settings))),
-        };
-        self.store(servers, description)
-    }
-
     fn store(self, servers: Servers, description: String) -> RedisStore {
         RedisStore::new(servers, self.key_prefix, description)
     }
@@ -223,19 +208,6 @@ impl fmt::Debug for RedisStoreBuilder {
 fn addresses(infos: &[ConnectionInfo]) -> String {
     let addresses: Vec<String> = infos.iter().map(|info| info.addr().to_string()).collect();
     addresses.join(",")
-}
-
-fn connector(target: &Target, settings: &Settings) -> Connector {
-    let settings = settings.clone();
-    match target {
-        Target::Server(info) => Connector::primary(info.clone(), settings),
-        Target::Sentinel {
-            sentinels,
-            master,
-            server,
-        } => Connector::sentinel(sentinels.clone(), master.clone(), server.clone(), settings),
-        Target::Cluster(nodes) => Connector::node(nodes[0].clone(), settings),
-    }
 }
 
 /// Looks at a server, since what is wrong with it should be known at start and not at the first session.

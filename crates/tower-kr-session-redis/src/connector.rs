@@ -10,7 +10,12 @@ use redis::{
 };
 use tokio::sync::Notify;
 
-use crate::{address, connect_error::ConnectError, failure::reason, scripts::PROGRAMS};
+use crate::{
+    address::{self, Target},
+    connect_error::ConnectError,
+    failure::reason,
+    scripts::PROGRAMS,
+};
 
 /// What holds for each connection.
 #[derive(Clone)]
@@ -39,27 +44,27 @@ enum Place {
 }
 
 impl Connector {
-    pub(crate) fn primary(info: ConnectionInfo, settings: Settings) -> Self {
-        let place = Place::Primary(info);
+    /// To the server, or to the master; of a cluster, to the first node that was named.
+    pub(crate) fn new(target: Target, settings: Settings) -> Self {
+        let place = match target {
+            Target::Server(info) => Place::Primary(info),
+            Target::Sentinel {
+                sentinels,
+                master,
+                server,
+            } => Place::Sentinel {
+                sentinels,
+                master,
+                server,
+            },
+            Target::Cluster(mut nodes) => Place::Node(nodes.swap_remove(0)),
+        };
         Self { place, settings }
     }
 
+    /// To a node of a cluster.
     pub(crate) fn node(info: ConnectionInfo, settings: Settings) -> Self {
         let place = Place::Node(info);
-        Self { place, settings }
-    }
-
-    pub(crate) fn sentinel(
-        sentinels: Vec<ConnectionInfo>,
-        master: String,
-        server: ConnectionInfo,
-        settings: Settings,
-    ) -> Self {
-        let place = Place::Sentinel {
-            sentinels,
-            master,
-            server,
-        };
         Self { place, settings }
     }
 

@@ -86,6 +86,11 @@ impl Link {
         &self.shared.server
     }
 
+    /// Waits for the first connection.
+    pub(crate) async fn ready(&self) -> Result<(), Failure> {
+        self.shared.connection().await.map(drop)
+    }
+
     /// Whether calls fail without being sent.
     pub(crate) fn is_down(&self) -> bool {
         matches!(*self.shared.state.borrow(), State::Down { .. })
@@ -291,10 +296,15 @@ async fn watch(
                 return;
             }
         }
-        let ping = connection.send_packed_command(&redis::cmd("PING")).await;
-        if let Err(error) = ping {
-            shared.fail(generation, reason(&error, shared.response_timeout));
-            return;
+        let ping = redis::cmd("PING");
+        tokio::select! {
+            () = loss(&mut states, generation) => return,
+            pong = connection.send_packed_command(&ping) => {
+                if let Err(error) = pong {
+                    shared.fail(generation, reason(&error, shared.response_timeout));
+                    return;
+                }
+            }
         }
     }
 }

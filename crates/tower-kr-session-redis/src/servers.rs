@@ -2,7 +2,15 @@
 
 use redis::{Cmd, Value};
 
-use crate::{cluster::Cluster, failure::Failure, link::Link, scripts::Program};
+use crate::{
+    address::Target,
+    cluster::Cluster,
+    connect_error::ConnectError,
+    connector::{Connector, Settings},
+    failure::Failure,
+    link::Link,
+    scripts::Program,
+};
 
 pub(crate) enum Servers {
     /// A single server, or the master of sentinels.
@@ -11,6 +19,28 @@ pub(crate) enum Servers {
 }
 
 impl Servers {
+    /// Starts to connect in the background.
+    pub(crate) fn start(target: Target, settings: Settings) -> Self {
+        match target {
+            Target::Cluster(nodes) => Self::Cluster(Cluster::start(nodes, settings)),
+            target => Self::One(Link::start(Connector::new(target, settings))),
+        }
+    }
+
+    /// Waits until calls can be sent; for the start, when an error is to be told.
+    pub(crate) async fn ready(&self, description: &str) -> Result<(), ConnectError> {
+        match self {
+            Self::One(link) => link
+                .ready()
+                .await
+                .map_err(|failure| ConnectError::Unreachable {
+                    server: description.to_owned(),
+                    reason: failure.to_string(),
+                }),
+            Self::Cluster(cluster) => cluster.read_map().await,
+        }
+    }
+
     /// Sends a command about this key.
     pub(crate) async fn call(&self, key: &[u8], command: &Cmd) -> Result<Value, Failure> {
         match self {

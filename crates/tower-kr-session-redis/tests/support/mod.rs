@@ -3,10 +3,15 @@
 
 mod cluster;
 mod harness;
+mod monitor;
+mod proxy;
 mod server;
+pub(crate) mod session;
 
 pub(crate) use {
     cluster::Cluster,
     harness::{Check, block_on, eventually, run},
-    server::Server,
+    monitor::Monitor,
+    proxy::{Fate, Proxy},
+    server::{Server, free_port},
 };

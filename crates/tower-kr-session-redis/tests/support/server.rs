@@ -12,9 +12,15 @@ use std::{
 
 const START_WITHIN: Duration = Duration::from_secs(20);
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Server,
+    Sentinel,
+}
+
 /// A server that is killed, and its folder removed, when this is dropped.
 pub(crate) struct Server {
-    program: &'static str,
+    kind: Kind,
     port: u16,
     folder: PathBuf,
     options: Vec<String>,
@@ -30,27 +36,31 @@ impl Server {
 
     /// Starts a server with these options (as on its command line) and waits until it answers.
     pub(crate) fn start(options: &[&str]) -> Self {
-        let server = Self::launch("redis-server", options);
-        server.wait_until_ready();
-        server
+        Self::launch(Kind::Server, options)
     }
 
-    /// Starts a server or a sentinel, which may refuse to answer.
-    pub(crate) fn launch(program: &'static str, options: &[&str]) -> Self {
+    /// Starts a sentinel with these lines of configuration and waits until it answers.
+    pub(crate) fn start_sentinel(lines: &[&str]) -> Self {
+        Self::launch(Kind::Sentinel, lines)
+    }
+
+    fn launch(kind: Kind, options: &[&str]) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let folder = env::temp_dir().join(format!("kr-redis-{}-{number}", std::process::id()));
         fs::create_dir_all(&folder).expect("a folder for the server");
         let options: Vec<String> = options.iter().map(ToString::to_string).collect();
         let port = free_port();
-        let child = spawn(program, port, &folder, &options);
-        Self {
-            program,
+        let child = spawn(kind, port, &folder, &options);
+        let server = Self {
+            kind,
             port,
             folder,
             options,
             child,
-        }
+        };
+        server.wait_until_ready();
+        server
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -87,10 +97,14 @@ impl Server {
         command(words).query(&mut self.try_admin()?)
     }
 
-    /// Waits until the server answers, also after it has read its files.
+    /// Waits until the server answers, also after it has read its files; that it wants a password is an answer too.
     pub(crate) fn wait_until_ready(&self) {
         let start = Instant::now();
-        while self.try_ask(&["PING"]).is_err() {
+        let answers = || match self.try_ask(&["PING"]) {
+            Ok(_) => true,
+            Err(error) => error.code() == Some("NOAUTH"),
+        };
+        while !answers() {
             assert!(start.elapsed() < START_WITHIN, "{}", self.log());
             thread::sleep(Duration::from_millis(10));
         }
@@ -113,7 +127,7 @@ impl Server {
 
     /// Starts it again on the same port with the same files.
     pub(crate) fn restart(&mut self) {
-        self.child = spawn(self.program, self.port, &self.folder, &self.options);
+        self.child = spawn(self.kind, self.port, &self.folder, &self.options);
     }
 
     fn signal(&self, name: &str) {
@@ -144,21 +158,21 @@ fn command(words: &[&str]) -> redis::Cmd {
     command
 }
 
-fn spawn(program: &str, port: u16, folder: &PathBuf, options: &[String]) -> Child {
+fn spawn(kind: Kind, port: u16, folder: &PathBuf, options: &[String]) -> Child {
     let log = fs::File::options()
         .create(true)
         .append(true)
         .open(folder.join("log"))
         .expect("the server's log");
-    let mut command = Command::new(program);
-    if program == "redis-sentinel" {
+    let mut command = Command::new("redis-server");
+    if kind == Kind::Sentinel {
         // It keeps what it learns in its configuration.
         let file = folder.join("sentinel.conf");
         if !file.exists() {
             let text = format!("port {port}\n{}\n", options.join("\n"));
             fs::write(&file, text).expect("the sentinel's configuration");
         }
-        command.arg(file);
+        command.arg(file).arg("--sentinel");
     } else {
         command
             .args(["--port", &port.to_string()])

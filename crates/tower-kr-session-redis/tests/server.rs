@@ -1,3 +1,0 @@
-//! The store on real servers, also when they fail.
-
-fn main() {}

@@ -1,0 +1,245 @@
+//! Sign-ins and revocations that break off, or wait, between any two of their steps.
+//!
+//! A proxy breaks the connection before or after the n-th script call, or holds it up, while all else goes on through another
+//! connection. In the end no session that was signed in before a revocation may be alive.
+
+use std::{sync::Arc, time::Duration};
+
+use tower_kr_session::{
+    Created, Delta, Instants, Owner, Record, SessionStore, SignIn, StoreError, Timestamp,
+};
+use tower_kr_session_redis::RedisStore;
+
+use crate::support::{
+    Fate, Proxy, Server,
+    session::{Session, now, owner, sign_in},
+};
+
+/// More steps than anything here has.
+const STEPS: usize = 6;
+
+struct Stage {
+    server: Server,
+    direct: RedisStore,
+}
+
+impl Stage {
+    async fn new() -> Self {
+        let server = Server::start(&[]);
+        let direct = RedisStore::connect(&server.url()).await.expect("connect");
+        Self { server, direct }
+    }
+
+    /// A store whose n-th script call has this fate.
+    async fn faulty(&self, step: usize, fate: Fate) -> (Arc<Proxy>, RedisStore) {
+        let fates = move |call| if call == step { fate } else { Fate::Pass };
+        let proxy = Proxy::start(self.server.port(), fates).await;
+        let store = RedisStore::connect(&proxy.url()).await.expect("connect");
+        (Arc::new(proxy), store)
+    }
+
+    async fn revoke(&self, user: &Owner) -> u64 {
+        let removed = self.direct.remove_owned(user, None, now()).await;
+        removed.expect("remove_owned")
+    }
+
+    /// Whether a session that carries this owner can be had.
+    async fn lives(&self, session: &Session, user: &Owner) -> bool {
+        let record = session.through(&self.direct).load().await;
+        record.is_some_and(|record| record.owner.as_ref() == Some(user))
+    }
+
+    async fn listed(&self, user: &Owner) -> usize {
+        self.direct.list(user, now()).await.expect("list").len()
+    }
+}
+
+pub(crate) async fn a_sign_in_may_break_off_anywhere() {
+    let stage = Stage::new().await;
+    for fate in [Fate::CutBefore, Fate::CutAfter] {
+        for step in 0..STEPS {
+            let user = owner("user");
+            let session = Session::create(&stage.direct).await;
+            let (_proxy, store) = stage.faulty(step, fate).await;
+            let done = session.through(&store).apply(sign_in(&user)).await;
+            assert_eq!(done.is_ok(), step >= 3, "{fate:?} {step}: {done:?}");
+            let lives = stage.lives(&session, &user).await;
+            assert_eq!(
+                stage.listed(&user).await,
+                usize::from(lives),
+                "{fate:?} {step}"
+            );
+            stage.revoke(&user).await;
+            assert!(!stage.lives(&session, &user).await, "{fate:?} {step}");
+            assert_eq!(stage.listed(&user).await, 0);
+        }
+    }
+}
+
+pub(crate) async fn a_sign_in_may_be_held_up_anywhere() {
+    let stage = Stage::new().await;
+    for step in 0..STEPS {
+        let user = owner("user");
+        let session = Session::create(&stage.direct).await;
+        let (proxy, store) = stage.faulty(step, Fate::Hold).await;
+        let late = session.through(&store);
+        let delta = sign_in(&user);
+        let signing_in = tokio::spawn(async move { late.apply(delta).await });
+        if step < 3 {
+            proxy.held().await;
+            stage.revoke(&user).await;
+            proxy.release();
+        }
+        let done = signing_in.await.expect("a task");
+        if step >= 3 {
+            stage.revoke(&user).await;
+        }
+        assert!(!stage.lives(&session, &user).await, "{step}: {done:?}");
+        assert_eq!(stage.listed(&user).await, 0, "{step}: {done:?}");
+        // Whoever proves himself after that is let in.
+        let revoked_at = now();
+        while now() == revoked_at {
+            tokio::task::yield_now().await;
+        }
+        let session = Session::create(&stage.direct).await;
+        session.apply(sign_in(&user)).await.expect("apply");
+        assert_eq!(stage.listed(&user).await, 1);
+    }
+}
+
+fn signed_in_record(session: &Session, mut record: Record, user: &Owner) -> (Session, Record) {
+    record.owner = Some(user.clone());
+    record.authenticated_at = Some(now());
+    (session.clone(), record)
+}
+
+pub(crate) async fn a_new_session_of_an_owner_may_break_off_anywhere() {
+    let stage = Stage::new().await;
+    for fate in [Fate::CutBefore, Fate::CutAfter, Fate::Hold] {
+        for step in 0..3 {
+            let user = owner("user");
+            let (session, record) = Session::prepare(&stage.direct);
+            let (session, record) = signed_in_record(&session, record, &user);
+            let (proxy, store) = stage.faulty(step, fate).await;
+            let id = session.id;
+            let creating = tokio::spawn(async move { store.create(id, record, now()).await });
+            if fate == Fate::Hold {
+                proxy.held().await;
+                stage.revoke(&user).await;
+                proxy.release();
+                let created = creating.await.expect("a task").expect("create");
+                assert_eq!(created, Created::Revoked, "{step}");
+            } else {
+                let created: Result<Created, StoreError> = creating.await.expect("a task");
+                created.expect_err("a broken connection");
+                stage.revoke(&user).await;
+            }
+            assert!(!stage.lives(&session, &user).await, "{fate:?} {step}");
+            assert_eq!(stage.listed(&user).await, 0, "{fate:?} {step}");
+        }
+    }
+}
+
+pub(crate) async fn a_revocation_may_break_off_anywhere() {
+    let stage = Stage::new().await;
+    for fate in [Fate::CutBefore, Fate::CutAfter] {
+        for step in 0..STEPS {
+            let user = owner("user");
+            let mut sessions = Vec::new();
+            for _ in 0..3 {
+                let session = Session::create(&stage.direct).await;
+                session.apply(sign_in(&user)).await.expect("apply");
+                sessions.push(session);
+            }
+            let (_proxy, store) = stage.faulty(step, fate).await;
+            let revoked = store.remove_owned(&user, None, now()).await;
+            let began = step > 0 || fate == Fate::CutAfter;
+            if revoked.is_ok() {
+                for session in &sessions {
+                    assert!(!stage.lives(session, &user).await, "{fate:?} {step}");
+                }
+            }
+            // The list goes on with what began, or another revocation does.
+            assert_eq!(
+                stage.listed(&user).await,
+                if began { 0 } else { 3 },
+                "{fate:?} {step}"
+            );
+            stage.revoke(&user).await;
+            for session in &sessions {
+                assert!(!stage.lives(session, &user).await, "{fate:?} {step}");
+            }
+            assert_eq!(stage.listed(&user).await, 0);
+        }
+    }
+}
+
+pub(crate) async fn stale_entries_are_dropped_when_met() {
+    let stage = Stage::new().await;
+    let user = owner("user");
+    let index = format!("kr:owner:{user}");
+    let entries = || -> i64 { stage.server.ask(&["HLEN", &index]) };
+    let later = |seconds| now().saturating_add(Duration::from_secs(seconds));
+    let list = async |at: Timestamp| stage.direct.list(&user, at).await.expect("list").len();
+
+    // A session that ended without a logout.
+    let session = Session::create(&stage.direct).await;
+    session.apply(sign_in(&user)).await.expect("apply");
+    let _: i64 = stage.server.ask(&["DEL", &session.key()]);
+    assert_eq!((entries(), list(now()).await, entries()), (1, 0, 0));
+
+    // A sign-in that broke off before the record: it may be on its way for a while.
+    let (_, store) = stage.faulty(1, Fate::CutBefore).await;
+    let (session, record) = Session::prepare(&stage.direct);
+    let (session, record) = signed_in_record(&session, record, &user);
+    let created = store.create(session.id, record, now()).await;
+    created.expect_err("a broken connection");
+    assert_eq!((entries(), list(now()).await, entries()), (1, 0, 1));
+    assert_eq!((list(later(61)).await, entries()), (0, 0));
+
+    // One that broke off after the record: the session lives, and its entry is completed.
+    let (_, store) = stage.faulty(2, Fate::CutBefore).await;
+    let session = Session::create(&stage.direct).await;
+    let signing_in = session.through(&store).apply(sign_in(&user)).await;
+    signing_in.expect_err("a broken connection");
+    let left: i64 = stage.server.ask(&["PTTL", &index]);
+    assert_eq!((list(now()).await, left), (1, -1));
+    assert_eq!(list(later(61)).await, 1);
+    let left: i64 = stage.server.ask(&["PTTL", &index]);
+    assert!(left > 0);
+
+    // A refused sign-in takes its own entry back, and nobody else's.
+    let before: Vec<String> = stage.server.ask(&["HGETALL", &index]);
+    let stranger = Session {
+        secret: crate::support::session::secret(),
+        ..session.clone()
+    };
+    stranger.apply(sign_in(&user)).await.expect("apply");
+    let mut too_large = Delta::new(3);
+    too_large.sign_in = Some(SignIn::new(user.clone(), now()));
+    too_large.clear = true;
+    too_large.change(crate::support::session::key("a"), Some("xxx".into()));
+    let refused = session.apply(too_large).await.expect("apply");
+    assert!(matches!(
+        refused,
+        tower_kr_session::Applied::TooLarge { .. }
+    ));
+    let after: Vec<String> = stage.server.ask(&["HGETALL", &index]);
+    assert_eq!(before, after);
+
+    // Somebody else's session at the same id never comes into the list.
+    let other = owner("other");
+    let foreign = Session::create(&stage.direct).await;
+    foreign.apply(sign_in(&other)).await.expect("apply");
+    let entry = format!("until:{}", later(60).as_unix_millis());
+    let _: i64 = stage
+        .server
+        .ask(&["HSET", &index, &foreign.id.to_string(), &entry]);
+    assert_eq!(list(now()).await, 1);
+    assert_eq!(entries(), 1);
+    let removed = stage
+        .direct
+        .remove(session.id, None, Instants::at(now()))
+        .await;
+    removed.expect("remove");
+}

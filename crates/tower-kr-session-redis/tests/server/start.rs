@@ -1,0 +1,110 @@
+//! Misconfiguration is told at start.
+
+use std::time::Duration;
+
+use tower_kr_session::SessionStore;
+use tower_kr_session_redis::{ConnectError, RedisStore};
+
+use crate::support::{
+    Server, eventually, free_port,
+    session::{Session, now},
+};
+
+/// The message of the error, which must not show the password.
+async fn refusal(url: &str) -> String {
+    let started = RedisStore::builder(url)
+        .connect_timeout(Duration::from_millis(500))
+        .response_timeout(Duration::from_millis(500))
+        .connect()
+        .await;
+    let error = started.expect_err("a refusal");
+    let message = format!("{error} {error:?}");
+    assert!(!message.contains("sesame"), "{message}");
+    message
+}
+
+pub(crate) async fn what_is_wrong_is_said_at_start_without_the_password() {
+    let open = Server::start(&[]);
+    let locked = Server::start(&["--requirepass", "open-sesame"]);
+    let primary = open.port().to_string();
+    let replica = Server::start(&["--replicaof", "127.0.0.1", &primary]);
+    let bus = free_port().to_string();
+    let node = Server::start(&["--cluster-enabled", "yes", "--cluster-port", &bus]);
+
+    let at = |scheme: &str, user: &str, server: &Server| {
+        format!("{scheme}://{user}127.0.0.1:{}", server.port())
+    };
+    let message = refusal(&at("redis", ":wrong-sesame@", &locked)).await;
+    assert!(message.contains("denies access"), "{message}");
+    let message = refusal(&at("redis", "", &locked)).await;
+    assert!(message.contains("denies access"), "{message}");
+    let message = refusal(&at("redis", "nobody:sesame@", &locked)).await;
+    assert!(message.contains("denies access"), "{message}");
+    let message = refusal(&at("redis", "", &replica)).await;
+    assert!(message.contains("read-only replica"), "{message}");
+    let message = refusal(&at("redis", "", &node)).await;
+    assert!(message.contains("redis+cluster://"), "{message}");
+    let message = refusal(&at("redis+cluster", "", &open)).await;
+    assert!(message.contains("use a redis:// URL"), "{message}");
+    let message = refusal(&at("redis+cluster", "", &node)).await;
+    assert!(message.contains("no slot is assigned"), "{message}");
+    let message = refusal(&format!("redis://:sesame@127.0.0.1:{}", free_port())).await;
+    assert!(message.contains("can't reach"), "{message}");
+    let message = refusal(&(at("redis", "", &open) + "/999")).await;
+    assert!(message.contains("DB"), "{message}");
+    let message = refusal("rediss://127.0.0.1:1/#insecure").await;
+    assert!(message.contains("127.0.0.1:1"), "{message}");
+
+    let none = RedisStore::builder(&open.url()).response_timeout(Duration::ZERO);
+    let error = none.connect().await.expect_err("a refusal");
+    assert!(matches!(error, ConnectError::InvalidSetting { .. }));
+
+    let right = at("redis", ":open-sesame@", &locked);
+    let builder = RedisStore::builder(&right);
+    assert!(!format!("{builder:?}").contains("sesame"));
+    let store = builder.connect().await.expect("connect");
+    assert!(!format!("{store:?}").contains("sesame"), "{store:?}");
+    Session::create(&store).await;
+}
+
+pub(crate) async fn an_existing_client_gives_its_settings() {
+    let server = Server::start(&["--requirepass", "sesame"]);
+    let url = format!("redis://:sesame@127.0.0.1:{}/2", server.port());
+    let client = redis::Client::open(url).expect("a client");
+    let store = RedisStore::from_client(&client).connect();
+    let session = Session::create(&store.await.expect("connect")).await;
+    let mut admin = client.get_connection().expect("a connection");
+    let keys: Vec<String> = redis::cmd("KEYS").arg("*").query(&mut admin).expect("keys");
+    assert_eq!(keys, [session.key()]);
+}
+
+pub(crate) async fn a_start_in_the_background_waits_for_the_server() {
+    let mut server = Server::start(&[]);
+    server.kill();
+    let store = RedisStore::builder(&server.url())
+        .connect_in_background()
+        .expect("the settings are right");
+    let (session, record) = Session::prepare(&store);
+    let created = store.create(session.id, record, now()).await;
+    assert!(created.is_err());
+    server.restart();
+    eventually("the store finds the server", || async {
+        session.try_load().await.is_ok()
+    })
+    .await;
+    Session::create(&store).await;
+}
+
+pub(crate) async fn prefixes_keep_applications_apart() {
+    let server = Server::start(&[]);
+    let one = RedisStore::builder(&server.url())
+        .key_prefix("one:")
+        .connect();
+    let one = one.await.expect("connect");
+    let other = RedisStore::connect(&server.url()).await.expect("connect");
+    let session = Session::create(&one).await;
+    assert!(session.load().await.is_some());
+    assert!(session.through(&other).load().await.is_none());
+    let keys: Vec<String> = server.ask(&["KEYS", "*"]);
+    assert_eq!(keys, [format!("one:session:{}", session.id)]);
+}

@@ -1,0 +1,195 @@
+//! Sentinels, clusters and encryption.
+
+use std::{fs, time::Duration};
+
+use rcgen::{CertificateParams, KeyPair};
+use tokio::task::JoinSet;
+use tower_kr_session_redis::{ConnectError, RedisStore};
+
+use crate::support::{
+    Cluster, Server, eventually,
+    session::{Session, increment},
+};
+
+pub(crate) async fn sentinels_name_the_master() {
+    let mut master = Server::start(&[]);
+    let port = master.port().to_string();
+    let replica = Server::start(&["--replicaof", "127.0.0.1", &port]);
+    let monitor = format!("sentinel monitor main 127.0.0.1 {port} 1");
+    let sentinel = Server::start_sentinel(&[
+        &monitor,
+        "sentinel down-after-milliseconds main 500",
+        "sentinel failover-timeout main 2000",
+    ]);
+    let at = |name: &str| {
+        let (dead, port) = (crate::support::free_port(), sentinel.port());
+        format!("redis+sentinel://127.0.0.1:{dead},127.0.0.1:{port}/{name}")
+    };
+    let error = RedisStore::connect(&at("nobody"))
+        .await
+        .expect_err("no such master");
+    assert!(
+        error.to_string().contains("knows no master \"nobody\""),
+        "{error}"
+    );
+
+    let store = RedisStore::connect(&at("main")).await.expect("connect");
+    let session = Session::create(&store).await;
+    assert_eq!(session.increment().await.expect("increment"), 1);
+    eventually(
+        "the sentinel knows the replica, which has the data",
+        || async {
+            let replicas: Vec<redis::Value> = sentinel.ask(&["SENTINEL", "REPLICAS", "main"]);
+            let size: i64 = replica.ask(&["DBSIZE"]);
+            !replicas.is_empty() && size == 1
+        },
+    )
+    .await;
+    master.kill();
+    eventually("the replica has taken over", || async {
+        session.increment().await.is_ok()
+    })
+    .await;
+    let role: Vec<redis::Value> = replica.ask(&["ROLE"]);
+    assert_eq!(role[0], redis::Value::BulkString(b"master".to_vec()));
+    assert_eq!(session.count().await, 2);
+}
+
+pub(crate) async fn a_cluster_serves_while_a_node_is_down() {
+    let cluster = Cluster::start();
+    let store = RedisStore::builder(&cluster.url())
+        .connect_timeout(Duration::from_millis(300))
+        .response_timeout(Duration::from_millis(300))
+        .connect()
+        .await
+        .expect("connect");
+    let mut sessions = Vec::new();
+    for _ in 0..30 {
+        sessions.push(Session::create(&store).await);
+    }
+    cluster.nodes[0].ask::<String>(&["CONFIG", "SET", "cluster-require-full-coverage", "no"]);
+    cluster.nodes[1].ask::<String>(&["CONFIG", "SET", "cluster-require-full-coverage", "no"]);
+    cluster.nodes[2].freeze();
+    // The first call there waits for its answer; the rest know.
+    let (mut served, mut failed) = (0, 0);
+    for session in &sessions {
+        match session.try_load().await {
+            Ok(_) => served += 1,
+            Err(_) => failed += 1,
+        }
+    }
+    assert!(served > 0 && failed > 0, "{served} served, {failed} failed");
+    cluster.nodes[2].thaw();
+    eventually("all sessions are there again", || async {
+        for session in &sessions {
+            if !session
+                .try_load()
+                .await
+                .is_ok_and(|record| record.is_some())
+            {
+                return false;
+            }
+        }
+        true
+    })
+    .await;
+}
+
+/// Redirections (`MOVED`, `ASK`, `TRYAGAIN`) are followed, and count nothing twice.
+pub(crate) async fn a_slot_may_move_under_load() {
+    const WORKERS: usize = 4;
+    let cluster = Cluster::start();
+    let store = RedisStore::connect(&cluster.url()).await.expect("connect");
+    let other = RedisStore::connect(&cluster.url()).await.expect("connect");
+    let session = Session::create(&store).await;
+    let key = session.key();
+    let slot: i64 = cluster.nodes[0].ask(&["CLUSTER", "KEYSLOT", &key]);
+    let slot = slot.to_string();
+    let owns = |node: &&Server| {
+        let keys: i64 = node.ask(&["CLUSTER", "COUNTKEYSINSLOT", &slot]);
+        keys == 1
+    };
+    let source = cluster.nodes.iter().find(owns).expect("the slot's node");
+    let target = cluster
+        .nodes
+        .iter()
+        .find(|node| !owns(node))
+        .expect("another node");
+    let id = |node: &Server| -> String { node.ask(&["CLUSTER", "MYID"]) };
+
+    let (stop, _) = tokio::sync::watch::channel(false);
+    let mut workers = JoinSet::new();
+    for number in 0..WORKERS {
+        let session = session.through(if number % 2 == 0 { &store } else { &other });
+        let stop = stop.subscribe();
+        workers.spawn(async move {
+            let mut count = 0;
+            while !*stop.borrow() {
+                session.apply(increment()).await.expect("apply");
+                count += 1;
+            }
+            count
+        });
+    }
+    let pause = || tokio::time::sleep(Duration::from_millis(50));
+    pause().await;
+    let set_slot = |node: &Server, words: &[&str]| {
+        let words = [&["CLUSTER", "SETSLOT", &slot], words].concat();
+        let _: String = node.ask(&words);
+    };
+    set_slot(target, &["IMPORTING", &id(source)]);
+    set_slot(source, &["MIGRATING", &id(target)]);
+    pause().await;
+    let port = target.port().to_string();
+    let moved: String = source.ask(&["MIGRATE", "127.0.0.1", &port, &key, "0", "5000"]);
+    assert_eq!(moved, "OK");
+    pause().await;
+    set_slot(target, &["NODE", &id(target)]);
+    set_slot(source, &["NODE", &id(target)]);
+    pause().await;
+    stop.send_replace(true);
+    let counts: i64 = workers.join_all().await.into_iter().sum();
+    assert!(counts > 0);
+    assert_eq!(session.count().await, counts);
+    assert!(owns(&target));
+}
+
+pub(crate) async fn encrypted_connections_check_the_certificate() {
+    let key = KeyPair::generate().expect("a key");
+    let certificate = CertificateParams::new(["localhost".to_owned()])
+        .and_then(|params| params.self_signed(&key))
+        .expect("a certificate");
+    let plain = Server::start(&[]);
+    let (certificate_file, key_file) = (plain.folder().join("cert"), plain.folder().join("key"));
+    fs::write(&certificate_file, certificate.pem()).expect("write");
+    fs::write(&key_file, key.serialize_pem()).expect("write");
+    let port = crate::support::free_port().to_string();
+    let path = |file: &std::path::PathBuf| file.display().to_string();
+    let _server = Server::start(&[
+        "--tls-port",
+        &port,
+        "--tls-cert-file",
+        &path(&certificate_file),
+        "--tls-key-file",
+        &path(&key_file),
+        "--tls-ca-cert-file",
+        &path(&certificate_file),
+        "--tls-auth-clients",
+        "no",
+    ]);
+    let url = format!("rediss://localhost:{port}");
+    let error = RedisStore::connect(&url)
+        .await
+        .expect_err("an unknown authority");
+    assert!(error.to_string().contains("certificate"), "{error}");
+    let store = RedisStore::builder(&url).root_certificates(certificate.pem());
+    let session = Session::create(&store.connect().await.expect("connect")).await;
+    assert_eq!(session.increment().await.expect("increment"), 1);
+
+    let misplaced = RedisStore::builder(&plain.url()).root_certificates(certificate.pem());
+    let error = misplaced
+        .connect()
+        .await
+        .expect_err("no encryption is asked for");
+    assert!(matches!(error, ConnectError::InvalidSetting { .. }));
+}
