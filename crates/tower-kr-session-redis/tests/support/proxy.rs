@@ -93,24 +93,22 @@ async fn serve(client: TcpStream, control: Arc<Control>) {
         return;
     };
     let (client_reader, client_writer) = client.into_split();
-    let (server_reader, server_writer) = server.into_split();
+    let (server_reader, mut server_writer) = server.into_split();
     let muted = Arc::new(AtomicBool::new(false));
     let answers = tokio::spawn(copy_answers(
         server_reader,
         client_writer,
         Arc::clone(&muted),
     ));
-    let end = pass_calls(client_reader, server_writer, &control).await;
-    if let End::CutAfter(mut server, command) = end {
-        // The server reads all that came before the end of the stream, does it, and hangs up.
-        muted.store(true, Ordering::SeqCst);
+    let last = pass_calls(client_reader, &mut server_writer, &control).await;
+    muted.store(true, Ordering::SeqCst);
+    if let Some(command) = last {
         control.forwarded.fetch_add(1, Ordering::SeqCst);
-        let _ = server.write_all(&command).await;
-        let _ = server.shutdown().await;
-        let _ = answers.await;
-    } else {
-        answers.abort();
+        let _ = server_writer.write_all(&command).await;
     }
+    // The server reads all that came before the end of the stream, does it, and hangs up; then the client learns of it.
+    let _ = server_writer.shutdown().await;
+    let _ = answers.await;
 }
 
 async fn copy_answers(
@@ -120,26 +118,19 @@ async fn copy_answers(
 ) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(length @ 1..) = server.read(&mut buffer).await {
-        if !muted.load(Ordering::SeqCst) && client.write_all(&buffer[..length]).await.is_err() {
-            return;
+        if !muted.load(Ordering::SeqCst) {
+            // A client that is gone changes nothing for the server.
+            let _ = client.write_all(&buffer[..length]).await;
         }
     }
 }
 
-/// How a connection ends.
-enum End {
-    /// At once.
-    Cut,
-    /// After the server has done this command.
-    CutAfter(OwnedWriteHalf, Vec<u8>),
-}
-
-/// Returns when the connection is to be broken.
+/// Returns when the connection is to be broken: with a command that the server is to do before.
 async fn pass_calls(
     mut client: OwnedReadHalf,
-    mut server: OwnedWriteHalf,
+    server: &mut OwnedWriteHalf,
     control: &Control,
-) -> End {
+) -> Option<Vec<u8>> {
     let mut pending = Vec::new();
     loop {
         while let Some(length) = whole_command(&pending) {
@@ -151,8 +142,8 @@ async fn pass_calls(
             };
             match fate {
                 Fate::Pass => {}
-                Fate::CutBefore => return End::Cut,
-                Fate::CutAfter => return End::CutAfter(server, command),
+                Fate::CutBefore => return None,
+                Fate::CutAfter => return Some(command),
                 Fate::Hold => {
                     control.held.notify_one();
                     let mut released = control.released.subscribe();
@@ -163,11 +154,11 @@ async fn pass_calls(
                 control.forwarded.fetch_add(1, Ordering::SeqCst);
             }
             if server.write_all(&command).await.is_err() {
-                return End::Cut;
+                return None;
             }
         }
         match client.read_buf(&mut pending).await {
-            Ok(0) | Err(_) => return End::Cut,
+            Ok(0) | Err(_) => return None,
             Ok(_) => {}
         }
     }
