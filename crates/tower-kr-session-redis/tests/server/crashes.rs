@@ -6,13 +6,13 @@
 use std::{sync::Arc, time::Duration};
 
 use tower_kr_session::{
-    Created, Delta, Instants, Owner, Record, SessionStore, SignIn, StoreError, Timestamp,
+    Applied, Created, Delta, Instants, Owner, Record, SessionStore, SignIn, StoreError, Timestamp,
 };
 use tower_kr_session_redis::RedisStore;
 
 use crate::support::{
     Fate, Proxy, Server,
-    session::{Session, now, owner, sign_in},
+    session::{Session, key, now, owner, secret, sign_in},
 };
 
 /// More steps than anything here has.
@@ -174,6 +174,30 @@ pub(crate) async fn a_revocation_may_break_off_anywhere() {
     }
 }
 
+/// Two sign-ins of one session at the same time: the one that is refused must not take the other's entry along.
+pub(crate) async fn a_refused_sign_in_leaves_the_entry_of_another() {
+    let stage = Stage::new().await;
+    for step in 1..3 {
+        let user = owner("user");
+        let session = Session::create(&stage.direct).await;
+        let (proxy, store) = stage.faulty(step, Fate::Hold).await;
+        let late = session.through(&store);
+        let mut refused = sign_in(&user);
+        refused.max_bytes = 3;
+        refused.change(key("a"), Some("too large".into()));
+        let refused = tokio::spawn(async move { late.apply(refused).await });
+        proxy.held().await;
+        let done = session.apply(sign_in(&user)).await.expect("apply");
+        assert!(matches!(done, Applied::Applied(_)), "{done:?}");
+        proxy.release();
+        let done = refused.await.expect("a task").expect("apply");
+        assert!(matches!(done, Applied::TooLarge { .. }), "{done:?}");
+        assert_eq!(stage.listed(&user).await, 1, "{step}");
+        assert_eq!(stage.revoke(&user).await, 1, "{step}");
+        assert!(!stage.lives(&session, &user).await, "{step}");
+    }
+}
+
 pub(crate) async fn stale_entries_are_dropped_when_met() {
     let stage = Stage::new().await;
     let user = owner("user");
@@ -211,19 +235,16 @@ pub(crate) async fn stale_entries_are_dropped_when_met() {
     // A refused sign-in takes its own entry back, and nobody else's.
     let before: Vec<String> = stage.server.ask(&["HGETALL", &index]);
     let stranger = Session {
-        secret: crate::support::session::secret(),
+        secret: secret(),
         ..session.clone()
     };
     stranger.apply(sign_in(&user)).await.expect("apply");
     let mut too_large = Delta::new(3);
     too_large.sign_in = Some(SignIn::new(user.clone(), now()));
     too_large.clear = true;
-    too_large.change(crate::support::session::key("a"), Some("xxx".into()));
+    too_large.change(key("a"), Some("xxx".into()));
     let refused = session.apply(too_large).await.expect("apply");
-    assert!(matches!(
-        refused,
-        tower_kr_session::Applied::TooLarge { .. }
-    ));
+    assert!(matches!(refused, Applied::TooLarge { .. }));
     let after: Vec<String> = stage.server.ask(&["HGETALL", &index]);
     assert_eq!(before, after);
 
