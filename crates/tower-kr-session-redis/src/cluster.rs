@@ -27,8 +27,10 @@ const MOST_REDIRECTIONS: usize = 8;
 
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(20);
 
-/// How long the map of slots is taken for good after it was read: many calls notice a change at once.
+/// How long the map of slots is left alone after it was read: many calls notice a change at once.
 const MAP_PAUSE: Duration = Duration::from_millis(100);
+
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
 type Address = (Arc<str>, u16);
 
@@ -266,13 +268,18 @@ impl Shared {
 }
 
 async fn keep_map(shared: Arc<Shared>) {
+    let mut failing = false;
     loop {
         shared.outdated.notified().await;
-        if let Err(error) = shared.read_map().await {
-            tracing::warn!(%error, "the map of the cluster's slots can't be read");
+        let read = shared.read_map().await;
+        if let Err(error) = &read {
+            if !failing {
+                tracing::warn!(%error, "the map of the cluster's slots can't be read");
+            }
             shared.outdated.notify_one();
         }
-        sleep(MAP_PAUSE).await;
+        failing = read.is_err();
+        sleep(if failing { RETRY_PAUSE } else { MAP_PAUSE }).await;
     }
 }
 

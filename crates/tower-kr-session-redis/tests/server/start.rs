@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use tower_kr_session::SessionStore;
+use tower_kr_session::{Instants, Removed, SessionStore};
 use tower_kr_session_redis::{ConnectError, RedisStore};
 
 use crate::support::{
     Server, eventually, free_port,
-    session::{Session, now},
+    session::{Session, increment, now, owner, sign_in},
 };
 
 /// The message of the error, which must not show the password.
@@ -107,4 +107,41 @@ pub(crate) async fn prefixes_keep_applications_apart() {
     assert!(session.through(&other).load().await.is_none());
     let keys: Vec<String> = server.ask(&["KEYS", "*"]);
     assert_eq!(keys, [format!("one:session:{}", session.id)]);
+}
+
+/// The rights that the guide names are enough.
+pub(crate) async fn a_user_with_few_rights_is_enough() {
+    let server = Server::start(&[]);
+    let rights = "on >sesame ~kr:* -@all +evalsha +eval +script|load +hget +hgetall +hset +hdel +hmget +hkeys +hexists \
+                  +hstrlen +exists +del +pexpire +persist +ping +role +info";
+    let words: Vec<&str> = ["ACL", "SETUSER", "app"]
+        .into_iter()
+        .chain(rights.split_whitespace())
+        .collect();
+    let _: String = server.ask(&words);
+    let url = format!("redis://app:sesame@127.0.0.1:{}", server.port());
+    let store = RedisStore::connect(&url).await.expect("connect");
+    let user = owner("max");
+    let session = Session::create(&store).await;
+    session.apply(sign_in(&user)).await.expect("sign in");
+    let mut delta = increment();
+    delta.clear = true;
+    session.apply(delta).await.expect("increment");
+    assert!(session.load().await.is_some());
+    assert_eq!(store.list(&user, now()).await.expect("list").len(), 1);
+    assert_eq!(
+        store
+            .remove_owned(&user, None, now())
+            .await
+            .expect("revoke"),
+        1
+    );
+    let session = Session::create(&store).await;
+    let at = Instants::at(now());
+    let removed = store.remove(session.id, Some(&session.secret), at).await;
+    assert_eq!(removed.expect("remove"), Removed::Removed);
+
+    let _: String = server.ask(&["ACL", "SETUSER", "app", "-script|load"]);
+    let message = refusal(&url).await;
+    assert!(message.contains("denies access"), "{message}");
 }
