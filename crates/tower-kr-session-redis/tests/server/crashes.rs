@@ -140,6 +140,40 @@ pub(crate) async fn a_new_session_of_an_owner_may_break_off_anywhere() {
     }
 }
 
+/// A revocation passes by before the record is there, and then the creation breaks off before it could look again: the entry
+/// is left, so that whoever comes next ends the session.
+pub(crate) async fn a_new_session_is_found_though_it_broke_off_after_a_revocation() {
+    let stage = Stage::new().await;
+    for by_list in [true, false] {
+        let user = owner("user");
+        let (session, record) = Session::prepare(&stage.direct);
+        let (session, record) = signed_in_record(&session, record, &user);
+        let proxy = Proxy::start(stage.server.port(), |call| match call {
+            1 => Fate::Hold,
+            2 => Fate::CutBefore,
+            _ => Fate::Pass,
+        });
+        let proxy = proxy.await;
+        let store = RedisStore::connect(&proxy.url()).await.expect("connect");
+        let id = session.id;
+        let creating = tokio::spawn(async move { store.create(id, record, now()).await });
+        proxy.held().await;
+        assert_eq!(stage.revoke(&user).await, 0);
+        proxy.release();
+        creating
+            .await
+            .expect("a task")
+            .expect_err("a broken connection");
+        assert!(stage.lives(&session, &user).await, "nobody holds its token");
+        if by_list {
+            assert_eq!(stage.listed(&user).await, 0);
+        } else {
+            assert_eq!(stage.revoke(&user).await, 1);
+        }
+        assert!(!stage.lives(&session, &user).await);
+    }
+}
+
 pub(crate) async fn a_revocation_may_break_off_anywhere() {
     let stage = Stage::new().await;
     for fate in [Fate::CutBefore, Fate::CutAfter] {

@@ -43,10 +43,10 @@ fn main() -> ExitCode {
             a_changed_password_is_told_and_survived;
         outcomes: no_acknowledged_increment_is_lost_by_a_crash, a_broken_connection_counts_nothing_twice;
         crashes: a_sign_in_may_break_off_anywhere, a_sign_in_may_be_held_up_anywhere,
-            a_new_session_of_an_owner_may_break_off_anywhere, a_revocation_may_break_off_anywhere,
+            a_new_session_of_an_owner_may_break_off_anywhere, a_new_session_is_found_though_it_broke_off_after_a_revocation, a_revocation_may_break_off_anywhere,
             a_refused_sign_in_leaves_the_entry_of_another,
             stale_entries_are_dropped_when_met;
-        topologies: sentinels_name_the_master, a_cluster_serves_while_a_node_is_down,
+        topologies: sentinels_name_the_master, a_cluster_serves_while_a_node_is_down, a_clusters_replica_takes_over,
             a_slot_may_move_under_load, encrypted_connections_check_the_certificate;
     ])
 }

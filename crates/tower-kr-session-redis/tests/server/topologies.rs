@@ -95,6 +95,43 @@ pub(crate) async fn a_cluster_serves_while_a_node_is_down() {
     .await;
 }
 
+pub(crate) async fn a_clusters_replica_takes_over() {
+    let mut cluster = Cluster::start();
+    let replica = cluster.add_replica();
+    let store = RedisStore::builder(&cluster.url())
+        .connect_timeout(Duration::from_millis(300))
+        .response_timeout(Duration::from_millis(300))
+        .connect()
+        .await
+        .expect("connect");
+    let mut sessions = Vec::new();
+    for _ in 0..20 {
+        let session = Session::create(&store).await;
+        session.increment().await.expect("increment");
+        sessions.push(session);
+    }
+    // Replication is asynchronous: the test waits for it.
+    eventually("the replica has all that its primary has", || async {
+        let keys = |node: &Server| -> i64 { node.ask(&["DBSIZE"]) };
+        keys(&replica) == keys(&cluster.nodes[0])
+    })
+    .await;
+    assert!(replica.ask::<i64>(&["DBSIZE"]) > 0);
+    cluster.nodes[0].kill();
+    eventually("every session is there, and takes writes", || async {
+        for session in &sessions {
+            if session.increment().await.is_err() {
+                return false;
+            }
+        }
+        true
+    })
+    .await;
+    for session in &sessions {
+        assert!(session.count().await >= 2);
+    }
+}
+
 /// Redirections (`MOVED`, `ASK`, `TRYAGAIN`) are followed, and count nothing twice.
 pub(crate) async fn a_slot_may_move_under_load() {
     const WORKERS: usize = 4;

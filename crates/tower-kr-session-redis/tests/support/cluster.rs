@@ -14,19 +14,7 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     pub(crate) fn start() -> Self {
-        let nodes: Vec<Server> = (0..3)
-            .map(|_| {
-                let bus = free_port().to_string();
-                Server::start(&[
-                    "--cluster-enabled",
-                    "yes",
-                    "--cluster-port",
-                    &bus,
-                    "--cluster-node-timeout",
-                    "2000",
-                ])
-            })
-            .collect();
+        let nodes: Vec<Server> = (0..3).map(|_| node()).collect();
         let created = Command::new("redis-cli")
             .args(["--cluster", "create"])
             .args(
@@ -44,6 +32,33 @@ impl Cluster {
         cluster
     }
 
+    /// A fourth server that copies the first one.
+    pub(crate) fn add_replica(&self) -> Server {
+        let replica = node();
+        let primary = &self.nodes[0];
+        let id: String = primary.ask(&["CLUSTER", "MYID"]);
+        let bus: Vec<String> = primary.ask(&["CONFIG", "GET", "cluster-port"]);
+        let meeting = ["CLUSTER", "MEET", "127.0.0.1"];
+        let ports = [primary.port().to_string(), bus[1].clone()];
+        let words = [&meeting[..], &[&ports[0], &ports[1]]].concat();
+        let _: String = replica.ask(&words);
+        let start = Instant::now();
+        // It has to hear of its primary first.
+        while replica.try_ask(&["CLUSTER", "REPLICATE", &id]).is_err() || !self.know(4) {
+            assert!(start.elapsed() < Duration::from_secs(20), "no replica");
+            thread::sleep(Duration::from_millis(20));
+        }
+        replica
+    }
+
+    fn know(&self, count: usize) -> bool {
+        let known = format!("cluster_known_nodes:{count}\r\n");
+        self.nodes.iter().all(|node| {
+            let info: String = node.ask(&["CLUSTER", "INFO"]);
+            info.contains("cluster_state:ok") && info.contains(&known)
+        })
+    }
+
     pub(crate) fn url(&self) -> String {
         let hosts = self
             .nodes
@@ -54,11 +69,7 @@ impl Cluster {
 
     pub(crate) fn wait_until_ready(&self) {
         let start = Instant::now();
-        let ready = |node: &Server| {
-            let info: String = node.ask(&["CLUSTER", "INFO"]);
-            info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:3")
-        };
-        while !self.nodes.iter().all(ready) {
+        while !self.know(3) {
             assert!(
                 start.elapsed() < Duration::from_secs(20),
                 "the cluster is not ready"
@@ -66,4 +77,16 @@ impl Cluster {
             thread::sleep(Duration::from_millis(20));
         }
     }
+}
+
+fn node() -> Server {
+    let bus = free_port().to_string();
+    Server::start(&[
+        "--cluster-enabled",
+        "yes",
+        "--cluster-port",
+        &bus,
+        "--cluster-node-timeout",
+        "2000",
+    ])
 }

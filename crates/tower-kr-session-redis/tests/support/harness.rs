@@ -57,8 +57,8 @@ pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, condition: 
     let start = Instant::now();
     while !condition().await {
         assert!(
-            start.elapsed() < Duration::from_secs(15),
-            "not within 15 s: {what}"
+            start.elapsed() < Duration::from_secs(30),
+            "not within 30 s: {what}"
         );
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
