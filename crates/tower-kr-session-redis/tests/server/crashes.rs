@@ -255,9 +255,12 @@ pub(crate) async fn stale_entries_are_dropped_when_met() {
     assert_eq!((entries(), list(now()).await, entries()), (1, 0, 1));
     assert_eq!((list(later(61)).await, entries()), (0, 0));
 
-    // One that broke off after the record: the session lives, and its entry is completed.
-    let (_, store) = stage.faulty(2, Fate::CutBefore).await;
+    // One that broke off after the record: the session lives, its entry is kept until it is completed.
     let session = Session::create(&stage.direct).await;
+    session.apply(sign_in(&user)).await.expect("apply");
+    let left: i64 = stage.server.ask(&["PTTL", &index]);
+    assert!(left > 0);
+    let (_, store) = stage.faulty(2, Fate::CutBefore).await;
     let signing_in = session.through(&store).apply(sign_in(&user)).await;
     signing_in.expect_err("a broken connection");
     let left: i64 = stage.server.ask(&["PTTL", &index]);

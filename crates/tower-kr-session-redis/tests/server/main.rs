@@ -37,7 +37,7 @@ fn main() -> ExitCode {
             redis_forgets_a_session_after_its_deadline_and_a_grace, limits_without_an_end_are_kept,
             an_owners_index_goes_with_its_sessions;
         outages: a_frozen_server_is_noticed_once_and_then_calls_fail_fast, a_caller_that_gives_up_raises_the_alarm,
-            a_server_that_was_killed_is_used_again, killed_connections_are_replaced, a_slow_answer_is_waited_for,
+            a_server_that_was_killed_is_used_again, killed_connections_are_replaced, a_broken_connection_is_replaced_unnoticed, a_slow_answer_is_waited_for,
             an_idle_store_notices_that_the_server_is_gone;
         refusals: a_full_server_refuses_writes_but_lets_sessions_end, a_replica_refuses_until_it_is_a_primary,
             a_changed_password_is_told_and_survived;
