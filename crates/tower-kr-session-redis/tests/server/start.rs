@@ -6,7 +6,7 @@ use tower_kr_session::{Instants, Removed, SessionStore};
 use tower_kr_session_redis::{ConnectError, RedisStore};
 
 use crate::support::{
-    Server, eventually, free_port,
+    RIGHTS, Server, eventually, free_port,
     session::{Session, increment, now, owner, sign_in},
 };
 
@@ -112,12 +112,8 @@ pub(crate) async fn prefixes_keep_applications_apart() {
 /// The rights that the guide names are enough.
 pub(crate) async fn a_user_with_few_rights_is_enough() {
     let server = Server::start(&[]);
-    let rights = "on >sesame ~kr:* -@all +evalsha +eval +script|load +hget +hgetall +hset +hdel +hmget +hkeys +hexists \
-                  +hstrlen +exists +del +pexpire +persist +ping +role +info";
-    let words: Vec<&str> = ["ACL", "SETUSER", "app"]
-        .into_iter()
-        .chain(rights.split_whitespace())
-        .collect();
+    let rights = format!("ACL SETUSER app on >sesame {RIGHTS}");
+    let words: Vec<&str> = rights.split_whitespace().collect();
     let _: String = server.ask(&words);
     let url = format!("redis://app:sesame@127.0.0.1:{}", server.port());
     let store = RedisStore::connect(&url).await.expect("connect");

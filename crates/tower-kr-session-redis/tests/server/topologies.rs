@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use tower_kr_session_redis::{ConnectError, RedisStore};
 
 use crate::support::{
-    Cluster, Server, eventually,
+    Cluster, RIGHTS, Server, eventually,
     session::{Session, increment},
 };
 
@@ -136,8 +136,15 @@ pub(crate) async fn a_clusters_replica_takes_over() {
 pub(crate) async fn a_slot_may_move_under_load() {
     const WORKERS: usize = 4;
     let cluster = Cluster::start();
-    let store = RedisStore::connect(&cluster.url()).await.expect("connect");
-    let other = RedisStore::connect(&cluster.url()).await.expect("connect");
+    // With no more rights than the guide names.
+    let rights = format!("ACL SETUSER app on >sesame {RIGHTS} +cluster|slots +asking");
+    let words: Vec<&str> = rights.split_whitespace().collect();
+    for node in &cluster.nodes {
+        let _: String = node.ask(&words);
+    }
+    let url = cluster.url().replace("://", "://app:sesame@");
+    let store = RedisStore::connect(&url).await.expect("connect");
+    let other = RedisStore::connect(&url).await.expect("connect");
     let session = Session::create(&store).await;
     let key = session.key();
     let slot: i64 = cluster.nodes[0].ask(&["CLUSTER", "KEYSLOT", &key]);

@@ -13,5 +13,5 @@ pub(crate) use {
     harness::{Check, block_on, eventually, run},
     monitor::Monitor,
     proxy::{Fate, Proxy},
-    server::{Server, free_port},
+    server::{RIGHTS, Server, free_port},
 };
