@@ -3,7 +3,7 @@
 set shell := ["bash", "-euo", "pipefail", "-c"]
 
 # The crates that other people depend on: their features must work in every combination.
-libraries := "-p kr-cookie -p tower-kr-session"
+libraries := "-p kr-cookie -p tower-kr-session -p tower-kr-session-redis"
 
 # List the recipes.
 default:
