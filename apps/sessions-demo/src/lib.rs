@@ -50,7 +50,7 @@ async fn sessions(args: &Args) -> Result<SessionLayer, StartError> {
     let tls = !args.http;
     let layer = args
         .store
-        .open()
+        .open(args.io_timeout)
         .await?
         .cookie(args.cookie())
         .idle_timeout(args.idle_timeout)

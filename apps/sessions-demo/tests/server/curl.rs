@@ -308,14 +308,14 @@ fn logs_hold_no_token() {
 }
 
 /// A client that keeps its cookies in a jar.
-struct Browser {
-    base: String,
-    jar: String,
+pub(crate) struct Browser {
+    pub(crate) base: String,
+    pub(crate) jar: String,
     flags: Vec<String>,
 }
 
 impl Browser {
-    fn new(server: &Server, dir: &Dir, name: &str) -> Self {
+    pub(crate) fn new(server: &Server, dir: &Dir, name: &str) -> Self {
         let jar = dir.path.join(name).to_str().unwrap().to_owned();
         Self {
             base: server.base.clone(),
@@ -329,7 +329,7 @@ impl Browser {
         self
     }
 
-    fn get(&self, path: &str) -> Answer {
+    pub(crate) fn get(&self, path: &str) -> Answer {
         let url = format!("{}{path}", self.base);
         let mut args = vec!["-k", "-c", &self.jar, "-b", &self.jar];
         args.extend(self.flags.iter().map(String::as_str));
@@ -349,11 +349,11 @@ impl Browser {
 }
 
 #[derive(Debug)]
-struct Answer {
-    status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     version: String,
     headers: String,
-    body: String,
+    pub(crate) body: String,
 }
 
 #[track_caller]
@@ -391,7 +391,7 @@ fn try_curl(args: &[&str]) -> Option<Answer> {
 
 impl Answer {
     #[track_caller]
-    fn is(&self, status: u16, body: &str) {
+    pub(crate) fn is(&self, status: u16, body: &str) {
         assert_eq!((self.status, self.body.as_str()), (status, body));
     }
 
@@ -401,7 +401,7 @@ impl Answer {
         assert_eq!(self.version, version);
     }
 
-    fn header(&self, name: &str) -> Option<String> {
+    pub(crate) fn header(&self, name: &str) -> Option<String> {
         let mut headers = self
             .headers
             .lines()

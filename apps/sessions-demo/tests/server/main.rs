@@ -8,6 +8,8 @@
 mod curl;
 mod options;
 mod process;
+#[cfg(feature = "redis")]
+mod redis;
 mod stop;
 
 use std::process::ExitCode;
@@ -25,6 +27,15 @@ fn main() -> ExitCode {
             .iter()
             .map(|test| trial(test).with_ignored_flag(ignored)),
     );
+    #[cfg(feature = "redis")]
+    {
+        let ignored = ignored || (!demanded && !redis::is_installed());
+        trials.extend(
+            redis::TESTS
+                .iter()
+                .map(|test| trial(test).with_ignored_flag(ignored)),
+        );
+    }
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 

@@ -56,9 +56,15 @@ fn a_bad_option_is_one_clear_line() {
             &["--cookie-name", "__Host-id", "--secure-policy", "none"],
             "__Host-",
         ),
+        #[cfg(feature = "redis")]
         (
-            &["--store", "redis://localhost"],
-            "'redis' is not built in; built in: memory",
+            &["--store", "redis+sentinel://localhost"],
+            "the name of the master is missing",
+        ),
+        #[cfg(feature = "redis")]
+        (
+            &["--store", "redis://user:secret@127.0.0.1:1"],
+            "can't reach Redis at 127.0.0.1:1",
         ),
         (
             &["--store", "postgres://localhost"],
