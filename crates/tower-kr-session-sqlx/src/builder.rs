@@ -1,0 +1,89 @@
+//! What can be set before a store is made.
+
+use std::time::Duration;
+
+use sqlx::Pool;
+
+use crate::{dialect::Dialect, error::SetupError, names::Names, store::SqlStore};
+
+/// Together well inside the layer's default I/O timeout of 10 seconds.
+const DEFAULT_LOCK_TIMEOUT: Duration = Duration::from_secs(4);
+pub(crate) const DEFAULT_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// Sets up a [`PostgresStore`](crate::PostgresStore) or a [`SqliteStore`](crate::SqliteStore).
+#[derive(Clone, Debug)]
+pub struct SqlStoreBuilder<D: Dialect> {
+    pub(crate) schema: Option<String>,
+    pub(crate) table: Option<String>,
+    pub(crate) lock_timeout: Duration,
+    pub(crate) acquire_timeout: Duration,
+    pub(crate) max_connections: u32,
+    pub(crate) settings: D::Settings,
+}
+
+impl<D: Dialect> SqlStoreBuilder<D> {
+    pub(crate) fn new(max_connections: u32) -> Self {
+        Self {
+            schema: None,
+            table: None,
+            lock_timeout: DEFAULT_LOCK_TIMEOUT,
+            acquire_timeout: DEFAULT_ACQUIRE_TIMEOUT,
+            max_connections,
+            settings: D::Settings::default(),
+        }
+    }
+
+    /// The schema of the tables, which must be there (on SQLite: an attached database). Default: the connection's own.
+    ///
+    /// ASCII letters, digits and underscores, at most 40.
+    #[must_use]
+    pub fn schema(mut self, schema: impl Into<String>) -> Self {
+        self.schema = Some(schema.into());
+        self
+    }
+
+    /// The table of the sessions; two further tables have its name as the start of theirs. Default: `kr_sessions`.
+    ///
+    /// ASCII letters, digits and underscores, at most 40.
+    #[must_use]
+    pub fn table(mut self, table: impl Into<String>) -> Self {
+        self.table = Some(table.into());
+        self
+    }
+
+    /// How long a call waits for a lock that another process holds, before it fails. Keep it below the layer's I/O timeout.
+    /// Default: 4 seconds.
+    #[must_use]
+    pub fn lock_timeout(mut self, timeout: Duration) -> Self {
+        self.lock_timeout = timeout;
+        self
+    }
+
+    /// How long a call waits for a connection of the pool, before it fails. Keep it below the layer's I/O timeout. Default: 4
+    /// seconds. Not used with a pool of yours, which has its own.
+    #[must_use]
+    pub fn acquire_timeout(mut self, timeout: Duration) -> Self {
+        self.acquire_timeout = timeout;
+        self
+    }
+
+    /// The most connections that the pool opens. Default: 10 on PostgreSQL, 4 on SQLite. Not used with a pool of yours.
+    #[must_use]
+    pub fn max_connections(mut self, connections: u32) -> Self {
+        self.max_connections = connections.max(1);
+        self
+    }
+
+    pub(crate) fn names(&self) -> Result<Names, SetupError> {
+        Names::new(self.schema.clone(), self.table.clone())
+    }
+
+    pub(crate) fn store(
+        &self,
+        pool: Pool<D>,
+        behind_pooler: bool,
+    ) -> Result<SqlStore<D>, SetupError> {
+        let names = self.names()?;
+        Ok(SqlStore::new(pool, names, self.lock_timeout, behind_pooler))
+    }
+}

@@ -1,0 +1,173 @@
+//! Expired sessions are deleted in the background.
+
+use std::{future::Future, time::Duration};
+
+use tokio::{sync::watch, task::JoinHandle, time::timeout};
+use tower_kr_session::{Clock, StoreError, SystemClock, Timestamp};
+
+use crate::{
+    dialect::{Argument, Dialect},
+    row,
+    store::SqlStore,
+};
+
+const DEFAULT_INTERVAL: Duration = Duration::from_secs(60);
+const DEFAULT_BATCH: u32 = 500;
+
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a revocation is remembered: far longer than a sign-in can be on its way.
+const REMEMBER_REVOCATION: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How expired sessions are deleted, for [`SqlStore::spawn_cleanup`].
+#[derive(Clone, Debug)]
+pub struct Cleanup<C = SystemClock> {
+    interval: Duration,
+    batch: u32,
+    clock: C,
+}
+
+impl Cleanup {
+    /// Once a minute, 500 rows a statement.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            interval: DEFAULT_INTERVAL,
+            batch: DEFAULT_BATCH,
+            clock: SystemClock,
+        }
+    }
+}
+
+impl<C> Cleanup<C> {
+    /// How often to look; at least a millisecond. Default: once a minute.
+    #[must_use]
+    pub fn interval(mut self, interval: Duration) -> Self {
+        self.interval = interval.max(Duration::from_millis(1));
+        self
+    }
+
+    /// How many rows one statement deletes at most. Default: 500.
+    #[must_use]
+    pub fn batch(mut self, rows: u32) -> Self {
+        self.batch = rows.max(1);
+        self
+    }
+
+    /// The clock; the one of the layer, if that isn't the system's.
+    #[must_use]
+    pub fn clock<C2: Clock>(self, clock: C2) -> Cleanup<C2> {
+        Cleanup {
+            interval: self.interval,
+            batch: self.batch,
+            clock,
+        }
+    }
+}
+
+impl Default for Cleanup {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<D: Dialect> SqlStore<D> {
+    /// Deletes expired sessions from now on, until the handle is dropped. It logs how many (at level INFO), or why it couldn't
+    /// (WARN), and then tries again at the next interval. It does no harm if several processes do this.
+    ///
+    /// # Panics
+    /// If it isn't called within a Tokio runtime.
+    #[must_use = "the cleanup stops when its handle is dropped"]
+    pub fn spawn_cleanup<C: Clock>(&self, cleanup: Cleanup<C>) -> CleanupHandle {
+        let (stop, stopped) = watch::channel(());
+        let task = tokio::spawn(clean(self.clone(), cleanup, stopped));
+        CleanupHandle { stop, task }
+    }
+
+    /// Deletes up to `batch` sessions that were over five to fifteen minutes ago or earlier, in one statement, and returns how
+    /// many there were. [`spawn_cleanup`](Self::spawn_cleanup) does this again and again.
+    ///
+    /// # Errors
+    /// If the database can't answer.
+    pub async fn reclaim(&self, now: Timestamp, batch: u32) -> Result<u64, StoreError> {
+        let _turn = self.turns().to_write().await;
+        let arguments =
+            [row::past_slot(now), i64::from(batch)].map(|number| Argument::Integer(Some(number)));
+        let rows = self.fetch(&self.statements().reclaim, &arguments).await?;
+        Ok(rows.len() as u64)
+    }
+
+    async fn forget_revocations(&self, now: Timestamp) -> Result<(), StoreError> {
+        let _turn = self.turns().to_write().await;
+        let before = now.saturating_sub(REMEMBER_REVOCATION).as_unix_millis();
+        let arguments = [Argument::Integer(Some(before))];
+        self.fetch(&self.statements().forget_revocations, &arguments)
+            .await?;
+        Ok(())
+    }
+}
+
+/// A running cleanup. It stops when this is dropped.
+#[derive(Debug)]
+pub struct CleanupHandle {
+    stop: watch::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl CleanupHandle {
+    /// Stops the cleanup, after the statement that is under way.
+    pub async fn shutdown(self) {
+        drop(self.stop);
+        // It can't have panicked other than by a bug, which is logged by then.
+        let _ = self.task.await;
+    }
+}
+
+async fn clean<D: Dialect, C: Clock>(
+    store: SqlStore<D>,
+    cleanup: Cleanup<C>,
+    mut stopped: watch::Receiver<()>,
+) {
+    loop {
+        let mut removed = 0;
+        let done = clean_once(&store, &cleanup, &stopped, &mut removed).await;
+        let table = store.names();
+        if removed > 0 {
+            tracing::info!(%table, removed, "expired sessions are deleted");
+        }
+        if let Err(error) = done {
+            tracing::warn!(%table, %error, "expired sessions can't be deleted now");
+        }
+        // Nothing is ever sent: this ends when the handle is gone.
+        if timeout(cleanup.interval, stopped.changed()).await.is_ok() {
+            return;
+        }
+    }
+}
+
+/// Deletes batch after batch until one isn't full.
+async fn clean_once<D: Dialect, C: Clock>(
+    store: &SqlStore<D>,
+    cleanup: &Cleanup<C>,
+    stopped: &watch::Receiver<()>,
+    removed: &mut u64,
+) -> Result<(), StoreError> {
+    let now = || cleanup.clock.now();
+    loop {
+        let rows = timed(store.reclaim(now(), cleanup.batch)).await?;
+        *removed += rows;
+        if stopped.has_changed().is_err() {
+            return Ok(());
+        }
+        if rows < u64::from(cleanup.batch) {
+            return timed(store.forget_revocations(now())).await;
+        }
+    }
+}
+
+/// A server that is frozen must not hold the cleanup for ever.
+async fn timed<T>(call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    timeout(STATEMENT_TIMEOUT, call)
+        .await
+        .unwrap_or(Err(StoreError::TimedOut))
+}

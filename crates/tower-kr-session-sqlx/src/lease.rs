@@ -1,0 +1,112 @@
+//! A connection of the pool for the length of one call.
+
+use sqlx::{SqlStr, pool::PoolConnection};
+
+use crate::{
+    dialect::{Argument, Dialect},
+    error::DatabaseFailure,
+    statements::Statements,
+};
+
+/// A connection of the pool, and what is known of its state.
+///
+/// A call can be cut off at any point: its future is simply dropped. If that (or an error of the line) happens while a
+/// statement is under way or a transaction is open, nobody knows the connection's state, so it is closed, which ends whatever
+/// it was in the middle of. It must not go back into the pool: its next user would find himself in somebody else's transaction.
+pub(crate) struct Lease<'a, D: Dialect> {
+    connection: PoolConnection<D>,
+    statements: &'a Statements,
+    behind_pooler: bool,
+    busy: bool,
+    in_transaction: bool,
+}
+
+impl<'a, D: Dialect> Lease<'a, D> {
+    pub(crate) const fn new(
+        connection: PoolConnection<D>,
+        statements: &'a Statements,
+        behind_pooler: bool,
+    ) -> Self {
+        Self {
+            connection,
+            statements,
+            behind_pooler,
+            busy: false,
+            in_transaction: false,
+        }
+    }
+
+    /// Runs one statement.
+    pub(crate) async fn fetch(
+        &mut self,
+        sql: &SqlStr,
+        arguments: &[Argument<'_>],
+    ) -> Result<Vec<D::Row>, DatabaseFailure> {
+        let arguments = D::arguments(arguments)?;
+        self.busy = true;
+        let rows = D::fetch(
+            &mut self.connection,
+            sql.clone(),
+            arguments,
+            !self.behind_pooler,
+        )
+        .await;
+        self.settle(rows)
+    }
+
+    /// Runs statements without arguments.
+    pub(crate) async fn run(&mut self, sql: &SqlStr) -> Result<(), DatabaseFailure> {
+        self.busy = true;
+        let done = D::run(&mut self.connection, sql.clone()).await;
+        self.settle(done)
+    }
+
+    pub(crate) async fn begin(&mut self) -> Result<(), DatabaseFailure> {
+        self.in_transaction = true;
+        self.run(&self.statements.begin).await
+    }
+
+    /// A single statement needs a transaction around it only behind a pooler, where its preparation and its execution could
+    /// else reach two different connections of the server.
+    pub(crate) async fn begin_single(&mut self) -> Result<(), DatabaseFailure> {
+        if self.behind_pooler {
+            self.begin().await?;
+        }
+        Ok(())
+    }
+
+    /// Commits what was done in the transaction, if there is one and `keep` says so of the answer; else rolls it back.
+    ///
+    /// # Errors
+    /// That of the answer, or if it is unknown whether the commit was done.
+    pub(crate) async fn end<T, E: From<DatabaseFailure>>(
+        mut self,
+        answer: Result<T, E>,
+        keep: impl FnOnce(&T) -> bool,
+    ) -> Result<T, E> {
+        if self.in_transaction && !self.busy {
+            if answer.as_ref().is_ok_and(keep) {
+                self.run(&self.statements.commit).await?;
+                self.in_transaction = false;
+            } else {
+                // If this fails, the connection is closed instead; the answer is the same.
+                self.in_transaction = self.run(&self.statements.rollback).await.is_err();
+            }
+        }
+        answer
+    }
+
+    /// After a statement: an error that the database itself tells leaves the connection usable.
+    fn settle<T>(&mut self, done: Result<T, sqlx::Error>) -> Result<T, DatabaseFailure> {
+        self.busy = !matches!(done, Ok(_) | Err(sqlx::Error::Database(_)));
+        Ok(done?)
+    }
+}
+
+impl<D: Dialect> Drop for Lease<'_, D> {
+    fn drop(&mut self) {
+        if self.busy || self.in_transaction {
+            self.connection.close_on_drop();
+        }
+    }
+}

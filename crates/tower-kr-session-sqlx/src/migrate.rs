@@ -1,0 +1,156 @@
+//! The schema: made, brought up to date, and checked at start.
+
+use std::ops::RangeInclusive;
+
+use sqlx::SqlStr;
+
+use crate::{
+    dialect::Dialect,
+    error::{DatabaseFailure, SetupError},
+    lease::Lease,
+    names::Names,
+    row::{HEAD, SLOT_COLUMN, VALUES},
+    statements::checked,
+    store::SqlStore,
+};
+
+impl<D: Dialect> SqlStore<D> {
+    /// Makes the tables, or brings them up to the version of this release. Several processes can do this at once, and again:
+    /// one does it, the others wait and find it done.
+    ///
+    /// The versions are noted in a table of the store's own, `<table>_migrations`.
+    ///
+    /// # Errors
+    /// If the database can't be reached or refuses, or its schema is of a later release. Then nothing was changed.
+    pub async fn migrate(&self) -> Result<(), SetupError> {
+        let _turn = self.turns().to_write().await;
+        let mut lease = self.lease().await?;
+        lease.begin().await?;
+        let migrated = self.migrate_in(&mut lease).await;
+        lease.end(migrated, |()| true).await?;
+        self.check().await
+    }
+
+    /// Checks that the tables are there and of the version of this release, for a start without [`migrate`](Self::migrate).
+    ///
+    /// # Errors
+    /// If they are not, or the database can't be reached.
+    pub async fn check(&self) -> Result<(), SetupError> {
+        let mut lease = self.lease().await?;
+        lease.begin_single().await?;
+        let checked = self.check_in(&mut lease).await;
+        lease.end(checked, |()| true).await
+    }
+
+    /// The SQL that [`migrate`](Self::migrate) runs on an empty database, for teams that run their migrations themselves.
+    #[must_use]
+    pub fn schema_sql(&self) -> String {
+        schema_sql::<D>(self.names())
+    }
+
+    async fn migrate_in(&self, lease: &mut Lease<'_, D>) -> Result<(), SetupError> {
+        if let Some(lock) = D::LOCK_SCHEMA {
+            lease.run(&self.filled(lock)).await?;
+        }
+        let found = match self.version(lease).await? {
+            Some(found) => found,
+            None => {
+                lease.run(&self.filled(VERSIONS)).await?;
+                0
+            }
+        };
+        if found > known::<D>() {
+            return Err(self.other_version(found));
+        }
+        for step in found + 1..=known::<D>() {
+            let sql = step_sql::<D>(self.names(), step);
+            lease.run(&checked(sql)).await?;
+        }
+        Ok(())
+    }
+
+    async fn check_in(&self, lease: &mut Lease<'_, D>) -> Result<(), SetupError> {
+        for suffix in ["", "_revocations", "_migrations"] {
+            if !self.has_table(lease, suffix).await? {
+                return Err(SetupError::MissingTable {
+                    table: format!("{}{suffix}", self.names()),
+                });
+            }
+        }
+        let found = self.version(lease).await?.unwrap_or(0);
+        if found != known::<D>() {
+            return Err(self.other_version(found));
+        }
+        // Somebody's own SQL may lack a column.
+        let columns = HEAD.join(", ");
+        let probe = self.filled(&format!(
+            "SELECT id, {columns}, {SLOT_COLUMN}, {VALUES} FROM {{sessions}} WHERE 1 = 0"
+        ));
+        lease.fetch(&probe, &[]).await?;
+        Ok(())
+    }
+
+    /// The version that the database has, if it has any.
+    async fn version(&self, lease: &mut Lease<'_, D>) -> Result<Option<i64>, SetupError> {
+        if !self.has_table(lease, "_migrations").await? {
+            return Ok(None);
+        }
+        let latest = self.filled("SELECT version FROM {migrations} ORDER BY version DESC LIMIT 1");
+        let rows = lease.fetch(&latest, &[]).await?;
+        let Some(row) = rows.first() else {
+            return Ok(Some(0));
+        };
+        let version = D::integer(row, 0).map_err(DatabaseFailure::from)?;
+        Ok(Some(version.unwrap_or(0)))
+    }
+
+    async fn has_table(&self, lease: &mut Lease<'_, D>, suffix: &str) -> Result<bool, SetupError> {
+        let sql = self.filled(&D::TABLE_EXISTS.replace("{suffix}", suffix));
+        let rows = lease.fetch(&sql, &[]).await?;
+        Ok(!rows.is_empty())
+    }
+
+    fn filled(&self, template: &str) -> SqlStr {
+        checked(self.names().fill(template))
+    }
+
+    fn other_version(&self, found: i64) -> SetupError {
+        let table = self.names().to_string();
+        if found < known::<D>() {
+            SetupError::OldSchema {
+                table,
+                found,
+                needed: known::<D>(),
+            }
+        } else {
+            SetupError::NewSchema {
+                table,
+                found,
+                known: known::<D>(),
+            }
+        }
+    }
+}
+
+const VERSIONS: &str = "CREATE TABLE {migrations} (version bigint PRIMARY KEY);\n";
+
+/// All steps, and the notes that they were done.
+fn schema_sql<D: Dialect>(names: &Names) -> String {
+    let all: RangeInclusive<i64> = 1..=known::<D>();
+    let steps: String = all.map(|step| step_sql::<D>(names, step)).collect();
+    names.fill(VERSIONS) + &steps
+}
+
+/// One step, and the note that it was done.
+fn step_sql<D: Dialect>(names: &Names, step: i64) -> String {
+    let index = usize::try_from(step - 1).unwrap_or(usize::MAX);
+    let sql = D::MIGRATIONS.get(index).copied().unwrap_or_default();
+    names.fill(&format!(
+        "{sql}INSERT INTO {{migrations}} (version) VALUES ({step});\n"
+    ))
+}
+
+/// The version of this release.
+fn known<D: Dialect>() -> i64 {
+    i64::try_from(D::MIGRATIONS.len()).unwrap_or(i64::MAX)
+}

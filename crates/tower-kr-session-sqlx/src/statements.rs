@@ -1,0 +1,118 @@
+//! The statements, with the names of the tables put in once.
+
+use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    dialect::Dialect,
+    names::Names,
+    row::{HEAD, SLOT_COLUMN, VALUES},
+};
+
+/// All statements of a store. Both databases take `$1`, `$2` for arguments; what comes from a request is only ever an argument.
+pub(crate) struct Statements {
+    pub(crate) begin: SqlStr,
+    pub(crate) commit: SqlStr,
+    pub(crate) rollback: SqlStr,
+    /// `$1` id. Gives id, head and values.
+    pub(crate) load: SqlStr,
+    /// As `load`, and locks the row.
+    pub(crate) lock: SqlStr,
+    /// As `lock`, without the values.
+    pub(crate) lock_head: SqlStr,
+    /// `$1` id, then head, slot and values. Gives a row if there was none of this id.
+    pub(crate) insert: SqlStr,
+    /// `$1` id, then head and slot.
+    pub(crate) update_head: SqlStr,
+    /// `$1` id, then head, slot and values.
+    pub(crate) update: SqlStr,
+    /// `$1` id. Gives both deadlines of what was there.
+    pub(crate) delete: SqlStr,
+    /// `$1` owner. Gives id and head.
+    pub(crate) list: SqlStr,
+    /// `$1` owner, `$2` the id to keep. Gives both deadlines of what was there.
+    pub(crate) delete_owned: SqlStr,
+    /// `$1` owner, `$2` time.
+    pub(crate) revoke: SqlStr,
+    /// `$1` owner. Gives the time of the last revocation.
+    pub(crate) revoked_at: SqlStr,
+    /// `$1` owner.
+    pub(crate) lock_owner: Option<SqlStr>,
+    /// `$1` owner.
+    pub(crate) share_owner: Option<SqlStr>,
+    /// `$1` slot, `$2` how many. Gives a row for each.
+    pub(crate) reclaim: SqlStr,
+    /// `$1` time. Gives a row for each.
+    pub(crate) forget_revocations: SqlStr,
+}
+
+impl Statements {
+    pub(crate) fn new<D: Dialect>(names: &Names, lock_timeout: Duration) -> Self {
+        let fill = |template: &str| checked(names.fill(template));
+        let head = HEAD.join(", ");
+        // The id is $1, the head follows, then the slot and the values.
+        let slot = HEAD.len() + 2;
+        let arguments: Vec<String> = (1..=slot + 1).map(|number| format!("${number}")).collect();
+        let mut assignments: Vec<String> = HEAD
+            .iter()
+            .enumerate()
+            .map(|(index, column)| format!("{column} = ${}", index + 2))
+            .collect();
+        assignments.push(format!("{SLOT_COLUMN} = ${slot}"));
+        let assignments = assignments.join(", ");
+        let lock_row = D::LOCK_ROW;
+        Self {
+            begin: checked(D::begin(lock_timeout)),
+            commit: "COMMIT".into_sql_str(),
+            rollback: "ROLLBACK".into_sql_str(),
+            load: fill(&format!(
+                "SELECT id, {head}, {VALUES} FROM {{sessions}} WHERE id = $1"
+            )),
+            lock: fill(&format!(
+                "SELECT id, {head}, {VALUES} FROM {{sessions}} WHERE id = $1{lock_row}"
+            )),
+            lock_head: fill(&format!(
+                "SELECT id, {head} FROM {{sessions}} WHERE id = $1{lock_row}"
+            )),
+            insert: fill(&format!(
+                "INSERT INTO {{sessions}} (id, {head}, {SLOT_COLUMN}, {VALUES}) VALUES ({}) \
+                 ON CONFLICT (id) DO NOTHING RETURNING id",
+                arguments.join(", ")
+            )),
+            update_head: fill(&format!(
+                "UPDATE {{sessions}} SET {assignments} WHERE id = $1"
+            )),
+            update: fill(&format!(
+                "UPDATE {{sessions}} SET {assignments}, {VALUES} = ${} WHERE id = $1",
+                slot + 1
+            )),
+            delete: fill(
+                "DELETE FROM {sessions} WHERE id = $1 RETURNING idle_deadline, absolute_deadline",
+            ),
+            list: fill(&format!(
+                "SELECT id, {head} FROM {{sessions}} WHERE owner = $1 ORDER BY created_at, id"
+            )),
+            delete_owned: fill(
+                "DELETE FROM {sessions} WHERE owner = $1 AND id IS DISTINCT FROM $2 \
+                 RETURNING idle_deadline, absolute_deadline",
+            ),
+            revoke: fill(
+                "INSERT INTO {revocations} AS held (owner, not_before) VALUES ($1, $2) \
+                 ON CONFLICT (owner) DO UPDATE SET not_before = excluded.not_before \
+                 WHERE held.not_before < excluded.not_before",
+            ),
+            revoked_at: fill("SELECT not_before FROM {revocations} WHERE owner = $1"),
+            lock_owner: D::LOCK_OWNER.map(fill),
+            share_owner: D::SHARE_OWNER.map(fill),
+            reclaim: fill(D::RECLAIM),
+            forget_revocations: fill(
+                "DELETE FROM {revocations} WHERE not_before < $1 RETURNING not_before",
+            ),
+        }
+    }
+}
+
+/// A statement of this crate, in which only checked names and numbers were put. Cheap to clone.
+pub(crate) fn checked(sql: String) -> SqlStr {
+    AssertSqlSafe(Arc::<str>::from(sql)).into_sql_str()
+}

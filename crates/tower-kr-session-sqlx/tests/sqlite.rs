@@ -1,0 +1,477 @@
+//! The SQLite store: the contract, and what can happen to a file.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // Tests, though without the attribute that would tell so.
+
+mod support;
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{Arc, OnceLock},
+    time::{Duration, Instant},
+};
+
+use libtest_mimic::{Arguments, Trial};
+use sqlx::{
+    AssertSqlSafe, Connection, Row, Sqlite,
+    sqlite::{
+        SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    },
+};
+use support::{
+    DEADLINE, Holder, Scratch,
+    common::{self, Fixture},
+    delta, now, runtime, set, trial,
+};
+use tokio::task::JoinSet;
+use tower_kr_session::{Applied, SessionStore, StoreError, contract};
+use tower_kr_session_sqlx::{SetupError, SqliteStore};
+
+/// The test binary starts itself again as another process that shares the file: `<work> <file> <holder>`.
+const WORK: &str = "KR_SESSION_SQLITE_WORK";
+
+fn main() {
+    if let Ok(work) = std::env::var(WORK) {
+        return runtime().block_on(work_in_another_process(&work));
+    }
+    let arguments = Arguments::from_args();
+    let scratch = Scratch::new();
+    let _ = FILE.set(scratch.path().join("sessions.db"));
+    let mut trials = common::trials(SharedFile);
+    trials.extend(own_trials());
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    drop(scratch);
+    conclusion.exit();
+}
+
+fn own_trials() -> Vec<Trial> {
+    macro_rules! list {
+        ($($test:ident),* $(,)?) => { vec![$(trial(stringify!($test), $test)),*] };
+    }
+    list![
+        the_contract_holds_in_several_processes_at_once,
+        increments_of_several_processes_are_all_counted,
+        what_a_killed_process_was_told_is_there,
+        a_locked_file_is_unavailable_in_time_and_then_serves_again,
+        a_full_disk_is_unavailable_and_corrupts_nothing,
+        a_file_that_can_only_be_read_is_unavailable_for_writes,
+        a_touch_does_not_write_the_values,
+        urls_are_checked,
+        names_are_checked,
+        an_attached_database_serves_as_schema,
+        a_pool_of_ones_own_serves,
+    ]
+}
+
+static FILE: OnceLock<PathBuf> = OnceLock::new();
+
+/// The file of the tests of both databases.
+#[derive(Clone, Copy)]
+struct SharedFile;
+
+impl SharedFile {
+    async fn connection() -> SqliteConnection {
+        connection(FILE.get().unwrap()).await
+    }
+}
+
+impl Fixture for SharedFile {
+    type Database = Sqlite;
+
+    async fn open(self, table: &str) -> SqliteStore {
+        open(FILE.get().unwrap(), table).await
+    }
+
+    async fn execute(self, sql: String) -> u64 {
+        let mut connection = Self::connection().await;
+        let done = sqlx::raw_sql(AssertSqlSafe(sql))
+            .execute(&mut connection)
+            .await;
+        done.unwrap().rows_affected()
+    }
+
+    async fn number(self, sql: String) -> i64 {
+        number(&mut Self::connection().await, sql).await
+    }
+
+    async fn dump(self, _: &str) -> Vec<u8> {
+        let path = FILE.get().unwrap();
+        let wal = format!("{}-wal", path.display());
+        [std::fs::read(path).unwrap(), std::fs::read(wal).unwrap()].concat()
+    }
+}
+
+fn url(path: &Path) -> String {
+    format!("sqlite://{}", path.display())
+}
+
+async fn open(path: &Path, table: &str) -> SqliteStore {
+    SqliteStore::builder()
+        .table(table)
+        .lock_timeout(Duration::from_secs(8))
+        .acquire_timeout(Duration::from_secs(8))
+        .connect(&url(path))
+        .await
+        .unwrap()
+}
+
+/// A store in a file of its own.
+async fn fresh() -> (Scratch, SqliteStore) {
+    let scratch = Scratch::new();
+    let store = open(&scratch.path().join("own.db"), "sessions").await;
+    store.migrate().await.unwrap();
+    (scratch, store)
+}
+
+async fn connection(path: &Path) -> SqliteConnection {
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .busy_timeout(DEADLINE);
+    SqliteConnection::connect_with(&options).await.unwrap()
+}
+
+async fn number(connection: &mut SqliteConnection, sql: String) -> i64 {
+    let row = sqlx::query(AssertSqlSafe(sql)).fetch_one(connection).await;
+    row.unwrap().get(0)
+}
+
+async fn integrity(path: &Path) {
+    let row = sqlx::query("PRAGMA integrity_check")
+        .fetch_one(&mut connection(path).await)
+        .await;
+    assert_eq!(row.unwrap().get::<String, _>(0), "ok");
+}
+
+fn spawn(work: &str, path: &Path, holder: Option<Holder>) -> Child {
+    let holder = holder.map(Holder::to_text).unwrap_or_default();
+    Command::new(std::env::current_exe().unwrap())
+        .env(WORK, format!("{work}\n{}\n{holder}", path.display()))
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+async fn work_in_another_process(work: &str) {
+    let mut parts = work.splitn(3, '\n');
+    let (work, path) = (parts.next().unwrap(), Path::new(parts.next().unwrap()));
+    let holder = parts
+        .next()
+        .filter(|text| !text.is_empty())
+        .map(Holder::from_text);
+    let store = Arc::new(open(path, "sessions").await);
+    store.migrate().await.unwrap();
+    match (work, holder) {
+        ("contract", _) => {
+            for rule in contract::rules() {
+                rule.check(Arc::clone(&store), Arc::clone(&store)).await;
+            }
+        }
+        ("increment", Some(holder)) => {
+            increment_in_tasks(&store, holder, 8, 40).await;
+        }
+        ("increment for ever", Some(holder)) => {
+            increment_in_tasks(&store, holder, 4, usize::MAX).await;
+        }
+        _ => panic!("no such work: {work}"),
+    }
+}
+
+/// Prints each count that is acknowledged.
+async fn increment_in_tasks(store: &Arc<SqliteStore>, holder: Holder, tasks: usize, each: usize) {
+    let mut running = JoinSet::new();
+    for _ in 0..tasks {
+        let store = Arc::clone(store);
+        running.spawn(async move {
+            for _ in 0..each {
+                println!("{}", holder.increment(&*store).await.unwrap());
+            }
+        });
+    }
+    running.join_all().await;
+}
+
+async fn the_contract_holds_in_several_processes_at_once() {
+    let (scratch, store) = fresh().await;
+    let path = scratch.path().join("own.db");
+    let others = [
+        spawn("contract", &path, None),
+        spawn("contract", &path, None),
+    ];
+    let second = Arc::new(open(&path, "sessions").await);
+    let store = Arc::new(store);
+    for rule in contract::rules() {
+        rule.check(Arc::clone(&store), Arc::clone(&second)).await;
+    }
+    for mut other in others {
+        assert!(other.wait().unwrap().success());
+    }
+}
+
+async fn increments_of_several_processes_are_all_counted() {
+    let (scratch, store) = fresh().await;
+    let path = scratch.path().join("own.db");
+    let holder = Holder::new(&store).await;
+    let others = [(); 3].map(|()| spawn("increment", &path, Some(holder)));
+    let mut seen: Vec<i64> = Vec::new();
+    for mut other in others {
+        let mut text = String::new();
+        other
+            .stdout
+            .take()
+            .unwrap()
+            .read_to_string(&mut text)
+            .unwrap();
+        assert!(other.wait().unwrap().success());
+        seen.extend(text.lines().map(|line| line.parse::<i64>().unwrap()));
+    }
+    seen.sort_unstable();
+    assert!(seen.into_iter().eq(1..=3 * 8 * 40));
+    assert_eq!(holder.count(&store).await, 3 * 8 * 40);
+}
+
+async fn what_a_killed_process_was_told_is_there() {
+    let (scratch, store) = fresh().await;
+    let path = scratch.path().join("own.db");
+    let holder = Holder::new(&store).await;
+    let mut acknowledged = 0;
+    for round in 1..=3 {
+        let mut other = spawn("increment for ever", &path, Some(holder));
+        let mut lines = BufReader::new(other.stdout.take().unwrap()).lines();
+        let told = |line: Option<std::io::Result<String>>| {
+            line.and_then(Result::ok)
+                .and_then(|line| line.parse::<i64>().ok())
+        };
+        while acknowledged < round * 200 {
+            acknowledged = acknowledged.max(told(lines.next()).expect("the process counts"));
+        }
+        other.kill().unwrap();
+        other.wait().unwrap();
+        // What it still had told when it died.
+        while let Some(count) = told(lines.next()) {
+            acknowledged = acknowledged.max(count);
+        }
+        integrity(&path).await;
+        let stored = holder.count(&store).await;
+        assert!(
+            (acknowledged..=acknowledged + 4).contains(&stored),
+            "{acknowledged} were told, {stored} are there"
+        );
+        assert_eq!(holder.increment(&store).await.unwrap(), stored + 1);
+        acknowledged = stored + 1;
+    }
+}
+
+fn is_unavailable<T>(result: &Result<T, StoreError>) -> bool {
+    matches!(result, Err(StoreError::Unavailable(_)))
+}
+
+async fn a_locked_file_is_unavailable_in_time_and_then_serves_again() {
+    let (scratch, store) = fresh().await;
+    let path = scratch.path().join("own.db");
+    let holder = Holder::new(&store).await;
+    let impatient = SqliteStore::builder()
+        .table("sessions")
+        .lock_timeout(Duration::from_millis(200))
+        .connect(&url(&path))
+        .await
+        .unwrap();
+    let mut locker = connection(&path).await;
+    sqlx::raw_sql("BEGIN IMMEDIATE")
+        .execute(&mut locker)
+        .await
+        .unwrap();
+    let started = Instant::now();
+    let refused = holder.apply(&impatient, set("a", b"1")).await;
+    assert!(is_unavailable(&refused), "{refused:?}");
+    assert!(started.elapsed() >= Duration::from_millis(200));
+    assert!(
+        started.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        started.elapsed()
+    );
+    let text = refused.unwrap_err().to_string();
+    assert!(text.contains("locked"), "{text}");
+    // Readers don't wait for a writer.
+    holder.record(&impatient).await;
+    sqlx::raw_sql("ROLLBACK")
+        .execute(&mut locker)
+        .await
+        .unwrap();
+    let applied = holder.apply(&impatient, set("a", b"1")).await;
+    assert!(matches!(applied, Ok(Applied::Applied(_))), "{applied:?}");
+}
+
+async fn a_full_disk_is_unavailable_and_corrupts_nothing() {
+    let (scratch, store) = fresh().await;
+    let path = scratch.path().join("own.db");
+    let holder = Holder::new(&store).await;
+    holder.apply(&store, set("a", b"before")).await.unwrap();
+    let pages = number(&mut connection(&path).await, "PRAGMA page_count".into()).await;
+    let options = SqliteConnectOptions::new()
+        .filename(&path)
+        .journal_mode(SqliteJournalMode::Wal)
+        .pragma("max_page_count", (pages + 4).to_string());
+    let pool = SqlitePoolOptions::new()
+        .connect_with(options)
+        .await
+        .unwrap();
+    let full = SqliteStore::builder()
+        .table("sessions")
+        .build(pool)
+        .unwrap();
+    let refused = holder.apply(&full, set("large", &[1; 1 << 20])).await;
+    assert!(is_unavailable(&refused), "{refused:?}");
+    let mut created = 0;
+    let refused = loop {
+        let record = tower_kr_session::Record::new(
+            support::secret(),
+            now(),
+            support::IDLE,
+            support::ABSOLUTE,
+        );
+        let id = tower_kr_session::SessionId::generate(now());
+        match full.create(id, record, now()).await {
+            Ok(_) => created += 1,
+            refused => break refused,
+        }
+        assert!(created < 1_000);
+    };
+    assert!(is_unavailable(&refused), "{refused:?}");
+    assert!(refused.unwrap_err().to_string().contains("full"));
+    let values = holder.record(&full).await.values;
+    assert_eq!(values.get("a"), Some(&b"before"[..]));
+    integrity(&path).await;
+    // There is room again.
+    holder
+        .apply(&store, set("large", &[1; 1 << 20]))
+        .await
+        .unwrap();
+    let rows = number(
+        &mut connection(&path).await,
+        "SELECT count(*) FROM sessions".into(),
+    )
+    .await;
+    assert_eq!(rows, created + 1);
+}
+
+async fn a_file_that_can_only_be_read_is_unavailable_for_writes() {
+    let (scratch, store) = fresh().await;
+    let holder = Holder::new(&store).await;
+    let options = SqliteConnectOptions::new()
+        .filename(scratch.path().join("own.db"))
+        .read_only(true);
+    let pool = SqlitePool::connect_with(options).await.unwrap();
+    let reader = SqliteStore::builder()
+        .table("sessions")
+        .build(pool)
+        .unwrap();
+    reader.check().await.unwrap();
+    holder.record(&reader).await;
+    let refused = holder.apply(&reader, delta()).await;
+    assert!(is_unavailable(&refused), "{refused:?}");
+    holder.record(&reader).await;
+}
+
+async fn a_touch_does_not_write_the_values() {
+    let (scratch, store) = fresh().await;
+    let holder = Holder::new(&store).await;
+    holder
+        .apply(&store, set("large", &[7; 1 << 20]))
+        .await
+        .unwrap();
+    let mut checkpoint = connection(&scratch.path().join("own.db")).await;
+    let row = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut checkpoint);
+    assert_eq!(row.await.unwrap().get::<i64, _>(0), 0, "not busy");
+    for _ in 0..5 {
+        holder.apply(&store, delta()).await.unwrap();
+    }
+    let wal = std::fs::metadata(scratch.path().join("own.db-wal"))
+        .unwrap()
+        .len();
+    assert!(wal > 0 && wal < 200_000, "five touches wrote {wal} bytes");
+}
+
+async fn urls_are_checked() {
+    let scratch = Scratch::new();
+    let missing = url(&scratch.path().join("no/such/folder.db"));
+    for bad in [
+        "sessions.db",
+        "postgres://kr:hunter2@localhost/x",
+        "sqlite::memory:",
+        "sqlite://x?mode=memory",
+        "sqlite://x?mode=hunter",
+        &missing,
+    ] {
+        let error = SqliteStore::connect(bad).await.unwrap_err();
+        let text = format!("{error} {error:?}");
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+    let absent = format!("{}?mode=rw", url(&scratch.path().join("absent.db")));
+    assert!(SqliteStore::connect(&absent).await.is_err());
+    assert!(!scratch.path().join("absent.db").exists());
+}
+
+async fn names_are_checked() {
+    let scratch = Scratch::new();
+    let path = scratch.path().join("own.db");
+    let error = SqliteStore::builder()
+        .table("x\"; DROP TABLE y; --")
+        .connect(&url(&path))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, SetupError::InvalidName { what: "table", .. }),
+        "{error:?}"
+    );
+    assert!(!path.exists(), "names are checked before the file is made");
+}
+
+async fn an_attached_database_serves_as_schema() {
+    let scratch = Scratch::new();
+    let path = scratch.path().join("own.db");
+    let attached = scratch.path().join("attached.db");
+    let attach = format!("ATTACH '{}' AS aside", attached.display());
+    let pool = SqlitePoolOptions::new()
+        .after_connect(move |connection, _| {
+            let attach = AssertSqlSafe(attach.clone());
+            Box::pin(async move {
+                sqlx::raw_sql(attach).execute(connection).await?;
+                Ok(())
+            })
+        })
+        .connect_with(
+            SqliteConnectOptions::new()
+                .filename(&path)
+                .create_if_missing(true),
+        )
+        .await
+        .unwrap();
+    let store = SqliteStore::builder()
+        .schema("aside")
+        .table("s")
+        .build(pool)
+        .unwrap();
+    store.migrate().await.unwrap();
+    let holder = Holder::new(&store).await;
+    assert_eq!(holder.increment(&store).await.unwrap(), 1);
+    let tables = number(
+        &mut connection(&attached).await,
+        "SELECT count(*) FROM sqlite_master WHERE type = 'table'".into(),
+    )
+    .await;
+    assert_eq!(tables, 3);
+}
+
+async fn a_pool_of_ones_own_serves() {
+    let scratch = Scratch::new();
+    let options = SqliteConnectOptions::new()
+        .filename(scratch.path().join("own.db"))
+        .create_if_missing(true);
+    let pool = SqlitePool::connect_with(options).await.unwrap();
+    let store = SqliteStore::builder().build(pool).unwrap();
+    store.migrate().await.unwrap();
+    store.migrate().await.unwrap();
+    let holder = Holder::new(&store).await;
+    assert_eq!(holder.increment(&store).await.unwrap(), 1);
+}

@@ -1,0 +1,180 @@
+//! What the tests of both databases share.
+
+pub(crate) mod common;
+
+use std::{
+    future::Future,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU32, Ordering},
+    time::{Duration, Instant, SystemTime},
+};
+
+use libtest_mimic::Trial;
+use tower_kr_session::{
+    Applied, Created, Delta, IdleLimit, Instants, KeyBuf, Operation, Record, SecretHash, SessionId,
+    SessionStore, StoreError, Timestamp,
+};
+
+pub(crate) const IDLE: IdleLimit = IdleLimit {
+    timeout: Duration::from_secs(1200),
+    touch_interval: Duration::from_secs(60),
+};
+pub(crate) const ABSOLUTE: Duration = Duration::from_secs(12 * 3600);
+
+/// Nothing here takes this long unless it is broken.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+
+pub(crate) fn now() -> Timestamp {
+    SystemTime::now().into()
+}
+
+/// A test in a runtime of its own.
+pub(crate) fn trial<F: Future<Output = ()>>(
+    name: &str,
+    test: impl FnOnce() -> F + Send + 'static,
+) -> Trial {
+    Trial::test(name, move || {
+        runtime().block_on(test());
+        Ok(())
+    })
+}
+
+pub(crate) fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
+/// A folder that is gone with this value.
+pub(crate) struct Scratch(PathBuf);
+
+impl Scratch {
+    pub(crate) fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("kr-session-sqlx-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Asks again and again until the answer is yes.
+pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut ask: impl FnMut() -> F) {
+    let deadline = Instant::now() + DEADLINE;
+    while !ask().await {
+        assert!(Instant::now() < deadline, "still not: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+pub(crate) fn key(name: &str) -> KeyBuf {
+    KeyBuf::new(name).unwrap()
+}
+
+pub(crate) fn delta() -> Delta {
+    Delta::new(64 * 1024 * 1024)
+}
+
+pub(crate) fn set(name: &str, value: &[u8]) -> Delta {
+    let mut delta = delta();
+    delta.change(key(name), Some(value.to_vec().into()));
+    delta
+}
+
+pub(crate) fn increment() -> Delta {
+    let mut delta = delta();
+    delta.operation = Some((key("n"), Operation::Increment(1)));
+    delta
+}
+
+/// 32 bytes that nobody else has.
+pub(crate) fn secret() -> SecretHash {
+    let mut bytes = [0; 32];
+    for half in bytes.chunks_mut(16) {
+        half.copy_from_slice(SessionId::generate(now()).as_bytes());
+    }
+    SecretHash::from_bytes(bytes)
+}
+
+/// Who holds a session.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Holder {
+    pub(crate) id: SessionId,
+    pub(crate) secret: SecretHash,
+}
+
+impl Holder {
+    pub(crate) async fn new(store: &impl SessionStore) -> Self {
+        Self::with(store, |_| {}).await
+    }
+
+    pub(crate) async fn with(store: &impl SessionStore, prepare: impl FnOnce(&mut Record)) -> Self {
+        let holder = Self {
+            id: SessionId::generate(now()),
+            secret: secret(),
+        };
+        let mut record = Record::new(holder.secret, now(), IDLE, ABSOLUTE);
+        prepare(&mut record);
+        let created = store.create(holder.id, record, now()).await.unwrap();
+        assert_eq!(created, Created::Created);
+        holder
+    }
+
+    /// The holder that [`to_text`](Self::to_text) told of.
+    pub(crate) fn from_text(text: &str) -> Self {
+        let (id, secret) = text.split_once(' ').unwrap();
+        let bytes: Vec<u8> = secret
+            .split(',')
+            .map(|byte| byte.parse().unwrap())
+            .collect();
+        Self {
+            id: id.parse().unwrap(),
+            secret: SecretHash::from_bytes(bytes.try_into().unwrap()),
+        }
+    }
+
+    pub(crate) fn to_text(self) -> String {
+        let bytes = self.secret.as_bytes().map(|byte| byte.to_string());
+        format!("{} {}", self.id, bytes.join(","))
+    }
+
+    pub(crate) async fn apply(
+        &self,
+        store: &impl SessionStore,
+        delta: Delta,
+    ) -> Result<Applied, StoreError> {
+        let at = Instants::at(now());
+        store.apply(self.id, &self.secret, delta, at).await
+    }
+
+    /// The new count, if it was counted.
+    pub(crate) async fn increment(&self, store: &impl SessionStore) -> Result<i64, StoreError> {
+        match self.apply(store, increment()).await? {
+            Applied::Applied(receipt) => Ok(receipt.incremented.unwrap()),
+            other => panic!("expected a count, got {other:?}"),
+        }
+    }
+
+    pub(crate) async fn record(&self, store: &impl SessionStore) -> Record {
+        store.load(self.id, now()).await.unwrap().unwrap()
+    }
+
+    pub(crate) async fn count(&self, store: &impl SessionStore) -> i64 {
+        let record = self.record(store).await;
+        let digits = record.values.get("n").unwrap_or(b"0");
+        str::from_utf8(digits).unwrap().parse().unwrap()
+    }
+}
