@@ -1,1 +1,678 @@
-fn main() {}
+//! The PostgreSQL store: the contract, and what can happen to a server.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // Tests, though without the attribute that would tell so.
+
+#[path = "support/server.rs"]
+mod server;
+mod support;
+
+use std::{
+    future::Future,
+    process::Command,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use libtest_mimic::{Arguments, Trial};
+use server::Server;
+use sqlx::{
+    AssertSqlSafe, Connection, Postgres, Row,
+    postgres::{PgConnection, PgPoolOptions},
+};
+use support::{
+    Holder,
+    common::{self, Fixture},
+    delta, now, runtime, set, trial, until,
+};
+use tokio::task::JoinSet;
+use tower_kr_session::{Applied, Owner, SessionStore, SignIn, StoreError};
+use tower_kr_session_sqlx::{Cleanup, PostgresStore, SetupError};
+
+/// The I/O timeout of the layer in these tests.
+const IO_TIMEOUT: Duration = Duration::from_secs(2);
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let trials = common::trials(SharedServer).into_iter().chain(own_trials());
+    let missing = server::programs().is_none();
+    let required = std::env::var_os("KR_REQUIRE_SERVERS").is_some_and(|value| value == "1");
+    let ignored = missing && !required;
+    let trials: Vec<Trial> = trials
+        .map(|trial| trial.with_ignored_flag(ignored))
+        .collect();
+    if arguments.list || missing {
+        // With a required server that is missing, each test says so by failing.
+        libtest_mimic::run(&arguments, trials).exit();
+    }
+    let server = runtime().block_on(Server::start());
+    let _ = URL.set(server.url());
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    drop(server);
+    server::remove_template();
+    conclusion.exit();
+}
+
+fn own_trials() -> Vec<Trial> {
+    macro_rules! list {
+        ($($test:ident),* $(,)?) => { vec![$(trial(stringify!($test), $test)),*] };
+    }
+    list![
+        what_a_killed_server_acknowledged_is_there,
+        a_frozen_server_is_cut_off_and_serves_again,
+        a_stopped_server_is_unavailable_and_serves_again,
+        the_cleanup_survives_a_stopped_server,
+        an_exhausted_pool_answers_in_time,
+        a_hot_session_leaves_connections_to_others,
+        a_row_locked_by_somebody_else_is_given_up_in_time,
+        who_stops_in_the_middle_is_thrown_out,
+        calls_cut_off_while_waiting_leave_nothing_open,
+        revocations_and_sign_ins_never_deadlock,
+        a_touch_is_a_hot_update,
+        a_touch_does_not_write_the_values,
+        behind_a_transaction_pooler_nothing_stays_prepared,
+        the_contract_holds_behind_a_transaction_pooler,
+        urls_are_checked_and_never_repeated,
+        a_schema_of_ones_own_serves,
+        the_isolation_of_the_database_does_not_matter,
+    ]
+}
+
+static URL: OnceLock<String> = OnceLock::new();
+
+fn shared() -> &'static str {
+    URL.get()
+        .expect("PostgreSQL is required (KR_REQUIRE_SERVERS=1) but its programs are not there")
+}
+
+/// The server of the tests of both databases.
+#[derive(Clone, Copy)]
+struct SharedServer;
+
+impl Fixture for SharedServer {
+    type Database = Postgres;
+
+    async fn open(self, table: &str) -> PostgresStore {
+        open(shared(), table).await
+    }
+
+    async fn execute(self, sql: String) -> u64 {
+        let mut connection = PgConnection::connect(shared()).await.unwrap();
+        let done = sqlx::raw_sql(AssertSqlSafe(sql))
+            .execute(&mut connection)
+            .await;
+        done.unwrap().rows_affected()
+    }
+
+    async fn number(self, sql: String) -> i64 {
+        number(shared(), &sql).await
+    }
+
+    async fn dump(self, table: &str) -> Vec<u8> {
+        let program = server::programs().unwrap().join("pg_dump");
+        let output = Command::new(program)
+            .args(["-t", &format!("{table}*"), shared()])
+            .output();
+        output.unwrap().stdout
+    }
+}
+
+async fn open(url: &str, table: &str) -> PostgresStore {
+    PostgresStore::builder()
+        .table(table)
+        .max_connections(4)
+        .lock_timeout(Duration::from_secs(8))
+        .acquire_timeout(Duration::from_secs(8))
+        .connect(url)
+        .await
+        .unwrap()
+}
+
+async fn number(url: &str, sql: &str) -> i64 {
+    let mut connection = PgConnection::connect(url).await.unwrap();
+    let row = sqlx::query(AssertSqlSafe(sql))
+        .fetch_one(&mut connection)
+        .await;
+    row.unwrap().get(0)
+}
+
+/// A migrated store with timeouts inside those of the layer.
+async fn impatient(url: &str, table: &str, connections: u32) -> PostgresStore {
+    let store = PostgresStore::builder()
+        .table(table)
+        .max_connections(connections)
+        .lock_timeout(Duration::from_millis(500))
+        .acquire_timeout(Duration::from_millis(900))
+        .connect(url)
+        .await
+        .unwrap();
+    store.migrate().await.unwrap();
+    store
+}
+
+/// As the layer calls a store: cut off after the I/O timeout.
+async fn timed<T>(call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    tokio::time::timeout(IO_TIMEOUT, call)
+        .await
+        .unwrap_or(Err(StoreError::TimedOut))
+}
+
+/// An answer within the I/O timeout, and it is an error.
+async fn fails_in_time<T>(call: impl Future<Output = Result<T, StoreError>>) {
+    let started = Instant::now();
+    let answer = timed(call).await;
+    let elapsed = started.elapsed();
+    assert!(
+        matches!(
+            answer,
+            Err(StoreError::Unavailable(_) | StoreError::TimedOut)
+        ),
+        "not an error"
+    );
+    assert!(elapsed < IO_TIMEOUT + Duration::from_secs(1), "{elapsed:?}");
+}
+
+async fn serves_again(store: &PostgresStore, holder: Holder) {
+    until("the store serves again", || async {
+        timed(holder.increment(store)).await.is_ok()
+    })
+    .await;
+    // And all of its connections do.
+    let mut tasks = JoinSet::new();
+    for _ in 0..20 {
+        let store = store.clone();
+        tasks.spawn(async move { timed(store.load(holder.id, now())).await.unwrap() });
+    }
+    tasks.join_all().await;
+}
+
+async fn what_a_killed_server_acknowledged_is_there() {
+    let mut server = Server::start().await;
+    let store = impatient(&server.url(), "sessions", 8).await;
+    let mut holders = Vec::new();
+    for _ in 0..4 {
+        holders.push((Holder::new(&store).await, Arc::new(AtomicI64::new(0))));
+    }
+    for round in 1..=2 {
+        let over = Arc::new(AtomicBool::new(false));
+        let mut tasks = JoinSet::new();
+        for (holder, acknowledged) in &holders {
+            for _ in 0..2 {
+                let (store, holder) = (store.clone(), *holder);
+                let (over, acknowledged) = (Arc::clone(&over), Arc::clone(acknowledged));
+                tasks.spawn(async move {
+                    while !over.load(Ordering::SeqCst) {
+                        if let Ok(count) = timed(holder.increment(&store)).await {
+                            acknowledged.fetch_max(count, Ordering::SeqCst);
+                        }
+                    }
+                });
+            }
+        }
+        let counted = || {
+            holders
+                .iter()
+                .all(|(_, count)| count.load(Ordering::SeqCst) > round * 30)
+        };
+        until("enough is counted", || async { counted() }).await;
+        server.kill();
+        over.store(true, Ordering::SeqCst);
+        tasks.join_all().await;
+        server.restart().await;
+        for (holder, acknowledged) in &holders {
+            let acknowledged = acknowledged.load(Ordering::SeqCst);
+            until("the server serves", || async {
+                timed(store.load(holder.id, now())).await.is_ok()
+            })
+            .await;
+            let count = holder.count(&store).await;
+            assert!(
+                (acknowledged..=acknowledged + 2).contains(&count),
+                "{acknowledged} were acknowledged, {count} are there"
+            );
+        }
+        serves_again(&store, holders[0].0).await;
+    }
+}
+
+async fn a_frozen_server_is_cut_off_and_serves_again() {
+    let server = Server::start().await;
+    let store = impatient(&server.url(), "sessions", 4).await;
+    let holder = Holder::new(&store).await;
+    holder.increment(&store).await.unwrap();
+    server.freeze();
+    let mut tasks = JoinSet::new();
+    for number in 0..8 {
+        let store = store.clone();
+        tasks.spawn(async move {
+            if number % 2 == 0 {
+                fails_in_time(holder.increment(&store)).await;
+            } else {
+                fails_in_time(store.load(holder.id, now())).await;
+            }
+        });
+    }
+    tasks.join_all().await;
+    server.thaw();
+    serves_again(&store, holder).await;
+    // Those that were cut off may have been done, or not: never twice.
+    let count = holder.count(&store).await;
+    assert!((2..=2 + 4 + 100).contains(&count), "{count}");
+    no_transaction_is_left(&server.url()).await;
+}
+
+async fn a_stopped_server_is_unavailable_and_serves_again() {
+    let mut server = Server::start().await;
+    let store = impatient(&server.url(), "sessions", 4).await;
+    let holder = Holder::new(&store).await;
+    server.stop();
+    fails_in_time(holder.increment(&store)).await;
+    fails_in_time(store.load(holder.id, now())).await;
+    server.restart().await;
+    serves_again(&store, holder).await;
+}
+
+async fn the_cleanup_survives_a_stopped_server() {
+    let mut server = Server::start().await;
+    let store = impatient(&server.url(), "sessions", 4).await;
+    let handle = store.spawn_cleanup(Cleanup::new().interval(Duration::from_millis(20)));
+    server.stop();
+    fails_in_time(store.reclaim(now(), 10)).await;
+    server.restart().await;
+    let long_ago = now().saturating_sub(Duration::from_secs(86_400));
+    until("an expired row is there", || async {
+        let record = tower_kr_session::Record::new(
+            support::secret(),
+            long_ago,
+            support::IDLE,
+            support::ABSOLUTE,
+        );
+        let id = tower_kr_session::SessionId::generate(long_ago);
+        timed(store.create(id, record, long_ago)).await.is_ok()
+    })
+    .await;
+    until("the expired row is gone", || async {
+        number(&server.url(), "SELECT count(*) FROM sessions").await == 0
+    })
+    .await;
+    handle.shutdown().await;
+}
+
+async fn an_exhausted_pool_answers_in_time() {
+    let store = impatient(shared(), "exhausted", 2).await;
+    let holder = Holder::new(&store).await;
+    let taken = [
+        store.pool().acquire().await.unwrap(),
+        store.pool().acquire().await.unwrap(),
+    ];
+    fails_in_time(store.load(holder.id, now())).await;
+    fails_in_time(holder.increment(&store)).await;
+    drop(taken);
+    serves_again(&store, holder).await;
+}
+
+async fn a_hot_session_leaves_connections_to_others() {
+    let store = impatient(shared(), "hot", 3).await;
+    let (hot, other) = (Holder::new(&store).await, Holder::new(&store).await);
+    // Somebody else holds the hot session's row.
+    let mut locker = PgConnection::connect(shared()).await.unwrap();
+    let mut lock = locker.begin().await.unwrap();
+    let sql = format!("SELECT 1 FROM hot WHERE id = '{}' FOR UPDATE", hot.id);
+    sqlx::query(AssertSqlSafe(sql))
+        .fetch_one(&mut *lock)
+        .await
+        .unwrap();
+    let mut tasks = JoinSet::new();
+    for _ in 0..50 {
+        let store = store.clone();
+        tasks.spawn(async move {
+            let _ = timed(hot.increment(&store)).await;
+        });
+    }
+    // The others are served as if nothing were.
+    for _ in 0..20 {
+        let started = Instant::now();
+        other.increment(&store).await.unwrap();
+        assert!(
+            started.elapsed() < Duration::from_millis(450),
+            "{:?}",
+            started.elapsed()
+        );
+    }
+    drop(lock);
+    drop(locker);
+    tasks.join_all().await;
+    serves_again(&store, hot).await;
+}
+
+async fn a_row_locked_by_somebody_else_is_given_up_in_time() {
+    let store = impatient(shared(), "locked", 3).await;
+    let owner = Owner::new("max").unwrap();
+    let holder = Holder::with(&store, |record| record.owner = Some(owner.clone())).await;
+    let mut locker = PgConnection::connect(shared()).await.unwrap();
+    let mut lock = locker.begin().await.unwrap();
+    sqlx::query("SELECT 1 FROM locked FOR UPDATE")
+        .fetch_one(&mut *lock)
+        .await
+        .unwrap();
+    let started = Instant::now();
+    let refused = holder.increment(&store).await;
+    assert!(started.elapsed() >= Duration::from_millis(500));
+    assert!(started.elapsed() < IO_TIMEOUT);
+    let text = refused.unwrap_err().to_string();
+    assert!(
+        text.contains("lock timeout") && text.contains("55P03"),
+        "{text}"
+    );
+    fails_in_time(store.remove_owned(&owner, None, now())).await;
+    // Reading waits for nobody, and nobody was removed.
+    holder.record(&store).await;
+    let size = store.pool().size();
+    drop(lock);
+    drop(locker);
+    assert_eq!(holder.increment(&store).await.unwrap(), 1);
+    assert_eq!(
+        store.pool().size(),
+        size,
+        "a refused lock costs no connection"
+    );
+}
+
+async fn who_stops_in_the_middle_is_thrown_out() {
+    let server = Server::start().await;
+    let store = impatient(&server.url(), "sessions", 3).await;
+    let setting = "SELECT setting::bigint FROM pg_settings \
+         WHERE name = 'idle_in_transaction_session_timeout'";
+    assert_eq!(
+        number(&server.url(), setting).await,
+        0,
+        "it isn't the server's own"
+    );
+    let sql = store.pool().acquire().await.unwrap();
+    drop(sql);
+    // The begin of a call, seen through a trigger on what it writes.
+    for sql in [
+        "CREATE TABLE seen (lock_timeout text, idle text, isolation text)",
+        "CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+         INSERT INTO seen VALUES (current_setting('lock_timeout'), \
+         current_setting('idle_in_transaction_session_timeout'), \
+         current_setting('transaction_isolation')); RETURN NULL; END $$",
+        "CREATE TRIGGER see AFTER UPDATE ON sessions FOR EACH ROW EXECUTE FUNCTION see()",
+    ] {
+        sqlx::raw_sql(sql).execute(store.pool()).await.unwrap();
+    }
+    Holder::new(&store).await.increment(&store).await.unwrap();
+    let row = sqlx::query("SELECT lock_timeout, idle, isolation FROM seen")
+        .fetch_one(store.pool())
+        .await
+        .unwrap();
+    assert_eq!(row.get::<String, _>(0), "500ms");
+    assert_eq!(row.get::<String, _>(1), "10s");
+    assert_eq!(row.get::<String, _>(2), "read committed");
+}
+
+async fn no_transaction_is_left(url: &str) {
+    until("no transaction is open", || async {
+        number(
+            url,
+            "SELECT count(*) FROM pg_stat_activity WHERE pid <> pg_backend_pid() \
+             AND backend_type = 'client backend' AND state <> 'idle'",
+        )
+        .await
+            == 0
+    })
+    .await;
+}
+
+async fn calls_cut_off_while_waiting_leave_nothing_open() {
+    let server = Server::start().await;
+    let store = impatient(&server.url(), "sessions", 6).await;
+    let holder = Holder::new(&store).await;
+    let mut tasks = JoinSet::new();
+    for number in 0..300_u64 {
+        let store = store.clone();
+        tasks.spawn(async move {
+            let patience = Duration::from_micros(number * 37 % 5_000);
+            tokio::time::timeout(patience, holder.increment(&store))
+                .await
+                .is_ok()
+        });
+    }
+    let done = tasks
+        .join_all()
+        .await
+        .into_iter()
+        .filter(|done| *done)
+        .count() as i64;
+    no_transaction_is_left(&server.url()).await;
+    let count = holder.count(&store).await;
+    assert!(
+        (done..=300).contains(&count),
+        "{done} were told, {count} are there"
+    );
+    serves_again(&store, holder).await;
+}
+
+async fn revocations_and_sign_ins_never_deadlock() {
+    let store = impatient(shared(), "deadlock", 8).await;
+    let second = impatient(shared(), "deadlock", 8).await;
+    let owners = [Owner::new("max").unwrap(), Owner::new("moritz").unwrap()];
+    let mut tasks = JoinSet::new();
+    for number in 0..16 {
+        let store = if number % 2 == 0 {
+            store.clone()
+        } else {
+            second.clone()
+        };
+        let owner = owners[number / 2 % 2].clone();
+        tasks.spawn(async move {
+            for _ in 0..15 {
+                let holder = Holder::new(&store).await;
+                let mut sign_in = set("a", b"1");
+                sign_in.sign_in = Some(SignIn::new(owner.clone(), now()));
+                holder.apply(&store, sign_in).await.unwrap();
+                match number % 4 {
+                    0 => drop(
+                        store
+                            .remove_owned(&owner, Some(holder.id), now())
+                            .await
+                            .unwrap(),
+                    ),
+                    1 => drop(store.reclaim(now(), 10).await.unwrap()),
+                    _ => drop(holder.apply(&store, set("b", b"2")).await.unwrap()),
+                }
+            }
+        });
+    }
+    tasks.join_all().await;
+    let deadlocks = number(
+        shared(),
+        "SELECT sum(deadlocks)::bigint FROM pg_stat_database",
+    )
+    .await;
+    assert_eq!(deadlocks, 0);
+}
+
+async fn a_touch_is_a_hot_update() {
+    let store = impatient(shared(), "touched", 2).await;
+    let owner = Owner::new("max").unwrap();
+    let holder = Holder::with(&store, |record| record.owner = Some(owner)).await;
+    // Within one slot of ten minutes, whatever the time is now.
+    for step in 0..40 {
+        let at = tower_kr_session::Instants::at(now().saturating_add(Duration::from_millis(step)));
+        let applied = store.apply(holder.id, &holder.secret, delta(), at).await;
+        assert!(matches!(applied, Ok(Applied::Applied(_))));
+    }
+    let updates = "SELECT n_tup_upd FROM pg_stat_user_tables WHERE relname = 'touched'";
+    until("the statistics know of all updates", || async {
+        number(shared(), updates).await == 40
+    })
+    .await;
+    let hot = "SELECT n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'touched'";
+    let hot = number(shared(), hot).await;
+    // One at most may step into the next slot.
+    assert!(hot >= 39, "{hot} of 40");
+}
+
+async fn a_touch_does_not_write_the_values() {
+    let store = impatient(shared(), "large", 2).await;
+    let holder = Holder::new(&store).await;
+    let noise: Vec<u8> = (0..4096)
+        .flat_map(|_| *support::secret().as_bytes())
+        .collect();
+    holder.apply(&store, set("large", &noise)).await.unwrap();
+    let chunks = "SELECT n_tup_ins FROM pg_stat_all_tables WHERE relid = \
+         (SELECT reltoastrelid FROM pg_class WHERE relname = 'large')";
+    until("the statistics know of the values", || async {
+        number(shared(), chunks).await > 0
+    })
+    .await;
+    let before = number(shared(), chunks).await;
+    for _ in 0..10 {
+        holder.apply(&store, delta()).await.unwrap();
+    }
+    let updates = "SELECT n_tup_upd FROM pg_stat_user_tables WHERE relname = 'large'";
+    until("the statistics know of the touches", || async {
+        number(shared(), updates).await == 11
+    })
+    .await;
+    assert_eq!(number(shared(), chunks).await, before);
+    assert_eq!(
+        holder.record(&store).await.values.get("large"),
+        Some(&noise[..])
+    );
+}
+
+async fn behind_pooler(table: &str) -> PostgresStore {
+    let store = PostgresStore::builder()
+        .table(table)
+        .max_connections(1)
+        .transaction_pooler(true)
+        .connect(shared())
+        .await
+        .unwrap();
+    store.migrate().await.unwrap();
+    store
+}
+
+async fn behind_a_transaction_pooler_nothing_stays_prepared() {
+    let prepared = "SELECT count(*) FROM pg_prepared_statements";
+    let store = behind_pooler("pooled").await;
+    let holder = Holder::new(&store).await;
+    holder.increment(&store).await.unwrap();
+    holder.record(&store).await;
+    let row = sqlx::raw_sql(prepared)
+        .fetch_one(store.pool())
+        .await
+        .unwrap();
+    assert_eq!(row.get_unchecked::<String, _>(0), "0");
+    let usual = impatient(shared(), "pooled", 1).await;
+    holder.record(&usual).await;
+    let row = sqlx::raw_sql(prepared)
+        .fetch_one(usual.pool())
+        .await
+        .unwrap();
+    assert_ne!(row.get_unchecked::<String, _>(0), "0");
+}
+
+async fn the_contract_holds_behind_a_transaction_pooler() {
+    let (first, second) = (
+        behind_pooler("pooled_rules").await,
+        behind_pooler("pooled_rules").await,
+    );
+    let (first, second) = (Arc::new(first), Arc::new(second));
+    for rule in tower_kr_session::contract::rules() {
+        rule.check(Arc::clone(&first), Arc::clone(&second)).await;
+    }
+}
+
+async fn urls_are_checked_and_never_repeated() {
+    for bad in [
+        "mysql://kr:hunter2@localhost/x",
+        "hunter2",
+        "postgres://kr:hunter2@localhost:99999/x",
+        "postgres://kr:hunter2@loc alhost/x",
+        "postgres://kr:hunter2@localhost/x?sslmode=hunter",
+        "postgres://kr:hun/ter2@localhost/x",
+        "postgres://kr:hunter2@[::1/x",
+        "postgres://kr:hunter2@127.0.0.1:1/x",
+        "postgres://kr:hunter2@127.0.0.1:1/x?sslmode=require",
+        &shared()
+            .replace("/postgres", "/absent")
+            .replace("/absent://", "/postgres://"),
+    ] {
+        let connecting = PostgresStore::builder()
+            .acquire_timeout(Duration::from_millis(200))
+            .connect(bad);
+        let error = connecting.await.unwrap_err();
+        let text = format!("{error} {error:?}");
+        assert!(
+            !text.contains("hunter2") && !text.contains("ter2@"),
+            "{text}"
+        );
+        assert!(!text.contains(server::PASSWORD), "{text}");
+    }
+}
+
+async fn a_schema_of_ones_own_serves() {
+    let sql = "CREATE SCHEMA \"Aside\"";
+    sqlx::raw_sql(sql)
+        .execute(&mut PgConnection::connect(shared()).await.unwrap())
+        .await
+        .unwrap();
+    let store = PostgresStore::builder()
+        .schema("Aside")
+        .connect(shared())
+        .await
+        .unwrap();
+    store.migrate().await.unwrap();
+    let holder = Holder::new(&store).await;
+    assert_eq!(holder.increment(&store).await.unwrap(), 1);
+    let sessions = number(shared(), "SELECT count(*) FROM \"Aside\".kr_sessions").await;
+    assert_eq!(sessions, 1);
+    let absent = PostgresStore::builder()
+        .schema("absent")
+        .connect(shared())
+        .await
+        .unwrap();
+    let error = absent.check().await.unwrap_err();
+    assert!(
+        matches!(error, SetupError::MissingTable { .. }),
+        "{error:?}"
+    );
+    let error = absent.migrate().await.unwrap_err();
+    assert!(error.to_string().contains("absent"), "{error}");
+}
+
+/// An application may have made `serializable` the default.
+async fn the_isolation_of_the_database_does_not_matter() {
+    let options = shared()
+        .parse::<sqlx::postgres::PgConnectOptions>()
+        .unwrap()
+        .options([("default_transaction_isolation", "serializable")]);
+    let pool = PgPoolOptions::new()
+        .max_connections(8)
+        .connect_with(options)
+        .await
+        .unwrap();
+    let store = PostgresStore::builder()
+        .table("isolated")
+        .build(pool)
+        .unwrap();
+    store.migrate().await.unwrap();
+    let second = impatient(shared(), "isolated", 4).await;
+    let holder = Holder::new(&store).await;
+    let mut tasks = JoinSet::new();
+    for number in 0..100 {
+        let store = if number % 2 == 0 {
+            store.clone()
+        } else {
+            second.clone()
+        };
+        tasks.spawn(async move { holder.increment(&store).await.unwrap() });
+    }
+    tasks.join_all().await;
+    assert_eq!(holder.count(&store).await, 100);
+}

@@ -25,7 +25,7 @@ use support::{
     delta, now, runtime, set, trial,
 };
 use tokio::task::JoinSet;
-use tower_kr_session::{Applied, SessionStore, StoreError, contract};
+use tower_kr_session::{Applied, SecretHash, SessionStore, StoreError, contract};
 use tower_kr_session_sqlx::{SetupError, SqliteStore};
 
 /// The test binary starts itself again as another process that shares the file: `<work> <file> <holder>`.
@@ -144,7 +144,7 @@ async fn integrity(path: &Path) {
 }
 
 fn spawn(work: &str, path: &Path, holder: Option<Holder>) -> Child {
-    let holder = holder.map(Holder::to_text).unwrap_or_default();
+    let holder = holder.map(to_text).unwrap_or_default();
     Command::new(std::env::current_exe().unwrap())
         .env(WORK, format!("{work}\n{}\n{holder}", path.display()))
         .stdout(Stdio::piped())
@@ -152,13 +152,27 @@ fn spawn(work: &str, path: &Path, holder: Option<Holder>) -> Child {
         .unwrap()
 }
 
+fn to_text(holder: Holder) -> String {
+    let bytes = holder.secret.as_bytes().map(|byte| byte.to_string());
+    format!("{} {}", holder.id, bytes.join(","))
+}
+
+fn from_text(text: &str) -> Holder {
+    let (id, secret) = text.split_once(' ').unwrap();
+    let bytes: Vec<u8> = secret
+        .split(',')
+        .map(|byte| byte.parse().unwrap())
+        .collect();
+    Holder {
+        id: id.parse().unwrap(),
+        secret: SecretHash::from_bytes(bytes.try_into().unwrap()),
+    }
+}
+
 async fn work_in_another_process(work: &str) {
     let mut parts = work.splitn(3, '\n');
     let (work, path) = (parts.next().unwrap(), Path::new(parts.next().unwrap()));
-    let holder = parts
-        .next()
-        .filter(|text| !text.is_empty())
-        .map(Holder::from_text);
+    let holder = parts.next().filter(|text| !text.is_empty()).map(from_text);
     let store = Arc::new(open(path, "sessions").await);
     store.migrate().await.unwrap();
     match (work, holder) {

@@ -133,24 +133,6 @@ impl Holder {
         holder
     }
 
-    /// The holder that [`to_text`](Self::to_text) told of.
-    pub(crate) fn from_text(text: &str) -> Self {
-        let (id, secret) = text.split_once(' ').unwrap();
-        let bytes: Vec<u8> = secret
-            .split(',')
-            .map(|byte| byte.parse().unwrap())
-            .collect();
-        Self {
-            id: id.parse().unwrap(),
-            secret: SecretHash::from_bytes(bytes.try_into().unwrap()),
-        }
-    }
-
-    pub(crate) fn to_text(self) -> String {
-        let bytes = self.secret.as_bytes().map(|byte| byte.to_string());
-        format!("{} {}", self.id, bytes.join(","))
-    }
-
     pub(crate) async fn apply(
         &self,
         store: &impl SessionStore,
