@@ -1,4 +1,28 @@
-#![doc = include_str!("../README.md")]
+//! Sessions of [`tower_kr_session`] in SQLite or PostgreSQL.
+//!
+//! [`SqliteStore`] keeps them in a file, durable on one machine; [`PostgresStore`] in a server that all processes share. Both
+//! are a [`SqlStore`], and a [`SessionStore`](tower_kr_session::SessionStore) for the layer.
+//!
+//! ```no_run
+//! # #[cfg(feature = "sqlite")]
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use tower_kr_session_sqlx::{Cleanup, SqliteStore};
+//!
+//! let store = SqliteStore::connect("sqlite://sessions.db").await?;
+//! // Makes the tables, or brings them up to date.
+//! store.migrate().await?;
+//! // Deletes expired sessions, until the handle is dropped.
+//! let cleanup = store.spawn_cleanup(Cleanup::new());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A session is one row. A change locks the row, applies the changes of the request to it (by
+//! [`Record::apply`](tower_kr_session::Record::apply), the same for all stores) and writes back what changed. Its values are
+//! one run of bytes: changing one of them writes all of them, up to the size limit of the layer.
+//!
+//! # Features
+//! `postgres` and `sqlite`, both on by default.
 
 mod builder;
 mod cleanup;
@@ -27,3 +51,7 @@ pub use {
     error::{DatabaseFailure, SetupError},
     store::SqlStore,
 };
+
+#[cfg(all(doctest, feature = "postgres", feature = "sqlite"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
