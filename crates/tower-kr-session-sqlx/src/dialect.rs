@@ -18,6 +18,10 @@ pub trait Sealed: Database<Arguments: Send> {
     /// of polling for the database's lock.
     const SINGLE_WRITER: bool;
 
+    /// Whether one message can hold several statements with arguments. Then the begin goes along with the first statement of a
+    /// transaction and the commit with the last.
+    const JOINS_STATEMENTS: bool;
+
     /// Makes a `SELECT` lock its row until the end of the transaction.
     const LOCK_ROW: &'static str;
 

@@ -5,7 +5,7 @@ use sqlx::{SqlStr, pool::PoolConnection};
 use crate::{
     dialect::{Argument, Dialect},
     error::DatabaseFailure,
-    statements::Statements,
+    statements::{Statements, checked},
 };
 
 /// A connection of the pool, and what is known of its state.
@@ -18,6 +18,8 @@ pub(crate) struct Lease<'a, D: Dialect> {
     statements: &'a Statements,
     behind_pooler: bool,
     busy: bool,
+    /// The begin is yet to go along with the first statement.
+    begins: bool,
     in_transaction: bool,
 }
 
@@ -32,6 +34,7 @@ impl<'a, D: Dialect> Lease<'a, D> {
             statements,
             behind_pooler,
             busy: false,
+            begins: false,
             in_transaction: false,
         }
     }
@@ -43,25 +46,40 @@ impl<'a, D: Dialect> Lease<'a, D> {
         arguments: &[Argument<'_>],
     ) -> Result<Vec<D::Row>, DatabaseFailure> {
         let arguments = D::arguments(arguments)?;
+        let sql = self.with_begin(sql);
         self.busy = true;
-        let rows = D::fetch(
-            &mut self.connection,
-            sql.clone(),
-            arguments,
-            !self.behind_pooler,
-        )
-        .await;
+        let rows = D::fetch(&mut self.connection, sql, arguments, !self.behind_pooler).await;
         self.settle(rows)
+    }
+
+    /// Runs the last statement of a transaction, and commits if that can go along.
+    pub(crate) async fn fetch_last(
+        &mut self,
+        sql: &SqlStr,
+        arguments: &[Argument<'_>],
+    ) -> Result<Vec<D::Row>, DatabaseFailure> {
+        if !D::JOINS_STATEMENTS {
+            return self.fetch(sql, arguments).await;
+        }
+        let sql = joined(sql, &self.statements.commit);
+        let rows = self.fetch(&sql, arguments).await?;
+        self.in_transaction = false;
+        Ok(rows)
     }
 
     /// Runs statements without arguments.
     pub(crate) async fn run(&mut self, sql: &SqlStr) -> Result<(), DatabaseFailure> {
+        let sql = self.with_begin(sql);
         self.busy = true;
-        let done = D::run(&mut self.connection, sql.clone()).await;
+        let done = D::run(&mut self.connection, sql).await;
         self.settle(done)
     }
 
     pub(crate) async fn begin(&mut self) -> Result<(), DatabaseFailure> {
+        if D::JOINS_STATEMENTS {
+            self.begins = true;
+            return Ok(());
+        }
         self.in_transaction = true;
         self.run(&self.statements.begin).await
     }
@@ -96,6 +114,15 @@ impl<'a, D: Dialect> Lease<'a, D> {
         answer
     }
 
+    fn with_begin(&mut self, sql: &SqlStr) -> SqlStr {
+        if !self.begins {
+            return sql.clone();
+        }
+        self.begins = false;
+        self.in_transaction = true;
+        joined(&self.statements.begin, sql)
+    }
+
     /// After a statement: an error that the database itself tells leaves the connection usable.
     fn settle<T>(&mut self, done: Result<T, sqlx::Error>) -> Result<T, DatabaseFailure> {
         self.busy = !matches!(done, Ok(_) | Err(sqlx::Error::Database(_)));
@@ -109,4 +136,8 @@ impl<D: Dialect> Drop for Lease<'_, D> {
             self.connection.close_on_drop();
         }
     }
+}
+
+fn joined(first: &SqlStr, second: &SqlStr) -> SqlStr {
+    checked(format!("{}; {}", first.as_str(), second.as_str()))
 }

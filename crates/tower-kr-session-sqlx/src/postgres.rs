@@ -153,6 +153,7 @@ impl Dialect for Postgres {
 
 impl Sealed for Postgres {
     const SINGLE_WRITER: bool = false;
+    const JOINS_STATEMENTS: bool = false;
     const LOCK_ROW: &'static str = " FOR UPDATE";
     const MIGRATIONS: &'static [&'static str] = &[include_str!("schema/postgres.sql")];
 

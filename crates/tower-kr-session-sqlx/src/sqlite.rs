@@ -162,6 +162,7 @@ impl Dialect for Sqlite {
 
 impl Sealed for Sqlite {
     const SINGLE_WRITER: bool = true;
+    const JOINS_STATEMENTS: bool = true;
     // The transaction has the whole database.
     const LOCK_ROW: &'static str = "";
     const MIGRATIONS: &'static [&'static str] = &[include_str!("schema/sqlite.sql")];

@@ -139,7 +139,7 @@ impl<D: Dialect> SqlStore<D> {
             if values {
                 arguments.push(row::values(&record));
             }
-            lease.fetch(update, &arguments).await?;
+            lease.fetch_last(update, &arguments).await?;
         }
         Ok(applied)
     }
@@ -159,7 +159,7 @@ impl<D: Dialect> SqlStore<D> {
             return Ok(Created::Revoked);
         }
         let rows = lease
-            .fetch(&self.0.statements.insert, &whole(id, record))
+            .fetch_last(&self.0.statements.insert, &whole(id, record))
             .await?;
         Ok(created(&rows))
     }
@@ -179,7 +179,7 @@ impl<D: Dialect> SqlStore<D> {
         };
         match record.standing(secret, at) {
             Standing::Admitted => {
-                lease.fetch(&sql.delete, &id_argument).await?;
+                lease.fetch_last(&sql.delete, &id_argument).await?;
                 Ok(Removed::Removed)
             }
             Standing::Superseded => Ok(Removed::Superseded),
@@ -208,7 +208,7 @@ impl<D: Dialect> SqlStore<D> {
         let not_before = Argument::Integer(Some(now.as_unix_millis()));
         lease.fetch(&sql.revoke, &[owner, not_before]).await?;
         let rows = lease
-            .fetch(&sql.delete_owned, &[owner, Argument::Id(except)])
+            .fetch_last(&sql.delete_owned, &[owner, Argument::Id(except)])
             .await?;
         let alive = rows.iter().filter(|row| was_alive::<D>(row, now));
         Ok(alive.count() as u64)

@@ -47,7 +47,7 @@ fn main() {
         // With a required server that is missing, each test says so by failing.
         libtest_mimic::run(&arguments, trials).exit();
     }
-    let server = runtime().block_on(Server::start());
+    let server = runtime().block_on(Server::start_quick());
     let _ = URL.set(server.url());
     let conclusion = libtest_mimic::run(&arguments, trials);
     drop(server);

@@ -39,12 +39,22 @@ pub(crate) fn programs() -> Option<PathBuf> {
 pub(crate) struct Server {
     scratch: Scratch,
     port: u16,
+    settings: &'static [&'static str],
     process: Option<Child>,
 }
 
 impl Server {
     /// A new, running server.
     pub(crate) async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// A new, running server that waits for no disk.
+    pub(crate) async fn start_quick() -> Self {
+        Self::start_with(&["-c", "fsync=off", "-c", "synchronous_commit=off"]).await
+    }
+
+    async fn start_with(settings: &'static [&'static str]) -> Self {
         let scratch = Scratch::new();
         own(scratch.path());
         run(as_server(&"cp")
@@ -58,6 +68,7 @@ impl Server {
                 .local_addr()
                 .unwrap()
                 .port(),
+            settings,
             process: None,
         };
         server.restart().await;
@@ -79,6 +90,7 @@ impl Server {
             ])
             .args(["-c", "shared_buffers=16MB", "-c", "autovacuum=off"])
             .args(["-p", &self.port.to_string()])
+            .args(self.settings)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
