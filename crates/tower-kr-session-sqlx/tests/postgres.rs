@@ -358,7 +358,7 @@ async fn a_row_locked_by_somebody_else_is_given_up_in_time() {
         .await
         .unwrap();
     let started = Instant::now();
-    let refused = holder.increment(&store).await;
+    let refused = timed(holder.increment(&store)).await;
     assert!(started.elapsed() >= Duration::from_millis(500));
     assert!(started.elapsed() < IO_TIMEOUT);
     let text = refused.unwrap_err().to_string();

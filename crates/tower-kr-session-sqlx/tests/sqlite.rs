@@ -57,6 +57,7 @@ fn own_trials() -> Vec<Trial> {
         a_full_disk_is_unavailable_and_corrupts_nothing,
         a_file_that_can_only_be_read_is_unavailable_for_writes,
         a_touch_does_not_write_the_values,
+        several_can_open_a_new_file_at_once,
         urls_are_checked,
         names_are_checked,
         an_attached_database_serves_as_schema,
@@ -404,6 +405,19 @@ async fn a_touch_does_not_write_the_values() {
         .unwrap()
         .len();
     assert!(wal > 0 && wal < 200_000, "five touches wrote {wal} bytes");
+}
+
+async fn several_can_open_a_new_file_at_once() {
+    let scratch = Scratch::new();
+    for round in 0..20 {
+        let path = scratch.path().join(format!("{round}.db"));
+        let mut tasks = JoinSet::new();
+        for _ in 0..6 {
+            let path = path.clone();
+            tasks.spawn(async move { open(&path, "sessions").await.migrate().await.unwrap() });
+        }
+        tasks.join_all().await;
+    }
 }
 
 async fn urls_are_checked() {
