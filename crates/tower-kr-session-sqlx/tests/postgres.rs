@@ -24,6 +24,7 @@ use sqlx::{
 };
 use support::{
     Holder,
+    browser::Browser,
     common::{self, Fixture},
     delta, now, runtime, set, trial, until,
 };
@@ -242,7 +243,10 @@ async fn a_frozen_server_is_cut_off_and_serves_again() {
     let store = impatient(&server.url(), "sessions", 4).await;
     let holder = Holder::new(&store).await;
     holder.increment(&store).await.unwrap();
+    let mut browser = Browser::new(store.clone());
+    browser.counts(1).await;
     server.freeze();
+    browser.is_told_to_come_again().await;
     let mut tasks = JoinSet::new();
     for number in 0..8 {
         let store = store.clone();
@@ -256,6 +260,8 @@ async fn a_frozen_server_is_cut_off_and_serves_again() {
     }
     tasks.join_all().await;
     server.thaw();
+    // The increment that was cut off may have been done: nothing is sent twice, nothing is undone.
+    assert!((2..=3).contains(&browser.comes_again().await));
     serves_again(&store, holder).await;
     // Those that were cut off may have been done, or not: never twice.
     let count = holder.count(&store).await;
@@ -267,10 +273,14 @@ async fn a_stopped_server_is_unavailable_and_serves_again() {
     let mut server = Server::start().await;
     let store = impatient(&server.url(), "sessions", 4).await;
     let holder = Holder::new(&store).await;
+    let mut browser = Browser::new(store.clone());
+    browser.counts(1).await;
     server.stop();
     fails_in_time(holder.increment(&store)).await;
     fails_in_time(store.load(holder.id, now())).await;
+    browser.is_told_to_come_again().await;
     server.restart().await;
+    assert_eq!(browser.comes_again().await, 2);
     serves_again(&store, holder).await;
 }
 
@@ -303,13 +313,17 @@ async fn the_cleanup_survives_a_stopped_server() {
 async fn an_exhausted_pool_answers_in_time() {
     let store = impatient(shared(), "exhausted", 2).await;
     let holder = Holder::new(&store).await;
+    let mut browser = Browser::new(store.clone());
+    browser.counts(1).await;
     let taken = [
         store.pool().acquire().await.unwrap(),
         store.pool().acquire().await.unwrap(),
     ];
     fails_in_time(store.load(holder.id, now())).await;
     fails_in_time(holder.increment(&store)).await;
+    browser.is_told_to_come_again().await;
     drop(taken);
+    assert_eq!(browser.comes_again().await, 2);
     serves_again(&store, holder).await;
 }
 

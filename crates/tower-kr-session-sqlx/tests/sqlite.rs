@@ -21,6 +21,7 @@ use sqlx::{
 };
 use support::{
     DEADLINE, Holder, Scratch,
+    browser::Browser,
     common::{self, Fixture},
     delta, now, runtime, set, trial,
 };
@@ -291,6 +292,8 @@ async fn a_locked_file_is_unavailable_in_time_and_then_serves_again() {
         .connect(&url(&path))
         .await
         .unwrap();
+    let mut browser = Browser::new(impatient.clone());
+    browser.counts(1).await;
     let mut locker = connection(&path).await;
     sqlx::raw_sql("BEGIN IMMEDIATE")
         .execute(&mut locker)
@@ -307,12 +310,14 @@ async fn a_locked_file_is_unavailable_in_time_and_then_serves_again() {
     );
     let text = refused.unwrap_err().to_string();
     assert!(text.contains("locked"), "{text}");
+    browser.is_told_to_come_again().await;
     // Readers don't wait for a writer.
     holder.record(&impatient).await;
     sqlx::raw_sql("ROLLBACK")
         .execute(&mut locker)
         .await
         .unwrap();
+    assert_eq!(browser.comes_again().await, 2);
     let applied = holder.apply(&impatient, set("a", b"1")).await;
     assert!(matches!(applied, Ok(Applied::Applied(_))), "{applied:?}");
 }

@@ -1,5 +1,6 @@
 //! What the tests of both databases share.
 
+pub(crate) mod browser;
 pub(crate) mod common;
 
 use std::{
