@@ -85,9 +85,3 @@ where
 {
     arguments.add(value).map_err(sqlx::Error::Encode)
 }
-
-/// For a server's setting in milliseconds, where 0 would mean without end.
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
-pub(crate) fn setting_millis(duration: Duration) -> u128 {
-    duration.as_millis().clamp(1, i32::MAX as u128)
-}

@@ -13,7 +13,7 @@ use tower_kr_session::SessionId;
 
 use crate::{
     builder::SqlStoreBuilder,
-    dialect::{Argument, Dialect, Sealed, add, setting_millis},
+    dialect::{Argument, Dialect, Sealed, add},
     error::{DatabaseFailure, SetupError},
     store::SqlStore,
 };
@@ -158,9 +158,9 @@ impl Sealed for Postgres {
     const MIGRATIONS: &'static [&'static str] = &[include_str!("schema/postgres.sql")];
 
     fn begin(lock_timeout: Duration) -> String {
-        // For this transaction only, so that it works on any pool and behind a pooler. Whoever stops in the middle, with a
+        // 0 would mean without end. For this transaction only, so that it works on any pool and behind a pooler. Whoever stops in the middle, with a
         // session locked, is thrown out by the server.
-        let lock_timeout = setting_millis(lock_timeout);
+        let lock_timeout = lock_timeout.as_millis().clamp(1, i32::MAX as u128);
         format!(
             "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = {lock_timeout}; \
              SET LOCAL idle_in_transaction_session_timeout = {IDLE_IN_TRANSACTION}"

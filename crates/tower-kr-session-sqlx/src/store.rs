@@ -168,23 +168,27 @@ impl<D: Dialect> SqlStore<D> {
         &self,
         lease: &mut Lease<'_, D>,
         id: SessionId,
-        secret: &SecretHash,
+        secret: Option<&SecretHash>,
         at: Instants,
     ) -> Result<Removed, StoreError> {
         let sql = &self.0.statements;
         let id_argument = [Argument::Id(Some(id))];
-        let rows = lease.fetch(&sql.lock_head, &id_argument).await?;
-        let Some(record) = first(id, &rows, row::read_head::<D>)? else {
-            return Ok(Removed::Missing);
-        };
-        match record.standing(secret, at) {
-            Standing::Admitted => {
-                lease.fetch_last(&sql.delete, &id_argument).await?;
-                Ok(Removed::Removed)
+        if let Some(secret) = secret {
+            let rows = lease.fetch(&sql.lock_head, &id_argument).await?;
+            let record = first(id, &rows, row::read_head::<D>)?;
+            match record.map(|record| record.standing(secret, at)) {
+                Some(Standing::Admitted) => {}
+                Some(Standing::Superseded) => return Ok(Removed::Superseded),
+                Some(Standing::Missing) | None => return Ok(Removed::Missing),
             }
-            Standing::Superseded => Ok(Removed::Superseded),
-            Standing::Missing => Ok(Removed::Missing),
         }
+        let rows = lease.fetch_last(&sql.delete, &id_argument).await?;
+        let alive = rows.iter().any(|row| was_alive::<D>(row, at.now));
+        Ok(if secret.is_some() || alive {
+            Removed::Removed
+        } else {
+            Removed::Missing
+        })
     }
 
     // No sign-in escapes: it shares the owner from before it looks for a revocation until its commit is visible, and a
@@ -281,21 +285,12 @@ impl<D: Dialect> SessionStore for SqlStore<D> {
         at: Instants,
     ) -> Result<Removed, StoreError> {
         let _turn = self.0.turns.on(id).await;
-        let Some(secret) = secret else {
-            let rows = self
-                .fetch(&self.0.statements.delete, &[Argument::Id(Some(id))])
-                .await?;
-            let alive = rows.iter().any(|row| was_alive::<D>(row, at.now));
-            return Ok(if alive {
-                Removed::Removed
-            } else {
-                Removed::Missing
-            });
-        };
         let mut lease = self.begin().await?;
         let removed = self.remove_in(&mut lease, id, secret, at).await;
         lease
-            .end(removed, |removed| *removed == Removed::Removed)
+            .end(removed, |removed| {
+                *removed == Removed::Removed || secret.is_none()
+            })
             .await
     }
 

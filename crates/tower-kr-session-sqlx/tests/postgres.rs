@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // Tests, though without the attribute that would tell so.
 
+#[path = "support/pooler.rs"]
+mod pooler;
 #[path = "support/server.rs"]
 mod server;
 mod support;
@@ -78,6 +80,7 @@ fn own_trials() -> Vec<Trial> {
         urls_are_checked_and_never_repeated,
         a_schema_of_ones_own_serves,
         the_isolation_of_the_database_does_not_matter,
+        the_guide_has_the_schema,
     ]
 }
 
@@ -362,7 +365,7 @@ async fn a_hot_session_leaves_connections_to_others() {
 }
 
 async fn a_row_locked_by_somebody_else_is_given_up_in_time() {
-    let store = impatient(shared(), "locked", 3).await;
+    let store = impatient(shared(), "locked", 1).await;
     let owner = Owner::new("max").unwrap();
     let holder = Holder::with(&store, |record| record.owner = Some(owner.clone())).await;
     let mut locker = PgConnection::connect(shared()).await.unwrap();
@@ -383,15 +386,20 @@ async fn a_row_locked_by_somebody_else_is_given_up_in_time() {
     fails_in_time(store.remove_owned(&owner, None, now())).await;
     // Reading waits for nobody, and nobody was removed.
     holder.record(&store).await;
-    let size = store.pool().size();
+    let connection = "SELECT pg_backend_pid()::bigint";
+    let before = sqlx::query_scalar::<_, i64>(connection)
+        .fetch_one(store.pool())
+        .await
+        .unwrap();
+    fails_in_time(holder.increment(&store)).await;
+    let after = sqlx::query_scalar::<_, i64>(connection)
+        .fetch_one(store.pool())
+        .await
+        .unwrap();
+    assert_eq!(before, after, "a refused lock costs no connection");
     drop(lock);
     drop(locker);
     assert_eq!(holder.increment(&store).await.unwrap(), 1);
-    assert_eq!(
-        store.pool().size(),
-        size,
-        "a refused lock costs no connection"
-    );
 }
 
 async fn who_stops_in_the_middle_is_thrown_out() {
@@ -596,14 +604,31 @@ async fn behind_a_transaction_pooler_nothing_stays_prepared() {
 }
 
 async fn the_contract_holds_behind_a_transaction_pooler() {
-    let (first, second) = (
-        behind_pooler("pooled_rules").await,
-        behind_pooler("pooled_rules").await,
-    );
+    let port = shared().rsplit([':', '/']).nth(1).unwrap().parse().unwrap();
+    let pooler = pooler::start(port, server::USER).await;
+    let url = shared().replace(&port.to_string(), &pooler.to_string());
+    let open = |yes| {
+        PostgresStore::builder()
+            .table("behind")
+            .max_connections(6)
+            .transaction_pooler(yes)
+            .connect(&url)
+    };
+    let (first, second) = (open(true).await.unwrap(), open(true).await.unwrap());
+    first.migrate().await.unwrap();
     let (first, second) = (Arc::new(first), Arc::new(second));
     for rule in tower_kr_session::contract::rules() {
         rule.check(Arc::clone(&first), Arc::clone(&second)).await;
     }
+    // The pooler is one: without the option, statements are prepared on one connection and looked for on another.
+    let usual = open(false).await.unwrap();
+    let holder = Holder::new(&*first).await;
+    let mut answers = Vec::new();
+    for _ in 0..6 {
+        answers.push(usual.load(holder.id, now()).await);
+    }
+    let text = format!("{:?}", answers.iter().find(|answer| answer.is_err()));
+    assert!(text.contains("prepared statement"), "{text}");
 }
 
 async fn urls_are_checked_and_never_repeated() {
@@ -693,4 +718,9 @@ async fn the_isolation_of_the_database_does_not_matter() {
     }
     tasks.join_all().await;
     assert_eq!(holder.count(&store).await, 100);
+}
+
+async fn the_guide_has_the_schema() {
+    let store = PostgresStore::connect(shared()).await;
+    support::assert_in_guide(&store.unwrap().schema_sql());
 }

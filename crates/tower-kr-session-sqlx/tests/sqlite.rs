@@ -63,6 +63,7 @@ fn own_trials() -> Vec<Trial> {
         names_are_checked,
         an_attached_database_serves_as_schema,
         a_pool_of_ones_own_serves,
+        the_guide_has_the_schema,
     ]
 }
 
@@ -507,4 +508,10 @@ async fn a_pool_of_ones_own_serves() {
     store.migrate().await.unwrap();
     let holder = Holder::new(&store).await;
     assert_eq!(holder.increment(&store).await.unwrap(), 1);
+}
+
+async fn the_guide_has_the_schema() {
+    let scratch = Scratch::new();
+    let store = SqliteStore::connect(&url(&scratch.path().join("own.db"))).await;
+    support::assert_in_guide(&store.unwrap().schema_sql());
 }

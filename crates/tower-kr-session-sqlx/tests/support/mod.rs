@@ -81,6 +81,13 @@ pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut ask: impl Fn
     }
 }
 
+/// The guide's SQL, for teams that run their migrations themselves, is the one that is tested here.
+pub(crate) fn assert_in_guide(sql: &str) {
+    let guide = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/guides/sql.md");
+    let guide = std::fs::read_to_string(guide).unwrap();
+    assert!(guide.contains(sql), "the guide lacks:\n{sql}");
+}
+
 pub(crate) fn key(name: &str) -> KeyBuf {
     KeyBuf::new(name).unwrap()
 }
