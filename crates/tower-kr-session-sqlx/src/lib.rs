@@ -32,6 +32,7 @@
 // Without any database there is nobody who uses what they share.
 #![cfg_attr(not(any(feature = "postgres", feature = "sqlite")), allow(dead_code))]
 
+mod answers;
 mod builder;
 mod cleanup;
 mod dialect;
@@ -46,6 +47,7 @@ mod row;
 mod sqlite;
 mod statements;
 mod store;
+mod transactions;
 mod turns;
 
 #[cfg(feature = "postgres")]

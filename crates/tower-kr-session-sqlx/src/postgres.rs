@@ -158,8 +158,8 @@ impl Sealed for Postgres {
     const MIGRATIONS: &'static [&'static str] = &[include_str!("schema/postgres.sql")];
 
     fn begin(lock_timeout: Duration) -> String {
-        // 0 would mean without end. For this transaction only, so that it works on any pool and behind a pooler. Whoever stops in the middle, with a
-        // session locked, is thrown out by the server.
+        // For this transaction only, so that it works on any pool and behind a pooler. Whoever stops in the middle, with a
+        // session locked, is thrown out by the server. A timeout of 0 would mean without end.
         let lock_timeout = lock_timeout.as_millis().clamp(1, i32::MAX as u128);
         format!(
             "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = {lock_timeout}; \

@@ -70,6 +70,18 @@ pub(crate) fn values(record: &Record) -> Argument<'_> {
     Argument::Bytes(Some(record.values.as_bytes()))
 }
 
+/// All arguments of an insertion.
+pub(crate) fn whole(id: SessionId, record: &Record) -> Vec<Argument<'_>> {
+    let mut arguments = head(id, record);
+    arguments.push(values(record));
+    arguments
+}
+
+/// The argument for an owner.
+pub(crate) fn owner(owner: &Owner) -> Argument<'_> {
+    Argument::Bytes(Some(owner.as_str().as_bytes()))
+}
+
 /// A record without its values, from a row of the id and the [`HEAD`].
 ///
 /// # Errors

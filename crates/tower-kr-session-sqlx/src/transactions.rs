@@ -1,0 +1,159 @@
+//! What happens inside a transaction, and in which order locks are taken.
+//!
+//! No sign-in escapes a revocation: it shares the owner's lock from before it looks for a revocation until its commit is visible, and
+//! a revocation has the owner's lock alone from before it looks for sessions until its own is. So of the two one is over before the
+//! other looks; and (READ COMMITTED) each look is a statement of its own, which sees all that was committed before it.
+//!
+//! No deadlock: the owner is always locked before sessions, and nobody locks two owners. A revocation is the only one that waits
+//! for several sessions, and whoever holds one of those waits for nobody.
+//!
+//! SQLite gives the whole database to one transaction that writes, so there nothing else is locked.
+
+use tower_kr_session::{
+    Applied, Created, DecodeError, Delta, Instants, Owner, Record, Removed, SecretHash, SessionId,
+    Standing, StoreError, Timestamp,
+};
+
+use crate::{
+    answers::{created, first, was_alive},
+    dialect::{Argument, Dialect},
+    error::DatabaseFailure,
+    lease::Lease,
+    row,
+    store::SqlStore,
+};
+
+type Read<D> = fn(&<D as sqlx::Database>::Row) -> Result<Record, DecodeError>;
+
+impl<D: Dialect> SqlStore<D> {
+    pub(crate) async fn apply_in(
+        &self,
+        lease: &mut Lease<'_, D>,
+        id: SessionId,
+        secret: &SecretHash,
+        delta: &Delta,
+        at: Instants,
+    ) -> Result<Applied, StoreError> {
+        let sql = self.statements();
+        if let (Some(sign_in), Some(share)) = (&delta.sign_in, &sql.share_owner) {
+            lease.fetch(share, &[row::owner(&sign_in.owner)]).await?;
+        }
+        // What leaves the values alone doesn't read them either: they may be large.
+        let values = delta.clear || !delta.changes().is_empty() || delta.operation.is_some();
+        let (lock, update, read) = if values {
+            (&sql.lock, &sql.update, row::read::<D> as Read<D>)
+        } else {
+            (
+                &sql.lock_head,
+                &sql.update_head,
+                row::read_head::<D> as Read<D>,
+            )
+        };
+        let rows = lease.fetch(lock, &[Argument::Id(Some(id))]).await?;
+        let Some(mut record) = first(id, &rows, read)? else {
+            return Ok(Applied::Missing);
+        };
+        // A stranger must not learn of a revocation.
+        if let Some(sign_in) = &delta.sign_in
+            && record.standing(secret, at) == Standing::Admitted
+            && self
+                .is_revoked(lease, &sign_in.owner, sign_in.authenticated_at)
+                .await?
+        {
+            return Ok(Applied::Revoked);
+        }
+        let applied = record.apply(secret, delta, at);
+        if matches!(applied, Applied::Applied(_)) {
+            let mut arguments = row::head(id, &record);
+            if values {
+                arguments.push(row::values(&record));
+            }
+            lease.fetch_last(update, &arguments).await?;
+        }
+        Ok(applied)
+    }
+
+    pub(crate) async fn create_owned(
+        &self,
+        lease: &mut Lease<'_, D>,
+        owner: &Owner,
+        id: SessionId,
+        record: &Record,
+    ) -> Result<Created, StoreError> {
+        if let Some(share) = &self.statements().share_owner {
+            lease.fetch(share, &[row::owner(owner)]).await?;
+        }
+        let authenticated_at = record.authenticated_at.unwrap_or(record.created_at);
+        if self.is_revoked(lease, owner, authenticated_at).await? {
+            return Ok(Created::Revoked);
+        }
+        let rows = lease
+            .fetch_last(&self.statements().insert, &row::whole(id, record))
+            .await?;
+        Ok(created(&rows))
+    }
+
+    pub(crate) async fn remove_in(
+        &self,
+        lease: &mut Lease<'_, D>,
+        id: SessionId,
+        secret: Option<&SecretHash>,
+        at: Instants,
+    ) -> Result<Removed, StoreError> {
+        let sql = self.statements();
+        let id_argument = [Argument::Id(Some(id))];
+        if let Some(secret) = secret {
+            let rows = lease.fetch(&sql.lock_head, &id_argument).await?;
+            let record = first(id, &rows, row::read_head::<D>)?;
+            match record.map(|record| record.standing(secret, at)) {
+                Some(Standing::Admitted) => {}
+                Some(Standing::Superseded) => return Ok(Removed::Superseded),
+                Some(Standing::Missing) | None => return Ok(Removed::Missing),
+            }
+        }
+        let rows = lease.fetch_last(&sql.delete, &id_argument).await?;
+        let alive = rows.iter().any(|row| was_alive::<D>(row, at.now));
+        Ok(if secret.is_some() || alive {
+            Removed::Removed
+        } else {
+            Removed::Missing
+        })
+    }
+
+    pub(crate) async fn remove_owned_in(
+        &self,
+        lease: &mut Lease<'_, D>,
+        owner: &Owner,
+        except: Option<SessionId>,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let sql = self.statements();
+        let owner = row::owner(owner);
+        if let Some(lock) = &sql.lock_owner {
+            lease.fetch(lock, &[owner]).await?;
+        }
+        let not_before = Argument::Integer(Some(now.as_unix_millis()));
+        lease.fetch(&sql.revoke, &[owner, not_before]).await?;
+        let rows = lease
+            .fetch_last(&sql.delete_owned, &[owner, Argument::Id(except)])
+            .await?;
+        let alive = rows.iter().filter(|row| was_alive::<D>(row, now));
+        Ok(alive.count() as u64)
+    }
+
+    async fn is_revoked(
+        &self,
+        lease: &mut Lease<'_, D>,
+        owner: &Owner,
+        authenticated_at: Timestamp,
+    ) -> Result<bool, DatabaseFailure> {
+        let rows = lease
+            .fetch(&self.statements().revoked_at, &[row::owner(owner)])
+            .await?;
+        let Some(row) = rows.first() else {
+            return Ok(false);
+        };
+        let not_before = D::integer(row, 0)?;
+        Ok(not_before.is_some_and(|not_before| authenticated_at.as_unix_millis() <= not_before))
+    }
+}
