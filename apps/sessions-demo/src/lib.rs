@@ -16,7 +16,7 @@ mod tls;
 pub use args::{Args, SameSiteOption, SecurePolicyOption};
 pub use error::StartError;
 pub use routes::router;
-pub use store::StoreUrl;
+pub use store::{Housekeeping, StoreUrl};
 
 use tower_kr_session::SessionLayer;
 
@@ -33,7 +33,7 @@ pub fn run(args: Args) -> Result<(), StartError> {
         .map_err(StartError::Serve)?;
     runtime.block_on(async {
         let transport = args.transport()?;
-        let sessions = sessions(&args).await?;
+        let (sessions, _housekeeping) = sessions(&args).await?;
         if args.http && args.secure_policy == SecurePolicyOption::Always {
             tracing::warn!(
                 "the session cookie will not stick: a Secure cookie is not kept over plain HTTP; \
@@ -46,12 +46,10 @@ pub fn run(args: Args) -> Result<(), StartError> {
 }
 
 /// The session layer that `args` describe.
-async fn sessions(args: &Args) -> Result<SessionLayer, StartError> {
+async fn sessions(args: &Args) -> Result<(SessionLayer, Housekeeping), StartError> {
     let tls = !args.http;
-    let layer = args
-        .store
-        .open(args.io_timeout)
-        .await?
+    let (layer, housekeeping) = args.store.open(args.io_timeout).await?;
+    let layer = layer
         .cookie(args.cookie())
         .idle_timeout(args.idle_timeout)
         .absolute_timeout(args.absolute_timeout)
@@ -59,7 +57,7 @@ async fn sessions(args: &Args) -> Result<SessionLayer, StartError> {
         // One listener, one scheme: the server knows it better than any header could tell.
         .https_when(move |_| tls);
     layer.check()?;
-    Ok(layer)
+    Ok((layer, housekeeping))
 }
 
 /// The README's example is compiled here, where axum is at hand.

@@ -1,5 +1,6 @@
 //! Where the sessions are kept.
 
+use std::any::Any;
 use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
@@ -14,6 +15,10 @@ const BUILT_IN: &[&str] = &[
     "memory",
     #[cfg(feature = "redis")]
     "redis",
+    #[cfg(feature = "sqlite")]
+    "sqlite",
+    #[cfg(feature = "postgres")]
+    "postgres",
 ];
 
 /// What a URL of a store may begin with, and the store that this means.
@@ -27,11 +32,19 @@ const SCHEMES: &[(&str, &str)] = &[
     ("rediss+cluster", "redis"),
     ("sqlite", "sqlite"),
     ("postgres", "postgres"),
+    ("postgresql", "postgres"),
 ];
 
 /// Which store to use: `memory`, or a URL. It may hold a password, so nothing but its scheme is ever shown.
 #[derive(Clone)]
 pub struct StoreUrl(String);
+
+/// What works beside the requests as long as a store is in use. It stops when this is dropped.
+#[derive(Default)]
+pub struct Housekeeping(
+    #[expect(dead_code, reason = "held for what happens when it is dropped")]
+    Option<Box<dyn Any + Send>>,
+);
 
 impl StoreUrl {
     /// A session layer, all at its defaults, over this store; each call to it will be given up after `io_timeout`.
@@ -40,18 +53,36 @@ impl StoreUrl {
     ///
     /// When no such store is built in, or it can not be reached.
     #[cfg_attr(
-        not(feature = "redis"),
+        not(any(feature = "redis", feature = "sqlite", feature = "postgres")),
         expect(
             clippy::unused_async,
             unused_variables,
             reason = "other stores need both"
         )
     )]
-    pub async fn open(&self, io_timeout: Duration) -> Result<SessionLayer, StartError> {
+    pub async fn open(
+        &self,
+        io_timeout: Duration,
+    ) -> Result<(SessionLayer, Housekeeping), StartError> {
         match self.store() {
-            Some("memory") => Ok(SessionLayer::new(MemoryStore::new())),
+            Some("memory") => Ok((
+                SessionLayer::new(MemoryStore::new()),
+                Housekeeping::default(),
+            )),
             #[cfg(feature = "redis")]
-            Some("redis") => self.open_redis(io_timeout).await,
+            Some("redis") => Ok((self.open_redis(io_timeout).await?, Housekeeping::default())),
+            #[cfg(feature = "sqlite")]
+            Some("sqlite") => {
+                let builder = tower_kr_session_sqlx::SqliteStore::builder();
+                let builder = within(io_timeout, builder);
+                ready(builder.connect(&self.0).await).await
+            }
+            #[cfg(feature = "postgres")]
+            Some("postgres") => {
+                let builder = tower_kr_session_sqlx::PostgresStore::builder();
+                let builder = within(io_timeout, builder);
+                ready(builder.connect(&self.0).await).await
+            }
             Some(store) => Err(wrong(format!("'{store}' is not built in"))),
             None => Err(wrong("names no store".to_owned())),
         }
@@ -101,6 +132,31 @@ impl fmt::Debug for StoreUrl {
             .field(&self.store().unwrap_or("unknown"))
             .finish()
     }
+}
+
+/// Waiting for a connection and then for a lock has to end within the layer's timeout.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+fn within<D: tower_kr_session_sqlx::Dialect>(
+    io_timeout: Duration,
+    builder: tower_kr_session_sqlx::SqlStoreBuilder<D>,
+) -> tower_kr_session_sqlx::SqlStoreBuilder<D> {
+    let timeout = io_timeout * 2 / 5;
+    builder.acquire_timeout(timeout).lock_timeout(timeout)
+}
+
+/// Makes the tables if they are not there, and starts to delete expired sessions.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+async fn ready<D: tower_kr_session_sqlx::Dialect>(
+    store: Result<tower_kr_session_sqlx::SqlStore<D>, tower_kr_session_sqlx::SetupError>,
+) -> Result<(SessionLayer, Housekeeping), StartError> {
+    let unusable = |error| StartError::option("--store", format!("can't be used: {error}"));
+    let store = store.map_err(unusable)?;
+    store.migrate().await.map_err(unusable)?;
+    let cleanup = store.spawn_cleanup(tower_kr_session_sqlx::Cleanup::new());
+    Ok((
+        SessionLayer::new(store),
+        Housekeeping(Some(Box::new(cleanup))),
+    ))
 }
 
 fn wrong(why: String) -> StartError {

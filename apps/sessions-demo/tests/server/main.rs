@@ -8,8 +8,12 @@
 mod curl;
 mod options;
 mod process;
+#[cfg(any(feature = "redis", feature = "sqlite"))]
+mod processes;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 mod stop;
 
 use std::process::ExitCode;
@@ -24,6 +28,12 @@ fn main() -> ExitCode {
     let ignored = !demanded && !curl::is_installed();
     trials.extend(
         curl::TESTS
+            .iter()
+            .map(|test| trial(test).with_ignored_flag(ignored)),
+    );
+    #[cfg(feature = "sqlite")]
+    trials.extend(
+        sqlite::TESTS
             .iter()
             .map(|test| trial(test).with_ignored_flag(ignored)),
     );

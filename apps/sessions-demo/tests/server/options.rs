@@ -66,9 +66,20 @@ fn a_bad_option_is_one_clear_line() {
             &["--store", "redis://user:secret@127.0.0.1:1"],
             "can't reach Redis at 127.0.0.1:1",
         ),
+        #[cfg(feature = "postgres")]
+        (
+            &["--store", "postgres://user:secret@127.0.0.1:1/sessions"],
+            "--store can't be used",
+        ),
+        #[cfg(not(feature = "postgres"))]
         (
             &["--store", "postgres://localhost"],
             "'postgres' is not built in; built in: memory",
+        ),
+        #[cfg(feature = "sqlite")]
+        (
+            &["--store", "sqlite:///no/such/folder/sessions.db"],
+            "--store can't be used",
         ),
         (&["--store", "mongodb://localhost"], "built in: memory"),
         (&["--store", "disk"], "built in: memory"),
@@ -96,8 +107,8 @@ fn a_bad_variable_is_one_clear_line() {
         ),
         (
             "SESSION_STORE",
-            "sqlite://sessions.db",
-            "'sqlite' is not built in",
+            "mysql://user:secret@localhost",
+            "--store names no store; built in: memory",
         ),
         ("RUST_LOG", "a=b=c", "RUST_LOG"),
     ] {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::curl::Browser;
 use crate::options::Dir;
-use crate::process::Server;
+use crate::processes;
 
 crate::tests!(
     a_session_goes_on_at_the_other_process_and_ends_at_both,
@@ -25,75 +25,25 @@ pub(crate) fn is_installed() -> bool {
 fn a_session_goes_on_at_the_other_process_and_ends_at_both() {
     let dir = Dir::new("redis-both");
     let redis = Redis::start(&dir);
-    let (one, other) = (redis.demo(), redis.demo());
-    let at_one = Browser::new(&one, &dir, "jar");
-    let at_other = Browser::new(&other, &dir, "jar");
-    at_one
-        .get("/session/counter")
-        .is(200, r#"{"message":"Counter incremented","counter":1}"#);
-    at_other
-        .get("/session/counter")
-        .is(200, r#"{"message":"Counter incremented","counter":2}"#);
-    at_other
-        .get("/session/login?user=max")
-        .is(200, r#"{"message":"Logged in","user":"max"}"#);
-    at_one.get("/session/whoami").is(200, r#"{"user":"max"}"#);
-    let stolen = std::fs::read(&at_one.jar).unwrap();
-    at_one
-        .get("/session/logout")
-        .is(200, r#"{"message":"Session cleared"}"#);
-    // Not only the cookie is gone.
-    std::fs::write(&at_one.jar, stolen).unwrap();
-    for browser in [&at_one, &at_other] {
-        browser
-            .get("/session/whoami")
-            .is(401, r#"{"error":"No active session or user not set"}"#);
-    }
+    processes::share_a_session(&dir, &redis.url());
 }
 
-/// 32 requests at a time at each of two processes, 3,200 at each.
 fn two_processes_lose_no_count() {
     let dir = Dir::new("redis-count");
     let redis = Redis::start(&dir);
-    let (one, other) = (redis.demo(), redis.demo());
-    let browser = Browser::new(&one, &dir, "jar");
-    browser.get("/session/set?key=color&value=purple");
-    let urls = [&one, &other].map(|server| format!("{}/session/counter?[1-3200]", server.base));
-    let runs = urls.map(|url| parallel(&browser.jar, &url));
-    for run in runs {
-        let output = run.wait_with_output().unwrap();
-        let statuses = String::from_utf8(output.stdout).unwrap();
-        assert_eq!(statuses.lines().count(), 3_200);
-        assert!(statuses.lines().all(|status| status == "200"), "{statuses}");
-    }
-    browser
-        .get("/session/counter")
-        .is(200, r#"{"message":"Counter incremented","counter":6401}"#);
+    processes::lose_no_count(&dir, &redis.url());
 }
 
 fn two_processes_keep_each_others_values() {
     let dir = Dir::new("redis-values");
     let redis = Redis::start(&dir);
-    let (one, other) = (redis.demo(), redis.demo());
-    let browser = Browser::new(&one, &dir, "jar");
-    browser.get("/session/counter");
-    let urls = [(&one, "1-32"), (&other, "33-64")]
-        .map(|(server, keys)| format!("{}/session/set?key=key[{keys}]&value=purple", server.base));
-    for run in urls.map(|url| parallel(&browser.jar, &url)) {
-        assert!(run.wait_with_output().unwrap().status.success());
-    }
-    for key in 1..=64 {
-        let stored = format!(r#"{{"key":"key{key}","value":"purple"}}"#);
-        browser
-            .get(&format!("/session/get?key=key{key}"))
-            .is(200, &stored);
-    }
+    processes::keep_each_others_values(&dir, &redis.url());
 }
 
 fn redis_may_fail_and_come_back() {
     let dir = Dir::new("redis-down");
     let mut redis = Redis::start(&dir);
-    let demo = redis.demo();
+    let demo = processes::demo(&redis.url());
     let browser = Browser::new(&demo, &dir, "jar");
     let fresh = Browser::new(&demo, &dir, "fresh");
     browser.get("/session/counter");
@@ -123,18 +73,6 @@ fn redis_may_fail_and_come_back() {
         .is(200, r#"{"message":"Counter incremented","counter":2}"#);
 }
 
-/// curl with 32 requests at a time; it writes a line with the status of each.
-fn parallel(jar: &str, url: &str) -> Child {
-    Command::new("curl")
-        .args(["-q", "-k", "-s", "--noproxy", "*", "--max-time", "60"])
-        .args(["-Z", "--parallel-max", "32", "-b", jar, "-o", "/dev/null"])
-        .args(["-w", "%{http_code}\n", url])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap()
-}
-
 /// A server of the test's own, killed when dropped.
 struct Redis {
     child: Child,
@@ -158,9 +96,8 @@ impl Redis {
         redis
     }
 
-    fn demo(&self) -> Server {
-        let store = format!("redis://127.0.0.1:{}", self.port);
-        Server::start(&["--store", &store, "--idle-timeout", "10m"])
+    fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
     }
 
     fn kill(&mut self) {
