@@ -7,8 +7,10 @@
 
 mod curl;
 mod options;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod process;
-#[cfg(any(feature = "redis", feature = "sqlite"))]
+#[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
 mod processes;
 #[cfg(feature = "redis")]
 mod redis;
@@ -37,6 +39,15 @@ fn main() -> ExitCode {
             .iter()
             .map(|test| trial(test).with_ignored_flag(ignored)),
     );
+    #[cfg(feature = "postgres")]
+    {
+        let ignored = ignored || (!demanded && !postgres::is_installed());
+        trials.extend(
+            postgres::TESTS
+                .iter()
+                .map(|test| trial(test).with_ignored_flag(ignored)),
+        );
+    }
     #[cfg(feature = "redis")]
     {
         let ignored = ignored || (!demanded && !redis::is_installed());
