@@ -52,6 +52,12 @@ impl Failure {
     }
 }
 
+impl Problem {
+    pub(crate) fn message(&self) -> &str {
+        &self.error
+    }
+}
+
 impl From<SessionError> for Failure {
     fn from(error: SessionError) -> Self {
         Self::Session(error)

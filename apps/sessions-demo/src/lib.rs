@@ -1,18 +1,23 @@
 //! The Basic Sessions tutorial as a server: a counter, a sign-in, and values that a user stores, all kept in one session.
 //!
-//! [`router`] is the application, without a server around it; [`run`] serves it as the options say.
+//! [`app()`] is the application, without a server around it; [`router`] is its JSON part alone; [`run`] serves it as the options
+//! say.
 
+mod app;
 mod args;
 mod error;
 mod failure;
 mod log;
+mod page;
 mod query;
 mod routes;
 mod serve;
 mod stop;
 mod store;
 mod tls;
+mod user_key;
 
+pub use app::{About, app};
 pub use args::{Args, SameSiteOption, SecurePolicyOption};
 pub use error::StartError;
 pub use routes::router;
@@ -40,8 +45,13 @@ pub fn run(args: Args) -> Result<(), StartError> {
                  drop --http, or add --secure-policy same-as-request"
             );
         }
+        let about = About {
+            store: args.store.name(),
+            https: !args.http,
+        };
+        let app = app(sessions, about)?;
         let listener = serve::bind(args.address())?;
-        serve::serve(listener, transport, router(sessions)).await
+        serve::serve(listener, transport, app).await
     })
 }
 

@@ -4,18 +4,18 @@ use axum::extract::RawQuery;
 use axum::middleware::map_response;
 use axum::routing::get;
 use axum::{Json, Router};
-use http::{Request, StatusCode};
+use http::StatusCode;
 use serde::Serialize;
-use tower_http::trace::TraceLayer;
-use tower_kr_session::{MAX_KEY_BYTES, Session, SessionKey, SessionLayer};
+use tower_kr_session::{Session, SessionKey, SessionLayer};
 
 use crate::failure::{Failure, session_error_as_json};
 use crate::query::Query;
+use crate::user_key::{UserKey, no_control_characters};
 
 /// The demo's own value. Keys that a user chooses are stored under a prefix (see [`UserKey`]) and never meet it.
-const COUNTER: SessionKey<i64> = SessionKey::new("counter");
+pub(crate) const COUNTER: SessionKey<i64> = SessionKey::new("counter");
 
-/// The application, with its sessions kept as `sessions` says.
+/// The routes of the tutorial, with sessions kept as `sessions` says.
 pub fn router(sessions: SessionLayer) -> Router {
     Router::new()
         .route("/hello", get(hello))
@@ -26,13 +26,11 @@ pub fn router(sessions: SessionLayer) -> Router {
         .route("/session/set", get(set))
         .route("/session/get", get(get_value))
         .fallback(async || Failure::new(StatusCode::NOT_FOUND, "No such path"))
-        .method_not_allowed_fallback(async || Failure::new(StatusCode::METHOD_NOT_ALLOWED, "Only GET is supported"))
+        .method_not_allowed_fallback(async || {
+            Failure::new(StatusCode::METHOD_NOT_ALLOWED, "Only GET is supported")
+        })
         .layer(sessions)
         .layer(map_response(session_error_as_json))
-        // The path alone: headers and the query hold what a log must not.
-        .layer(TraceLayer::new_for_http().make_span_with(|request: &Request<_>| {
-            tracing::debug_span!("request", method = %request.method(), path = request.uri().path(), version = ?request.version())
-        }))
 }
 
 async fn hello() -> &'static str {
@@ -145,32 +143,4 @@ async fn get_value(session: Session, RawQuery(query): RawQuery) -> Result<Json<V
             format!("Key '{key}' not found in session"),
         )),
     }
-}
-
-/// A key that a user chose, as it is stored: out of the way of the demo's own keys.
-struct UserKey(String);
-
-impl UserKey {
-    const PREFIX: &str = "user:";
-    const MAX_BYTES: usize = MAX_KEY_BYTES - Self::PREFIX.len();
-
-    fn new(key: &str) -> Result<Self, Failure> {
-        if key.len() > Self::MAX_BYTES {
-            return Err(Failure::bad_request(format!(
-                "The 'key' query parameter is longer than {} bytes",
-                Self::MAX_BYTES
-            )));
-        }
-        no_control_characters("key", key)?;
-        Ok(Self(format!("{}{key}", Self::PREFIX)))
-    }
-}
-
-fn no_control_characters(name: &str, text: &str) -> Result<(), Failure> {
-    if text.chars().any(char::is_control) {
-        return Err(Failure::bad_request(format!(
-            "The '{name}' query parameter contains a control character"
-        )));
-    }
-    Ok(())
 }

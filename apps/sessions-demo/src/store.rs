@@ -108,6 +108,11 @@ impl StoreUrl {
         Some(known.1)
     }
 
+    /// The store's name.
+    pub(crate) fn name(&self) -> &'static str {
+        self.store().unwrap_or("unknown")
+    }
+
     /// The part before `://`; for the memory store it may stand alone.
     fn scheme(&self) -> Option<&str> {
         match self.0.split_once("://") {

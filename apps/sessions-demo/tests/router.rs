@@ -1,20 +1,14 @@
 //! The application without a server around it: every route, every answer, by a client that keeps cookies.
 #![allow(clippy::unwrap_used, reason = "a failed test may panic")]
 
-use std::collections::BTreeMap;
+mod support;
 
 use axum::Router;
-use axum::body::Body;
-use http::{Method, Request, Response, header};
-use http_body_util::BodyExt;
+use http::Method;
 use kr_cookie::CookieBuilder;
-use tower::ServiceExt;
-use tower_kr_session::{
-    Applied, Created, Delta, Instants, MemoryStore, Owner, Record, Removed, SecretHash, SessionId,
-    SessionLayer, SessionStore, SessionSummary, StoreError, Timestamp,
-};
+use tower_kr_session::{MemoryStore, SessionLayer};
 
-const NAME: &str = "Kr.Session";
+use support::{Client, Down, NAME};
 
 #[tokio::test]
 async fn the_walkthrough() {
@@ -377,133 +371,10 @@ async fn a_store_that_is_down_is_told_as_json_and_harms_only_who_needs_it() {
     client.get("/hello").await.is(200, "Hello, Session World!");
 }
 
-/// A store that answers nothing.
-struct Down;
-
-impl SessionStore for Down {
-    async fn load(&self, _: SessionId, _: Timestamp) -> Result<Option<Record>, StoreError> {
-        Err(StoreError::unavailable("down"))
-    }
-
-    async fn create(&self, _: SessionId, _: Record, _: Timestamp) -> Result<Created, StoreError> {
-        Err(StoreError::unavailable("down"))
-    }
-
-    async fn apply(
-        &self,
-        _: SessionId,
-        _: &SecretHash,
-        _: Delta,
-        _: Instants,
-    ) -> Result<Applied, StoreError> {
-        Err(StoreError::unavailable("down"))
-    }
-
-    async fn remove(
-        &self,
-        _: SessionId,
-        _: Option<&SecretHash>,
-        _: Instants,
-    ) -> Result<Removed, StoreError> {
-        Err(StoreError::unavailable("down"))
-    }
-
-    async fn list(&self, _: &Owner, _: Timestamp) -> Result<Vec<SessionSummary>, StoreError> {
-        Err(StoreError::unavailable("down"))
-    }
-
-    async fn remove_owned(
-        &self,
-        _: &Owner,
-        _: Option<SessionId>,
-        _: Timestamp,
-    ) -> Result<u64, StoreError> {
-        Err(StoreError::unavailable("down"))
-    }
-}
-
 fn app() -> Router {
     let sessions = SessionLayer::new(MemoryStore::new())
         .cookie(CookieBuilder::new(NAME))
         .https_when(|_| true);
     sessions.check().unwrap();
     sessions_demo::router(sessions)
-}
-
-/// Keeps cookies by their names alone, which is enough for one host and one path.
-#[derive(Clone)]
-struct Client {
-    app: Router,
-    jar: BTreeMap<String, String>,
-}
-
-struct Answer {
-    status: u16,
-    headers: http::HeaderMap,
-    body: String,
-}
-
-impl Client {
-    fn new(app: &Router) -> Self {
-        Self {
-            app: app.clone(),
-            jar: BTreeMap::new(),
-        }
-    }
-
-    fn token(&self) -> Option<&str> {
-        self.jar.get(NAME).map(String::as_str)
-    }
-
-    async fn get(&mut self, path: &str) -> Answer {
-        self.send(Method::GET, path).await
-    }
-
-    async fn send(&mut self, method: Method, path: &str) -> Answer {
-        let mut request = Request::builder().method(method).uri(path);
-        for (name, value) in &self.jar {
-            request = request.header(header::COOKIE, format!("{name}={value}"));
-        }
-        let response = self
-            .app
-            .clone()
-            .oneshot(request.body(Body::empty()).unwrap())
-            .await
-            .unwrap();
-        self.keep_cookies(&response);
-        let (parts, body) = response.into_parts();
-        let body = body.collect().await.unwrap().to_bytes();
-        Answer {
-            status: parts.status.as_u16(),
-            headers: parts.headers,
-            body: String::from_utf8(body.to_vec()).unwrap(),
-        }
-    }
-
-    fn keep_cookies(&mut self, response: &Response<Body>) {
-        for cookie in response.headers().get_all(header::SET_COOKIE) {
-            let cookie = cookie.to_str().unwrap();
-            let (pair, attributes) = cookie.split_once(';').unwrap_or((cookie, ""));
-            let (name, value) = pair.split_once('=').unwrap();
-            if attributes
-                .split(';')
-                .any(|attribute| attribute.trim() == "Max-Age=0")
-            {
-                self.jar.remove(name);
-            } else {
-                self.jar.insert(name.to_owned(), value.to_owned());
-            }
-        }
-    }
-}
-
-impl Answer {
-    #[track_caller]
-    fn is(&self, status: u16, body: &str) {
-        assert_eq!((self.status, self.body.as_str()), (status, body));
-    }
-
-    fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).map(|value| value.to_str().unwrap())
-    }
 }

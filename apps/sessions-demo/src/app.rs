@@ -1,0 +1,31 @@
+//! The whole application: the tutorial's routes, and the page.
+
+use axum::Router;
+use http::Request;
+use tower_http::trace::TraceLayer;
+use tower_kr_session::{ConfigError, SessionLayer};
+
+use crate::{page, routes};
+
+/// What the page tells of the server.
+#[derive(Debug, Clone, Copy)]
+pub struct About {
+    /// The store's name.
+    pub store: &'static str,
+    /// Whether browsers talk to the server over TLS.
+    pub https: bool,
+}
+
+/// The application, with its sessions kept as `sessions` says.
+///
+/// # Errors
+///
+/// When the settings of the sessions don't fit together.
+pub fn app(sessions: SessionLayer, about: About) -> Result<Router, ConfigError> {
+    let page = page::router(sessions.clone(), about)?;
+    let app = routes::router(sessions).merge(page);
+    // The path alone: headers and the query hold what a log must not.
+    Ok(app.layer(TraceLayer::new_for_http().make_span_with(|request: &Request<_>| {
+        tracing::debug_span!("request", method = %request.method(), path = request.uri().path(), version = ?request.version())
+    })))
+}

@@ -1,0 +1,48 @@
+//! What the forms do, by the names under which the page tells of it afterwards.
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Action {
+    Counter,
+    Login,
+    Logout,
+    Set,
+    Revoke,
+    RevokeOthers,
+}
+
+impl Action {
+    const ALL: [Self; 6] = [
+        Self::Counter,
+        Self::Login,
+        Self::Logout,
+        Self::Set,
+        Self::Revoke,
+        Self::RevokeOthers,
+    ];
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Login => "login",
+            Self::Logout => "logout",
+            Self::Set => "set",
+            Self::Revoke => "revoke",
+            Self::RevokeOthers => "revoke-others",
+        }
+    }
+
+    pub(super) const fn path(self) -> &'static str {
+        match self {
+            Self::Counter => "/page/counter",
+            Self::Login => "/page/login",
+            Self::Logout => "/page/logout",
+            Self::Set => "/page/set",
+            Self::Revoke => "/page/revoke",
+            Self::RevokeOthers => "/page/revoke-others",
+        }
+    }
+
+    pub(super) fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|action| action.name() == name)
+    }
+}

@@ -1,0 +1,144 @@
+//! What the last action did, told on the page that follows it: in a short-lived cookie, so that it works without a session too.
+
+use std::convert::Infallible;
+use std::time::{Duration, SystemTime};
+
+use axum::extract::{FromRequestParts, State};
+use axum::response::Response;
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, header};
+use kr_cookie::{CookieBuilder, CookieTemplate, SameSite, SecurePolicy};
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode, utf8_percent_encode};
+use tower_kr_session::ConfigError;
+
+use super::PageState;
+use super::action::Action;
+
+/// The cookie that carries a notice from one response to the next page.
+#[derive(Clone)]
+pub(super) struct Notices {
+    cookie: CookieTemplate,
+    https: bool,
+}
+
+/// What the last action did.
+#[derive(Default)]
+pub(super) struct Notice {
+    pub(super) action: Option<Action>,
+    /// The session cookie that it set, without its value.
+    pub(super) set_cookie: Option<String>,
+}
+
+/// Marks the response whose page has told the notice.
+#[derive(Clone, Copy)]
+pub(super) struct Seen(bool);
+
+impl Notices {
+    pub(super) fn new(https: bool) -> Result<Self, ConfigError> {
+        let cookie = CookieBuilder::new("Kr.Notice")
+            .same_site(SameSite::Strict)
+            .secure_policy(SecurePolicy::SameAsRequest)
+            .max_age(Duration::from_secs(60))
+            .build()?;
+        Ok(Self { cookie, https })
+    }
+
+    fn read(&self, headers: &HeaderMap) -> Option<Notice> {
+        let name = self.cookie.name().as_bytes();
+        let cookie = kr_cookie::cookies(headers).find(|cookie| cookie.name == name)?;
+        let text = percent_decode(cookie.value).decode_utf8().ok()?;
+        let (action, set_cookie) = text.split_once(' ')?;
+        Some(Notice {
+            action: Action::from_name(action),
+            set_cookie: (!set_cookie.is_empty()).then(|| set_cookie.to_owned()),
+        })
+    }
+
+    fn write(&self, action: Action, set_cookie: Option<&HeaderValue>) -> Option<HeaderValue> {
+        let set_cookie = set_cookie.and_then(without_value).unwrap_or_default();
+        let text = format!("{} {set_cookie}", action.name());
+        let value = utf8_percent_encode(&text, NON_ALPHANUMERIC).to_string();
+        self.cookie
+            .render(&value, self.https, SystemTime::now().into())
+            .ok()
+    }
+}
+
+impl Notice {
+    pub(super) const fn seen(&self) -> Seen {
+        Seen(self.action.is_some())
+    }
+}
+
+/// `name=token; attributes` with the token taken out: it is nobody's business, not even its holder's.
+fn without_value(set_cookie: &HeaderValue) -> Option<String> {
+    let (pair, attributes) = set_cookie.to_str().ok()?.split_once("; ")?;
+    let (name, value) = pair.split_once('=')?;
+    let value = if value.is_empty() { "" } else { "…" };
+    Some(format!("{name}={value}; {attributes}"))
+}
+
+/// Leaves a notice of the action that a form has done, and takes it away once a page has told it.
+pub(super) async fn leave(State(notices): State<Notices>, mut response: Response) -> Response {
+    let action = response.extensions().get::<Action>().copied();
+    let seen = response.extensions().get::<Seen>().copied();
+    let headers = response.headers_mut();
+    let cookie = match (action, seen) {
+        (Some(action), _) => notices.write(action, headers.get(header::SET_COOKIE)),
+        (None, Some(Seen(true))) => Some(notices.cookie.removal(notices.https)),
+        (None, _) => None,
+    };
+    if let Some(cookie) = cookie {
+        headers.append(header::SET_COOKIE, cookie);
+    }
+    response
+}
+
+impl FromRequestParts<PageState> for Notice {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &PageState) -> Result<Self, Infallible> {
+        Ok(state.notices.read(&parts.headers).unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_notice_holds_no_token() {
+        let set = HeaderValue::from_static("id=c2VjcmV0; Secure; Path=/");
+        assert_eq!(without_value(&set).unwrap(), "id=…; Secure; Path=/");
+        let removal = HeaderValue::from_static("id=; Max-Age=0; Path=/");
+        assert_eq!(without_value(&removal).unwrap(), "id=; Max-Age=0; Path=/");
+    }
+
+    #[test]
+    fn a_notice_arrives_as_it_was_written() {
+        let notices = Notices::new(true).unwrap();
+        let set = HeaderValue::from_static("id=c2VjcmV0; Secure; Path=/");
+        let cookie = notices.write(Action::RevokeOthers, Some(&set)).unwrap();
+        let pair = cookie.to_str().unwrap().split(';').next().unwrap();
+        let mut headers = HeaderMap::new();
+        headers.insert(header::COOKIE, pair.parse().unwrap());
+        let notice = notices.read(&headers).unwrap();
+        assert_eq!(notice.action, Some(Action::RevokeOthers));
+        assert_eq!(notice.set_cookie.unwrap(), "id=…; Secure; Path=/");
+    }
+
+    #[test]
+    fn garbage_is_no_notice() {
+        let notices = Notices::new(true).unwrap();
+        for garbage in [
+            "Kr.Notice=",
+            "Kr.Notice=%ff",
+            "Kr.Notice=counter",
+            "other=counter%20",
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::COOKIE, garbage.parse().unwrap());
+            assert!(notices.read(&headers).is_none(), "{garbage}");
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! The session as the page shows it.
+
+use std::time::{Duration, SystemTime};
+
+use tower_kr_session::{
+    Owner, Session, SessionError, SessionId, SessionSummary, Sessions, Status, Timestamp,
+};
+
+use crate::routes::COUNTER;
+
+pub(super) struct Snapshot {
+    pub(super) status: Status,
+    pub(super) counter: i64,
+    /// Sorted by key.
+    pub(super) values: Vec<(String, String)>,
+    /// Of a session that is alive.
+    pub(super) live: Option<Live>,
+    pub(super) user: Option<User>,
+}
+
+pub(super) struct Live {
+    pub(super) id: SessionId,
+    pub(super) created_at: Timestamp,
+    /// How long the session lives from now on if nothing happens.
+    pub(super) remaining: Duration,
+    pub(super) ends_at: Timestamp,
+}
+
+pub(super) struct User {
+    pub(super) name: Owner,
+    pub(super) since: Option<Timestamp>,
+    pub(super) sessions: Vec<SessionSummary>,
+}
+
+impl Snapshot {
+    pub(super) async fn read(session: &Session, sessions: &Sessions) -> Result<Self, SessionError> {
+        let mut values = Vec::new();
+        for key in session.keys().await? {
+            let value = session.get_bytes(&key).await?.unwrap_or_default();
+            values.push((key, String::from_utf8_lossy(&value).into_owned()));
+        }
+        let user = match session.owner().await? {
+            Some(name) => Some(User {
+                since: session.authenticated_at().await?,
+                sessions: sessions.list(&name).await?,
+                name,
+            }),
+            None => None,
+        };
+        Ok(Self {
+            status: session.status().await?,
+            counter: session.get(COUNTER).await?.unwrap_or_default(),
+            values,
+            live: live(session).await?,
+            user,
+        })
+    }
+}
+
+async fn live(session: &Session) -> Result<Option<Live>, SessionError> {
+    let now = Timestamp::from(SystemTime::now());
+    Ok(
+        match (
+            session.id().await?,
+            session.created_at().await?,
+            session.expires_at().await?,
+            session.absolute_deadline().await?,
+        ) {
+            (Some(id), Some(created_at), Some(expires_at), Some(ends_at)) => Some(Live {
+                id,
+                created_at,
+                remaining: expires_at.saturating_duration_since(now),
+                ends_at,
+            }),
+            _ => None,
+        },
+    )
+}
