@@ -78,6 +78,20 @@ pub struct Args {
     #[arg(long, env = "SESSION_IO_TIMEOUT", value_name = "TIME", default_value = "10s", value_parser = duration)]
     pub io_timeout: Duration,
 
+    /// How long requests may go on after the signal to stop.
+    #[arg(long, env = "SESSION_SHUTDOWN_TIMEOUT", value_name = "TIME", default_value = "10s", value_parser = duration)]
+    pub shutdown_timeout: Duration,
+
+    /// How the log is written to standard error.
+    #[arg(
+        long,
+        env = "SESSION_LOG_FORMAT",
+        value_enum,
+        value_name = "FORMAT",
+        default_value = "text"
+    )]
+    pub log_format: LogFormat,
+
     /// Where sessions are kept: memory, or the URL of a store that is built in.
     // The URL may carry a password: never shown, not even in the help.
     #[arg(
@@ -110,6 +124,15 @@ pub enum SameSiteOption {
     Strict,
     /// Sent with every request; browsers accept it only together with Secure.
     None,
+}
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For programs: a JSON object in each line.
+    Json,
 }
 
 impl Args {

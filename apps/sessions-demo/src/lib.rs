@@ -7,9 +7,12 @@ mod app;
 mod args;
 mod error;
 mod failure;
+mod health;
 mod log;
+mod metrics;
 mod page;
 mod query;
+mod reload;
 mod routes;
 mod serve;
 mod stop;
@@ -18,12 +21,14 @@ mod tls;
 mod user_key;
 
 pub use app::{About, app};
-pub use args::{Args, SameSiteOption, SecurePolicyOption};
+pub use args::{Args, LogFormat, SameSiteOption, SecurePolicyOption};
 pub use error::StartError;
 pub use routes::router;
 pub use store::{Housekeeping, StoreUrl};
 
 use tower_kr_session::SessionLayer;
+
+use tls::Transport;
 
 /// Serves the demo as `args` say, until SIGTERM or Ctrl-C.
 ///
@@ -31,13 +36,19 @@ use tower_kr_session::SessionLayer;
 ///
 /// Everything that can be wrong is found before the first connection is accepted; see [`StartError`].
 pub fn run(args: Args) -> Result<(), StartError> {
-    log::init()?;
+    log::init(args.log_format)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(StartError::Serve)?;
     runtime.block_on(async {
         let transport = args.transport()?;
+        if let (Transport::Https(config), Some(cert), Some(key)) =
+            (&transport, &args.tls_cert, &args.tls_key)
+        {
+            reload::on_hangup(config.clone(), cert.clone(), key.clone())
+                .map_err(StartError::Serve)?;
+        }
         let (sessions, _housekeeping) = sessions(&args).await?;
         if args.http && args.secure_policy == SecurePolicyOption::Always {
             tracing::warn!(
@@ -51,7 +62,7 @@ pub fn run(args: Args) -> Result<(), StartError> {
         };
         let app = app(sessions, about)?;
         let listener = serve::bind(args.address())?;
-        serve::serve(listener, transport, app).await
+        serve::serve(listener, transport, app, args.shutdown_timeout).await
     })
 }
 

@@ -4,13 +4,14 @@ use std::io::{self, IsTerminal};
 
 use tracing_subscriber::EnvFilter;
 
+use crate::args::LogFormat;
 use crate::error::StartError;
 
 const DEFAULT: &str =
     "info,sessions_demo=debug,tower_kr_session=debug,kr_cookie=debug,tower_http=debug";
 
 /// Starts the log, at the levels that `RUST_LOG` asks for.
-pub(crate) fn init() -> Result<(), StartError> {
+pub(crate) fn init(format: LogFormat) -> Result<(), StartError> {
     let wanted = std::env::var("RUST_LOG").unwrap_or_default();
     let wanted = if wanted.trim().is_empty() {
         DEFAULT
@@ -19,10 +20,12 @@ pub(crate) fn init() -> Result<(), StartError> {
     };
     let filter = EnvFilter::try_new(wanted)
         .map_err(|error| StartError::option("RUST_LOG", format!("is wrong: {error}")))?;
-    tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
-        .init();
+        .with_writer(io::stderr);
+    match format {
+        LogFormat::Text => log.with_ansi(io::stderr().is_terminal()).init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
+    }
     Ok(())
 }

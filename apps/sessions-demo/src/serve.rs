@@ -6,14 +6,10 @@ use std::time::Duration;
 
 use axum::Router;
 use axum_server::Handle;
-use axum_server::tls_rustls::RustlsConfig;
 
 use crate::error::StartError;
 use crate::stop::StopSignals;
 use crate::tls::Transport;
-
-/// How long requests may go on after the signal to stop.
-const DRAIN: Duration = Duration::from_secs(10);
 
 pub(crate) fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(address)
@@ -21,11 +17,12 @@ pub(crate) fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
         .map_err(|source| StartError::Bind { address, source })
 }
 
-/// Serves `app` until the process is told to stop, then lets requests finish within [`DRAIN`].
+/// Serves `app` until the process is told to stop, then lets requests finish within `grace`.
 pub(crate) async fn serve(
     listener: TcpListener,
     transport: Transport,
     app: Router,
+    grace: Duration,
 ) -> Result<(), StartError> {
     let handle = Handle::new();
     // Before the line that says so: whoever reads it may send the signal at once.
@@ -33,7 +30,7 @@ pub(crate) async fn serve(
     tokio::spawn(announce(transport.scheme(), handle.clone()));
     tokio::select! {
         served = accept(listener, transport, app, handle.clone()) => served.map_err(StartError::Serve)?,
-        () = drain(stop, &handle) => {}
+        () = drain(stop, &handle, grace) => {}
     }
     tracing::info!("stopped");
     Ok(())
@@ -54,7 +51,6 @@ async fn accept(
                 .await
         }
         Transport::Https(config) => {
-            let config = RustlsConfig::from_config(config);
             axum_server::from_tcp_rustls(listener, config)?
                 .handle(handle)
                 .serve(app)
@@ -71,15 +67,15 @@ async fn announce(scheme: &str, handle: Handle<SocketAddr>) {
     }
 }
 
-/// At the first signal the server takes no more connections and ends with the last one it has, or after [`DRAIN`]. Returns at
+/// At the first signal the server takes no more connections and ends with the last one it has, or after `grace`. Returns at
 /// the second signal: whoever sends it does not want to wait.
-async fn drain(mut stop: StopSignals, handle: &Handle<SocketAddr>) {
+async fn drain(mut stop: StopSignals, handle: &Handle<SocketAddr>, grace: Duration) {
     stop.next().await;
     tracing::info!(
         connections = handle.connection_count(),
-        "stopping; requests may finish within {DRAIN:?}"
+        "stopping; requests may finish within {grace:?}"
     );
-    handle.graceful_shutdown(Some(DRAIN));
+    handle.graceful_shutdown(Some(grace));
     stop.next().await;
     tracing::warn!("stopping at once");
 }
@@ -95,6 +91,9 @@ mod tests {
     use tokio::sync::Notify;
 
     use super::*;
+
+    /// Far more than the test takes.
+    const GRACE: Duration = Duration::from_secs(30);
 
     #[tokio::test]
     async fn a_request_that_runs_when_the_signal_comes_is_answered() {
@@ -112,7 +111,7 @@ mod tests {
         );
         let listener = bind(([127, 0, 0, 1], 0).into()).unwrap();
         let address = listener.local_addr().unwrap();
-        let server = tokio::spawn(serve(listener, Transport::Http, app));
+        let server = tokio::spawn(serve(listener, Transport::Http, app, GRACE));
 
         let mut client = TcpStream::connect(address).await.unwrap();
         client
@@ -134,7 +133,7 @@ mod tests {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(DRAIN, closed).await.unwrap();
+        tokio::time::timeout(GRACE, closed).await.unwrap();
         go_on.notify_one();
         let mut answer = String::new();
         client.read_to_string(&mut answer).await.unwrap();

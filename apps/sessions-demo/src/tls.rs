@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use axum_server::tls_rustls::RustlsConfig;
 use rcgen::{CertificateParams, DnType, KeyPair};
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -15,7 +16,7 @@ use crate::error::StartError;
 #[derive(Debug, Clone)]
 pub(crate) enum Transport {
     Http,
-    Https(Arc<ServerConfig>),
+    Https(RustlsConfig),
 }
 
 /// A certificate chain and the private key that belongs to it.
@@ -99,6 +100,12 @@ impl Identity {
     }
 
     pub(crate) fn into_transport(self) -> Result<Transport, StartError> {
+        Ok(Transport::Https(RustlsConfig::from_config(
+            self.into_config()?,
+        )))
+    }
+
+    pub(crate) fn into_config(self) -> Result<Arc<ServerConfig>, StartError> {
         let mut config =
             ServerConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
                 .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
@@ -106,7 +113,7 @@ impl Identity {
                 .with_no_client_auth()
                 .with_cert_resolver(Arc::new(SingleCertAndKey::from(self.0)));
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(Transport::Https(Arc::new(config)))
+        Ok(Arc::new(config))
     }
 }
 

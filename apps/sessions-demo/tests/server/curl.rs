@@ -19,6 +19,7 @@ crate::tests!(
     tls_1_2_and_1_3,
     the_wrong_scheme_fails_and_harms_nobody,
     certificates_from_files,
+    a_certificate_is_read_again_at_a_hangup,
     the_self_signed_certificate_has_the_usual_names,
     secure_follows_the_policy,
     a_wrong_method_and_an_unknown_path,
@@ -164,6 +165,35 @@ fn certificates_from_files() {
     let url = format!("{}/hello", server.base);
     curl(&["--cacert", cert, &url]).is(200, "Hello, Session World!");
     assert!(try_curl(&[&url]).is_none(), "nobody else trusts it");
+}
+
+fn a_certificate_is_read_again_at_a_hangup() {
+    let dir = Dir::new("hangup");
+    let (cert, key) = dir.identity("served");
+    let (new_cert, new_key) = dir.identity("new");
+    let trusted = |cert: &Path, url: &str| try_curl(&["--cacert", cert.to_str().unwrap(), url]);
+    let old_cert = dir.file("old.pem", &fs::read_to_string(&cert).unwrap());
+    let server = Server::start(&[
+        "--tls-cert",
+        cert.to_str().unwrap(),
+        "--tls-key",
+        key.to_str().unwrap(),
+    ]);
+    let url = format!("{}/hello", server.base);
+    assert!(trusted(&old_cert, &url).is_some());
+    assert!(trusted(&new_cert, &url).is_none());
+
+    // Half of a renewal: the key is not the certificate's.
+    fs::copy(&new_cert, &cert).unwrap();
+    server.signal("HUP");
+    server.wait_for_log("stays the old one");
+    assert!(trusted(&old_cert, &url).is_some());
+
+    fs::copy(&new_key, &key).unwrap();
+    server.signal("HUP");
+    server.wait_for_log("read again");
+    assert!(trusted(&new_cert, &url).is_some());
+    assert!(trusted(&old_cert, &url).is_none());
 }
 
 fn the_self_signed_certificate_has_the_usual_names() {

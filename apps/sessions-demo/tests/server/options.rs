@@ -1,7 +1,8 @@
 //! Options, good and bad: a bad one is one clear line and an exit status that is not 0.
 
 use std::fs;
-use std::net::TcpListener;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 
 use rcgen::{CertificateParams, KeyPair};
@@ -17,6 +18,7 @@ crate::tests!(
     help_and_version_are_no_errors,
     every_option_has_a_variable,
     a_cookie_that_will_not_stick_is_warned_about,
+    a_log_for_programs_is_json,
 );
 
 fn a_bad_option_is_one_clear_line() {
@@ -46,6 +48,8 @@ fn a_bad_option_is_one_clear_line() {
             &["--secure-policy", "maybe"],
             "[possible values: always, same-as-request, none]",
         ),
+        (&["--log-format", "xml"], "[possible values: text, json]"),
+        (&["--shutdown-timeout", "0s"], "must be longer than zero"),
         (&["--cookie-name", "a;b"], "';'"),
         (&["--cookie-name", ""], "cookie"),
         (
@@ -226,6 +230,8 @@ fn every_option_has_a_variable() {
             ("SESSION_IDLE_TIMEOUT", "500ms"),
             ("SESSION_ABSOLUTE_TIMEOUT", "10m"),
             ("SESSION_IO_TIMEOUT", "1s 500ms"),
+            ("SESSION_SHUTDOWN_TIMEOUT", "1s"),
+            ("SESSION_LOG_FORMAT", "json"),
             ("SESSION_STORE", "memory"),
         ],
         &[],
@@ -261,6 +267,33 @@ fn a_cookie_that_will_not_stick_is_warned_about() {
     assert!(warned(&["--http"]));
     assert!(!warned(&["--http", "--secure-policy", "same-as-request"]));
     assert!(!warned(&[]));
+}
+
+fn a_log_for_programs_is_json() {
+    let server = Server::start(&["--http", "--log-format", "json"]);
+    let mut client = TcpStream::connect(server.address()).unwrap();
+    client
+        .write_all(b"GET /session/counter HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        .unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+
+    let log = server.stop().stderr;
+    let lines: Vec<serde_json::Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).expect(line))
+        .collect();
+    assert!(
+        lines
+            .iter()
+            .any(|line| line["span"]["path"] == "/session/counter"),
+        "{log}"
+    );
+    assert!(
+        lines.iter().any(|line| line["message"] == "stopped"),
+        "{log}"
+    );
 }
 
 #[track_caller]

@@ -9,6 +9,7 @@ crate::tests!(
     a_signal_ends_the_server_well,
     an_idle_connection_does_not_hold_the_end_up,
     a_second_signal_ends_at_once,
+    the_end_has_a_bound,
 );
 
 fn a_signal_ends_the_server_well() {
@@ -32,6 +33,19 @@ fn an_idle_connection_does_not_hold_the_end_up() {
     let _idle = TcpStream::connect(server.address()).unwrap();
     server.signal("TERM");
     assert_eq!(server.wait().status.code(), Some(0));
+}
+
+fn the_end_has_a_bound() {
+    let server = Server::start(&["--shutdown-timeout", "100ms"]);
+    // Never shakes hands.
+    let _silent = TcpStream::connect(server.address()).unwrap();
+    let start = Instant::now();
+    server.signal("TERM");
+    assert_eq!(server.wait().status.code(), Some(0));
+    assert!(
+        start.elapsed() < Duration::from_secs(5),
+        "the handshake alone may take 10 seconds"
+    );
 }
 
 fn a_second_signal_ends_at_once() {

@@ -1,0 +1,35 @@
+//! Whether the process is alive, and whether it can do its work. Neither uses a session.
+
+use axum::Router;
+use axum::extract::State;
+use axum::routing::get;
+use http::StatusCode;
+use tower_kr_session::{Owner, SessionError, Sessions};
+
+/// Nobody signs in by this name: the login refuses control characters.
+const NOBODY: &str = "\u{1}readyz";
+
+pub(crate) fn routes(sessions: Sessions) -> Router {
+    Router::new()
+        .route("/healthz", get(async || "alive\n"))
+        .route("/readyz", get(ready))
+        .with_state(sessions)
+}
+
+/// Asks the store for something cheap, within the I/O timeout.
+async fn ready(State(sessions): State<Sessions>) -> (StatusCode, &'static str) {
+    match ask(&sessions).await {
+        Ok(()) => (StatusCode::OK, "ready\n"),
+        Err(error) => {
+            tracing::warn!(%error, "not ready");
+            (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the session store does not answer\n",
+            )
+        }
+    }
+}
+
+async fn ask(sessions: &Sessions) -> Result<(), SessionError> {
+    sessions.list(&Owner::new(NOBODY)?).await.map(drop)
+}
