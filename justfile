@@ -61,6 +61,10 @@ walkthrough:
     cargo build -p sessions-demo
     scripts/walkthrough
 
+# Take the pictures of the demo's page that the documentation shows (needs chromium and chromedriver).
+screenshots:
+    KR_REQUIRE_SERVERS=1 KR_SCREENSHOTS=1 cargo test -p sessions-demo --test browser -- screenshots
+
 # Install the tools of the checks, at fixed versions, into a virtual environment under target/.
 tools:
     python3 -m venv target/tools

@@ -236,7 +236,7 @@ fn sessions_card(user: &User, this: Option<&Live>, told: &Told<'_>) -> Markup {
         .filter(|session| !is_this(session.id))
         .count();
     html! {
-        section.card.wide aria-labelledby="everywhere" {
+        section.card.everywhere aria-labelledby="everywhere" {
             h2 #everywhere { "Your sessions" }
             ul.sessions {
                 @for session in &user.sessions {
@@ -264,7 +264,7 @@ fn sessions_card(user: &User, this: Option<&Live>, told: &Told<'_>) -> Markup {
 /// What the last action told the browser to keep.
 fn cookie_card(notice: &Notice) -> Markup {
     html! {
-        section.card.wide aria-labelledby="kept" {
+        section.card.cookie aria-labelledby="kept" {
             h2 #kept { "The cookie" }
             @match (&notice.set_cookie, notice.action) {
                 (Some(set_cookie), _) => {

@@ -1,0 +1,213 @@
+//! A browser on the page, as a visitor uses it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use base64::prelude::{BASE64_STANDARD, Engine};
+use serde_json::{Value, json};
+
+use crate::process::Server;
+use crate::webdriver::{Driver, WebDriver};
+
+/// Far more than anything here takes.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// The key under which an answer of WebDriver names an element.
+const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+
+pub(crate) struct Browser {
+    driver: WebDriver,
+    base: String,
+    profile: PathBuf,
+}
+
+impl Browser {
+    /// A fresh browser that looks at the page.
+    pub(crate) fn open(driver: &Driver, server: &Server) -> Self {
+        Self::start(driver, server, true)
+    }
+
+    pub(crate) fn open_without_scripts(driver: &Driver, server: &Server) -> Self {
+        Self::start(driver, server, false)
+    }
+
+    fn start(driver: &Driver, server: &Server, scripts: bool) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let profile = Path::new(env!("CARGO_TARGET_TMPDIR"))
+            .join(format!("profile-{}-{number}", std::process::id()));
+        let browser = Self {
+            driver: driver.open(profile.to_str().unwrap(), scripts),
+            base: server.base.clone(),
+            profile,
+        };
+        browser.go("/");
+        browser
+    }
+
+    pub(crate) fn go(&self, path: &str) {
+        let url = format!("{}{path}", self.base);
+        self.driver.call("POST", "/url", &json!({"url": url}));
+    }
+
+    fn try_find(&self, selector: &str) -> Result<String, String> {
+        let by = json!({"using": "css selector", "value": selector});
+        let found = self.driver.try_call("POST", "/element", &by)?;
+        Ok(format!(
+            "/element/{}",
+            found[ELEMENT].as_str().ok_or("no element")?
+        ))
+    }
+
+    /// The text that a visitor sees there; nothing while it is hidden.
+    fn try_text(&self, selector: &str) -> Result<String, String> {
+        let element = self.try_find(selector)?;
+        let text = self
+            .driver
+            .try_call("GET", &format!("{element}/text"), &Value::Null)?;
+        Ok(text.as_str().unwrap_or_default().to_owned())
+    }
+
+    #[track_caller]
+    pub(crate) fn text(&self, selector: &str) -> String {
+        self.try_text(selector).unwrap()
+    }
+
+    /// Waits until this text is seen there. A page that is on its way has it not yet.
+    #[track_caller]
+    pub(crate) fn sees(&self, selector: &str, expected: &str) {
+        let start = Instant::now();
+        loop {
+            let text = self.try_text(selector);
+            if text.as_deref() == Ok(expected) {
+                return;
+            }
+            assert!(
+                start.elapsed() < DEADLINE,
+                "{selector}: expected {expected:?}, saw {text:?}"
+            );
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn click(&self, selector: &str) {
+        let element = self.try_find(selector).unwrap();
+        self.driver
+            .call("POST", &format!("{element}/click"), &json!({}));
+    }
+
+    #[track_caller]
+    pub(crate) fn write(&self, selector: &str, text: &str) {
+        let element = self.try_find(selector).unwrap();
+        self.driver
+            .call("POST", &format!("{element}/value"), &json!({"text": text}));
+    }
+
+    /// Presses a key, on whatever has the focus.
+    pub(crate) fn press(&self, key: &str) {
+        let keys = json!([{"type": "keyDown", "value": key}, {"type": "keyUp", "value": key}]);
+        let actions = json!({"actions": [{"type": "key", "id": "keyboard", "actions": keys}]});
+        self.driver.call("POST", "/actions", &actions);
+    }
+
+    /// The id of what has the focus.
+    pub(crate) fn focus(&self) -> String {
+        let id = self.script("return document.activeElement.id");
+        id.as_str().unwrap().to_owned()
+    }
+
+    pub(crate) fn script(&self, script: &str) -> Value {
+        self.driver.call(
+            "POST",
+            "/execute/sync",
+            &json!({"script": script, "args": []}),
+        )
+    }
+
+    /// All cookies as the browser keeps them.
+    pub(crate) fn cookies(&self) -> Vec<Value> {
+        let cookies = self.driver.call("GET", "/cookie", &Value::Null);
+        cookies.as_array().unwrap().clone()
+    }
+
+    pub(crate) fn session_cookie(&self) -> Option<Value> {
+        let mut cookies = self.cookies().into_iter();
+        cookies.find(|cookie| cookie["name"] == "Kr.Session")
+    }
+
+    /// Opens a second tab on the page and leaves it in front; the answer leads back to the first.
+    pub(crate) fn second_tab(&self) -> String {
+        let first = self.driver.call("GET", "/window", &Value::Null);
+        let second = self
+            .driver
+            .call("POST", "/window/new", &json!({"type": "tab"}));
+        self.switch(second["handle"].as_str().unwrap());
+        self.go("/");
+        first.as_str().unwrap().to_owned()
+    }
+
+    pub(crate) fn switch(&self, tab: &str) {
+        self.driver.call("POST", "/window", &json!({"handle": tab}));
+    }
+
+    pub(crate) fn prefer_dark(&self) {
+        let dark = json!([{"name": "prefers-color-scheme", "value": "dark"}]);
+        self.driver
+            .devtools("Emulation.setEmulatedMedia", &json!({"features": dark}));
+    }
+
+    pub(crate) fn set_width(&self, width: u32, mobile: bool) {
+        let size = json!({"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": mobile});
+        self.driver
+            .devtools("Emulation.setDeviceMetricsOverride", &size);
+    }
+
+    /// The whole page as a PNG.
+    pub(crate) fn screenshot(&self) -> Vec<u8> {
+        let height = self.script("return document.documentElement.scrollHeight");
+        let width = self.script("return window.innerWidth");
+        let size =
+            json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
+        self.driver
+            .devtools("Emulation.setDeviceMetricsOverride", &size);
+        let png = self.driver.call("GET", "/screenshot", &Value::Null);
+        BASE64_STANDARD.decode(png.as_str().unwrap()).unwrap()
+    }
+
+    /// Checks what no visitor sees: a clean console, and no request to another host.
+    #[track_caller]
+    pub(crate) fn assert_clean(&self) {
+        let console = self.driver.log("browser");
+        assert!(console.is_empty(), "the console has {console:?}");
+        let requests = self.requests();
+        assert!(!requests.is_empty(), "the log must have the page itself");
+        for url in requests {
+            assert!(
+                url.starts_with(&format!("{}/", self.base)),
+                "a request to {url}"
+            );
+        }
+    }
+
+    /// The URLs that were asked for since this was last called, without those of the browser's own pages.
+    pub(crate) fn requests(&self) -> Vec<String> {
+        let entries = self.driver.log("performance").into_iter();
+        let messages = entries.map(|entry| {
+            let entry: Value = serde_json::from_str(entry["message"].as_str().unwrap()).unwrap();
+            entry["message"].clone()
+        });
+        messages
+            .filter(|message| message["method"] == "Network.requestWillBeSent")
+            .filter_map(|message| Some(message["params"]["request"]["url"].as_str()?.to_owned()))
+            .filter(|url| !url.starts_with("chrome:") && !url.starts_with("data:"))
+            .collect()
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.profile);
+    }
+}

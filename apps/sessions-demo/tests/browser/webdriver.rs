@@ -1,0 +1,188 @@
+//! As much of WebDriver (W3C) as these tests need: JSON over HTTP to a chromedriver on this machine.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+/// Far more than a browser takes for anything.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// A running chromedriver, killed when dropped, and with it its browsers.
+pub(crate) struct Driver {
+    child: Child,
+    port: u16,
+}
+
+impl Driver {
+    pub(crate) fn is_installed() -> bool {
+        let runs = |program| {
+            let version = Command::new(program)
+                .arg("--version")
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status();
+            version.is_ok_and(|status| status.success())
+        };
+        runs("chromedriver") && (runs("chromium") || runs("google-chrome"))
+    }
+
+    pub(crate) fn start() -> Self {
+        let mut child = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("chromedriver must be installed");
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let port = lines
+            .by_ref()
+            .map_while(Result::ok)
+            .find_map(|line| {
+                let (_, port) = line.split_once("started successfully on port ")?;
+                port.trim_end_matches('.').parse().ok()
+            })
+            .expect("chromedriver must say its port");
+        // Read on, so that it never waits for its reader.
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
+        Self { child, port }
+    }
+
+    /// Starts a browser with a profile of its own in `profile`.
+    pub(crate) fn open(&self, profile: &str, scripts: bool) -> WebDriver {
+        let args = [
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--disable-dev-shm-usage",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--hide-scrollbars",
+            &format!("--user-data-dir={profile}"),
+        ];
+        let allowed = if scripts { 1 } else { 2 };
+        let answer = self.call(
+            "POST",
+            "/session",
+            &json!({"capabilities": {"alwaysMatch": {
+                "acceptInsecureCerts": true,
+                "goog:chromeOptions": {
+                    "args": args,
+                    "prefs": {"profile.managed_default_content_settings.javascript": allowed},
+                },
+                "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"},
+            }}}),
+        );
+        let answer = answer.unwrap_or_else(|error| panic!("no browser: {error}"));
+        WebDriver {
+            port: self.port,
+            session: answer["sessionId"].as_str().unwrap().to_owned(),
+        }
+    }
+
+    fn call(&self, method: &str, path: &str, body: &Value) -> Result<Value, String> {
+        call(self.port, method, path, body)
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A browser.
+pub(crate) struct WebDriver {
+    port: u16,
+    session: String,
+}
+
+impl WebDriver {
+    /// What the browser answers, or why it did not do it.
+    pub(crate) fn try_call(&self, method: &str, path: &str, body: &Value) -> Result<Value, String> {
+        call(
+            self.port,
+            method,
+            &format!("/session/{}{path}", self.session),
+            body,
+        )
+    }
+
+    #[track_caller]
+    pub(crate) fn call(&self, method: &str, path: &str, body: &Value) -> Value {
+        self.try_call(method, path, body)
+            .unwrap_or_else(|error| panic!("{method} {path} {body}: {error}"))
+    }
+
+    /// A command of Chrome's own protocol.
+    pub(crate) fn devtools(&self, command: &str, parameters: &Value) {
+        self.call(
+            "POST",
+            "/goog/cdp/execute",
+            &json!({"cmd": command, "params": parameters}),
+        );
+    }
+
+    /// The entries of a log since it was last asked for.
+    pub(crate) fn log(&self, kind: &str) -> Vec<Value> {
+        let log = self.call("POST", "/se/log", &json!({"type": kind}));
+        log.as_array().unwrap().clone()
+    }
+}
+
+impl Drop for WebDriver {
+    fn drop(&mut self) {
+        let _ = self.try_call("DELETE", "", &Value::Null);
+    }
+}
+
+fn call(port: u16, method: &str, path: &str, body: &Value) -> Result<Value, String> {
+    let body = if body.is_null() {
+        String::new()
+    } else {
+        body.to_string()
+    };
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).map_err(|error| error.to_string())?;
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let body = stream
+        .set_read_timeout(Some(DEADLINE))
+        .and_then(|()| stream.write_all(request.as_bytes()))
+        .and_then(|()| read_body(&mut BufReader::new(stream)))
+        .map_err(|error| error.to_string())?;
+    let mut answer: Value = serde_json::from_slice(&body).map_err(|error| error.to_string())?;
+    let value = answer["value"].take();
+    match value.get("error") {
+        Some(error) => Err(format!("{error}: {}", value["message"])),
+        None => Ok(value),
+    }
+}
+
+/// The driver keeps the connection open, whatever it is asked: the length says where the body ends.
+fn read_body(stream: &mut impl BufRead) -> std::io::Result<Vec<u8>> {
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        stream.read_line(&mut line)?;
+        match line.trim_end().split_once(':') {
+            Some((name, value)) if name.eq_ignore_ascii_case("content-length") => {
+                length = value.trim().parse().unwrap();
+            }
+            None if line.trim_end().is_empty() => break,
+            _ => {}
+        }
+    }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body)?;
+    Ok(body)
+}
