@@ -81,7 +81,23 @@ async fn sessions(args: &Args) -> Result<(SessionLayer, Housekeeping), StartErro
     Ok((layer, housekeeping))
 }
 
-/// The README's example is compiled here, where axum is at hand.
+/// The examples of the README and the guides are compiled here, where axum is at hand.
 #[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
-struct Readme;
+mod documentation {
+    macro_rules! documents {
+        ($($name:ident = $path:literal),* $(,)?) => {
+            $(#[doc = include_str!($path)] struct $name;)*
+        };
+    }
+    documents!(
+        Readme = "../../../README.md",
+        Cookies = "../../../docs/guides/cookies.md",
+        Errors = "../../../docs/guides/errors.md",
+        Kestrun = "../../../docs/guides/kestrun.md",
+        Moving = "../../../docs/guides/moving.md",
+        Operations = "../../../docs/guides/operations.md",
+        QuickStart = "../../../docs/guides/quick-start.md",
+        Testing = "../../../docs/guides/testing.md",
+        Timeouts = "../../../docs/guides/timeouts.md",
+    );
+}
