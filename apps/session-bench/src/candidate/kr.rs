@@ -1,0 +1,47 @@
+//! tower-kr-session.
+
+use axum::Router;
+use tower_kr_session::{MemoryStore, Session, SessionKey, SessionLayer, SessionStore};
+
+use crate::routes::{Handle, routes};
+
+/// Room for half a million sessions and more: nothing is evicted in any scenario.
+const CAPACITY_BYTES: u64 = 2 * 1024 * 1024 * 1024;
+
+const COUNTER: SessionKey<i64> = SessionKey::new("counter");
+
+pub(super) fn memory() -> Router {
+    router(
+        MemoryStore::builder()
+            .anonymous_bytes(CAPACITY_BYTES)
+            .build(),
+    )
+}
+
+pub(super) fn router(store: impl SessionStore) -> Router {
+    routes::<Session>().layer(SessionLayer::new(store))
+}
+
+impl Handle for Session {
+    async fn counter(&self) -> Option<i64> {
+        self.get(COUNTER).await.expect("a store that answers")
+    }
+
+    async fn set_counter(&self, counter: i64) {
+        self.insert(COUNTER, &counter).expect("a valid change");
+    }
+
+    async fn text(&self, key: &'static str) -> Option<String> {
+        self.get(key).await.expect("a store that answers")
+    }
+
+    async fn set_text(&self, key: &'static str, text: &str) {
+        self.insert(key, text).expect("a valid change");
+    }
+
+    async fn increment(&self) {
+        Session::increment(self, COUNTER, 1)
+            .await
+            .expect("a store that answers");
+    }
+}

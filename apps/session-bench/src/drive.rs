@@ -1,0 +1,128 @@
+//! Sends requests to a router in this process, without a socket.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    hint::black_box,
+    pin::pin,
+    task::{Context, Poll, Waker},
+    time::{Duration, Instant},
+};
+
+use axum::{
+    Router,
+    body::Body,
+    http::{HeaderValue, Request, Response, Uri, header, response::Parts},
+};
+use http_body_util::BodyExt;
+use tokio::{runtime::Runtime, task::unconstrained};
+use tower_service::Service;
+
+/// A router on a runtime of its own thread.
+pub struct Driver {
+    runtime: Runtime,
+    router: Router,
+}
+
+impl Driver {
+    /// Builds the router inside the runtime that will run it.
+    pub fn new(router: impl FnOnce() -> Router) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let router = {
+            let _entered = runtime.enter();
+            // As `axum::serve` does: otherwise each request would wrap its handler in the layer anew.
+            router().with_state(())
+        };
+        Self { runtime, router }
+    }
+
+    /// The same router and store on another runtime, for another thread.
+    pub fn fork(&self) -> Self {
+        Self::new(|| self.router.clone())
+    }
+
+    /// Sends one request and checks that it was answered with success.
+    pub fn send(&mut self, target: &Target) -> Response<()> {
+        let request = target.request();
+        let (parts, size) = self.runtime.block_on(exchange(&mut self.router, request));
+        assert!(parts.status.is_success() && size > 0, "{}", parts.status);
+        Response::from_parts(parts, ())
+    }
+
+    /// How long a request takes, on average over `count` of them; the targets follow each other in a circle.
+    pub fn time(&mut self, targets: &[Target], count: u32) -> Duration {
+        let router = &mut self.router;
+        let work = async {
+            let start = Instant::now();
+            for target in targets.iter().cycle().take(count as usize) {
+                black_box(exchange(router, target.request()).await);
+            }
+            start.elapsed()
+        };
+        // A server's task starts each request with a fresh budget; here the loop must not be interrupted by one.
+        self.runtime.block_on(unconstrained(work)) / count
+    }
+
+    /// Sends a request `count` times: the part that a profiler or a counter looks at.
+    pub fn repeat(&mut self, target: &Target, count: usize) {
+        let router = &mut self.router;
+        self.runtime.block_on(unconstrained(async {
+            for _ in 0..count {
+                black_box(exchange(router, target.request()).await);
+            }
+        }));
+    }
+}
+
+/// Where requests go, and with which cookies.
+#[derive(Clone)]
+pub struct Target {
+    uri: Uri,
+    cookie: Option<HeaderValue>,
+}
+
+impl Target {
+    pub const fn new(uri: Uri, cookie: Option<HeaderValue>) -> Self {
+        Self { uri, cookie }
+    }
+
+    pub fn request(&self) -> Request<Body> {
+        let mut request = Request::new(Body::empty());
+        *request.uri_mut() = self.uri.clone();
+        if let Some(cookie) = &self.cookie {
+            request.headers_mut().insert(header::COOKIE, cookie.clone());
+        }
+        request
+    }
+}
+
+/// What a browser sends back after this response.
+pub fn cookies_of(response: &Response<()>) -> Option<HeaderValue> {
+    let pairs: Vec<&[u8]> = response
+        .headers()
+        .get_all(header::SET_COOKIE)
+        .iter()
+        .filter_map(|cookie| cookie.as_bytes().split(|byte| *byte == b';').next())
+        .collect();
+    (!pairs.is_empty())
+        .then(|| HeaderValue::from_bytes(&pairs.join(&b"; "[..])).expect("parts of a header"))
+}
+
+/// The result of a future that has nothing to wait for.
+pub fn ready<F: Future>(future: F) -> F::Output {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("the future waits"),
+    }
+}
+
+/// Sends a request and collects the body. Gives its size too, so that nothing of it can be left out.
+async fn exchange(router: &mut Router, request: Request<Body>) -> (Parts, usize) {
+    let Ok::<_, Infallible>(response) = Service::call(router, request).await;
+    let (parts, body) = response.into_parts();
+    let body = body.collect().await.expect("a body in memory").to_bytes();
+    (parts, body.len())
+}

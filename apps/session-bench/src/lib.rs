@@ -1,0 +1,9 @@
+//! tower-kr-session beside other session layers: time, memory, instructions and allocations of the same work in the same run.
+
+pub mod candidate;
+pub mod counts;
+pub mod drive;
+pub mod routes;
+pub mod scenario;
+pub mod stats;
+pub mod timing;

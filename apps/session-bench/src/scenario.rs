@@ -1,0 +1,124 @@
+//! What a request does with its session.
+
+use axum::http::{HeaderValue, Uri};
+use clap::ValueEnum;
+
+use crate::{
+    candidate::Candidate,
+    drive::{Driver, Target, cookies_of},
+};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Scenario {
+    /// The handler ignores the session, and the request has no cookie.
+    UntouchedNoCookie,
+    /// The handler ignores the session of the request's cookie.
+    UntouchedCookie,
+    /// One small value is read.
+    Read,
+    /// A counter goes up, by the best call that the layer has for it.
+    Increment,
+    /// A value is read, and another one written.
+    ReadWrite,
+    /// A session starts.
+    New,
+    /// One text of a session that has so many.
+    ReadOf1,
+    ReadOf10,
+    ReadOf100,
+    /// One text of a session that has so many is replaced, without a look at it.
+    WriteOf1,
+    WriteOf10,
+    WriteOf100,
+}
+
+impl Scenario {
+    /// Those on a session with one small value.
+    pub const SMALL: [Self; 6] = [
+        Self::UntouchedNoCookie,
+        Self::UntouchedCookie,
+        Self::Read,
+        Self::Increment,
+        Self::ReadWrite,
+        Self::New,
+    ];
+
+    /// Those on sessions of several sizes.
+    pub const SIZES: [Self; 6] = [
+        Self::ReadOf1,
+        Self::ReadOf10,
+        Self::ReadOf100,
+        Self::WriteOf1,
+        Self::WriteOf10,
+        Self::WriteOf100,
+    ];
+
+    pub fn all() -> &'static [Self] {
+        Self::value_variants()
+    }
+
+    /// As the tables name it.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::UntouchedNoCookie => "untouched, no cookie",
+            Self::UntouchedCookie => "untouched, cookie",
+            Self::Read => "read",
+            Self::Increment => "increment",
+            Self::ReadWrite => "read+write",
+            Self::New => "new session",
+            Self::ReadOf1 => "read 1 of 1",
+            Self::ReadOf10 => "read 1 of 10",
+            Self::ReadOf100 => "read 1 of 100",
+            Self::WriteOf1 => "write 1 of 1",
+            Self::WriteOf10 => "write 1 of 10",
+            Self::WriteOf100 => "write 1 of 100",
+        }
+    }
+
+    /// As the command line and the budgets name it.
+    pub fn key(self) -> String {
+        self.to_possible_value()
+            .map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
+    const fn path(self) -> &'static str {
+        match self {
+            Self::UntouchedNoCookie | Self::UntouchedCookie => "/untouched",
+            Self::Read => "/read",
+            Self::Increment => "/increment",
+            Self::ReadWrite => "/read-write",
+            Self::New => "/new",
+            Self::ReadOf1 | Self::ReadOf10 | Self::ReadOf100 => "/get-text",
+            Self::WriteOf1 | Self::WriteOf10 | Self::WriteOf100 => "/set-text",
+        }
+    }
+
+    /// Where a session starts that fits the scenario; `None`: the request has no cookie.
+    const fn seed(self) -> Option<&'static str> {
+        match self {
+            Self::UntouchedNoCookie | Self::New => None,
+            Self::UntouchedCookie | Self::Read | Self::Increment | Self::ReadWrite => Some("/new"),
+            Self::ReadOf1 | Self::WriteOf1 => Some("/seed-1"),
+            Self::ReadOf10 | Self::WriteOf10 => Some("/seed-10"),
+            Self::ReadOf100 | Self::WriteOf100 => Some("/seed-100"),
+        }
+    }
+
+    /// Starts the session that the requests need, and gives the request.
+    pub fn prepare(self, candidate: Candidate, driver: &mut Driver) -> Target {
+        let cookie = self.seed().map(|path| start(candidate, driver, path));
+        Target::new(Uri::from_static(self.path()), cookie)
+    }
+}
+
+/// Starts a session and gives its cookies; for a candidate without sessions a cookie of the length that ours has.
+pub fn start(candidate: Candidate, driver: &mut Driver, path: &'static str) -> HeaderValue {
+    if !candidate.keeps_sessions() {
+        return HeaderValue::from_static(concat!(
+            "__Host-Kr.Session=",
+            "AZrP0000cACAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+        ));
+    }
+    let response = driver.send(&Target::new(Uri::from_static(path), None));
+    cookies_of(&response).expect("a new session has a cookie")
+}

@@ -1,0 +1,60 @@
+//! From noisy timings to figures: the best of several medians, and how far apart they lie.
+
+use std::time::Duration;
+
+/// A figure in nanoseconds, with its spread.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Figure {
+    /// The lowest median of any round: what the work costs when the machine leaves it alone.
+    pub best: f64,
+    /// How far the median of all rounds lies above the best one, relative to it.
+    pub spread: f64,
+}
+
+/// The median batch of each round.
+#[derive(Clone, Debug, Default)]
+pub struct Series(Vec<f64>);
+
+impl Series {
+    /// Takes the median of the batches of one round.
+    pub fn add_round(&mut self, batches: &[Duration]) {
+        let nanos = batches.iter().map(Duration::as_secs_f64).map(|s| s * 1e9);
+        self.add(median(nanos.collect()));
+    }
+
+    /// Takes the figure of one round.
+    pub fn add(&mut self, nanos: f64) {
+        self.0.push(nanos);
+    }
+
+    /// # Panics
+    /// If there was no round.
+    pub fn figure(&self) -> Figure {
+        let best = self.0.iter().copied().fold(f64::INFINITY, f64::min);
+        Figure {
+            best,
+            spread: median(self.0.clone()) / best - 1.0,
+        }
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_slow_round_changes_nothing_but_the_spread() {
+        let mut series = Series::default();
+        for batches in [[5, 1, 3], [9, 8, 900], [4, 4, 4]] {
+            series.add_round(&batches.map(Duration::from_nanos));
+        }
+        let figure = series.figure();
+        assert!((figure.best - 3.0).abs() < 1e-9);
+        assert!((figure.spread - 1.0 / 3.0).abs() < 1e-9);
+    }
+}
