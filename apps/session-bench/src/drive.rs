@@ -4,6 +4,8 @@ use std::{
     convert::Infallible,
     future::Future,
     hint::black_box,
+    io,
+    net::{Ipv4Addr, SocketAddr},
     pin::pin,
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
@@ -15,7 +17,7 @@ use axum::{
     http::{HeaderValue, Request, Response, Uri, header, response::Parts},
 };
 use http_body_util::BodyExt;
-use tokio::{runtime::Runtime, task::unconstrained};
+use tokio::{net::TcpListener, runtime::Runtime, task::unconstrained};
 use tower_service::Service;
 
 /// A router on a runtime of its own thread.
@@ -50,6 +52,18 @@ impl Driver {
         let (parts, size) = self.runtime.block_on(exchange(&mut self.router, request));
         assert!(parts.status.is_success() && size > 0, "{}", parts.status);
         Response::from_parts(parts, ())
+    }
+
+    /// Serves the router on a free port of this machine, for ever.
+    ///
+    /// # Errors
+    /// If no port is free.
+    pub fn serve(self, started: impl FnOnce(SocketAddr)) -> io::Result<()> {
+        self.runtime.block_on(async {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+            started(listener.local_addr()?);
+            axum::serve(listener, self.router).await
+        })
     }
 
     /// How long a request takes, on average over `count` of them; the targets follow each other in a circle.
@@ -87,6 +101,14 @@ pub struct Target {
 impl Target {
     pub const fn new(uri: Uri, cookie: Option<HeaderValue>) -> Self {
         Self { uri, cookie }
+    }
+
+    pub fn path(&self) -> &str {
+        self.uri.path()
+    }
+
+    pub const fn cookie(&self) -> Option<&HeaderValue> {
+        self.cookie.as_ref()
     }
 
     pub fn request(&self) -> Request<Body> {

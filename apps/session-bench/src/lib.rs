@@ -3,7 +3,12 @@
 pub mod candidate;
 pub mod counts;
 pub mod drive;
+pub mod population;
+#[cfg(feature = "peers")]
+pub mod report;
 pub mod routes;
 pub mod scenario;
 pub mod stats;
+pub mod tcp;
+pub mod threads;
 pub mod timing;

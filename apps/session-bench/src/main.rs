@@ -5,10 +5,14 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
+#[cfg(feature = "peers")]
+use session_bench::report::{self, Thoroughness};
 use session_bench::{
     candidate::Candidate,
     counts::{self, work::Work},
+    population,
     scenario::Scenario,
+    tcp,
 };
 
 /// tower-kr-session beside other session layers.
@@ -20,6 +24,13 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Measure everything and write docs/benchmarks.md
+    #[cfg(feature = "peers")]
+    Report {
+        /// Few rounds, to see that everything works
+        #[arg(long)]
+        quick: bool,
+    },
     /// Count instructions and allocations, and compare them with the budgets
     Counts {
         /// Make the counts of now the budgets
@@ -39,6 +50,17 @@ enum Command {
         scenario: Scenario,
         #[arg(default_value_t = 5)]
         seconds: u64,
+    },
+    /// Serve a candidate over HTTP on a free port
+    Serve {
+        candidate: Candidate,
+        scenario: Scenario,
+    },
+    /// A process full of sessions
+    #[command(hide = true)]
+    PopulationChild {
+        candidate: Candidate,
+        population: u32,
     },
     /// The requests that callgrind counts
     #[command(hide = true)]
@@ -60,6 +82,12 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<(), Box<dyn Error>> {
     match command {
+        #[cfg(feature = "peers")]
+        Command::Report { quick } => report::write(if quick {
+            Thoroughness::QUICK
+        } else {
+            Thoroughness::FULL
+        })?,
         Command::Counts { bless } => counts::check(bless)?,
         Command::Profile {
             candidate,
@@ -71,6 +99,14 @@ fn run(command: Command) -> Result<(), Box<dyn Error>> {
             scenario,
             seconds,
         } => spin(candidate, scenario, Duration::from_secs(seconds)),
+        Command::Serve {
+            candidate,
+            scenario,
+        } => tcp::serve(candidate, scenario)?,
+        Command::PopulationChild {
+            candidate,
+            population,
+        } => population::child::run(candidate, population)?,
         Command::Counted {
             candidate,
             scenario,
