@@ -56,6 +56,16 @@ msrv:
 # All checks that read the code without running it.
 lint: fmt-check clippy features typos deny workflow
 
+# Measure the session layer beside others and write docs/benchmarks.md: some minutes (needs valgrind, and wrk for a part).
+bench *args:
+    cd apps/session-bench && cargo build --release --features peers --bins \
+        && cargo run --quiet --release --features peers --bin session-bench -- report {{ args }}
+
+# Compare instructions and allocations per request with their budgets (needs valgrind); `--bless` makes them the budgets.
+bench-counts *args:
+    cd apps/session-bench && cargo build --release --bins \
+        && cargo run --quiet --release --bin session-bench -- counts {{ args }}
+
 # Go through the tutorial with curl against a server that is built and started for it.
 walkthrough:
     cargo build -p sessions-demo

@@ -17,7 +17,11 @@ use axum::{
     http::{HeaderValue, Request, Response, Uri, header, response::Parts},
 };
 use http_body_util::BodyExt;
-use tokio::{net::TcpListener, runtime::Runtime, task::unconstrained};
+use tokio::{
+    net::TcpListener,
+    runtime::Runtime,
+    task::{JoinSet, unconstrained},
+};
 use tower_service::Service;
 
 /// A router on a runtime of its own thread.
@@ -29,15 +33,17 @@ pub struct Driver {
 impl Driver {
     /// Builds the router inside the runtime that will run it.
     pub fn new(router: impl FnOnce() -> Router) -> Self {
+        Self::connect(async { router() })
+    }
+
+    /// The same for a router that first has to connect to its store.
+    pub fn connect(router: impl Future<Output = Router>) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .expect("a runtime");
-        let router = {
-            let _entered = runtime.enter();
-            // As `axum::serve` does: otherwise each request would wrap its handler in the layer anew.
-            router().with_state(())
-        };
+        // As `axum::serve` does: otherwise each request would wrap its handler in the layer anew.
+        let router = runtime.block_on(async { router.await.with_state(()) });
         Self { runtime, router }
     }
 
@@ -78,6 +84,26 @@ impl Driver {
         };
         // A server's task starts each request with a fresh budget; here the loop must not be interrupted by one.
         self.runtime.block_on(unconstrained(work)) / count
+    }
+
+    /// How long a request takes, on average over `count` of them, when there is a task for each target. They run on one thread.
+    pub fn time_concurrently(&mut self, targets: &[Target], count: u32) -> Duration {
+        let router = &self.router;
+        let each = count as usize / targets.len();
+        self.runtime.block_on(async {
+            let start = Instant::now();
+            let mut tasks = JoinSet::new();
+            for target in targets {
+                let (mut router, target) = (router.clone(), target.clone());
+                tasks.spawn(async move {
+                    for _ in 0..each {
+                        black_box(exchange(&mut router, target.request()).await);
+                    }
+                });
+            }
+            tasks.join_all().await;
+            start.elapsed()
+        }) / count
     }
 
     /// Sends a request `count` times: the part that a profiler or a counter looks at.

@@ -6,7 +6,7 @@ use std::{
 
 use clap::{Parser, Subcommand};
 #[cfg(feature = "peers")]
-use session_bench::report::{self, Thoroughness};
+use session_bench::report::{self, Section, Thoroughness};
 use session_bench::{
     candidate::Candidate,
     counts::{self, work::Work},
@@ -27,6 +27,14 @@ enum Command {
     /// Measure everything and write docs/benchmarks.md
     #[cfg(feature = "peers")]
     Report {
+        /// Few rounds, to see that everything works
+        #[arg(long)]
+        quick: bool,
+    },
+    /// Measure one part and print it
+    #[cfg(feature = "peers")]
+    Measure {
+        section: Section,
         /// Few rounds, to see that everything works
         #[arg(long)]
         quick: bool,
@@ -83,11 +91,9 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<(), Box<dyn Error>> {
     match command {
         #[cfg(feature = "peers")]
-        Command::Report { quick } => report::write(if quick {
-            Thoroughness::QUICK
-        } else {
-            Thoroughness::FULL
-        })?,
+        Command::Report { quick } => report::write(thoroughness(quick))?,
+        #[cfg(feature = "peers")]
+        Command::Measure { section, quick } => report::print(section, thoroughness(quick))?,
         Command::Counts { bless } => counts::check(bless)?,
         Command::Profile {
             candidate,
@@ -123,5 +129,14 @@ fn spin(candidate: Candidate, scenario: Scenario, how_long: Duration) {
         for _ in 0..50 {
             work.counted();
         }
+    }
+}
+
+#[cfg(feature = "peers")]
+const fn thoroughness(quick: bool) -> Thoroughness {
+    if quick {
+        Thoroughness::QUICK
+    } else {
+        Thoroughness::FULL
     }
 }

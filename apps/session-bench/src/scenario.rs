@@ -104,21 +104,30 @@ impl Scenario {
         }
     }
 
-    /// Starts the session that the requests need, and gives the request.
+    /// Starts the session that the request needs, if the candidate keeps sessions, and gives the request.
     pub fn prepare(self, candidate: Candidate, driver: &mut Driver) -> Target {
-        let cookie = self.seed().map(|path| start(candidate, driver, path));
+        if candidate.keeps_sessions() {
+            return self.target(driver);
+        }
+        let cookie = self.seed().map(|_| COOKIE_WITHOUT_SESSION);
+        Target::new(Uri::from_static(self.path()), cookie)
+    }
+
+    /// Starts the session that the request needs, and gives the request.
+    pub fn target(self, driver: &mut Driver) -> Target {
+        let cookie = self.seed().map(|path| start(driver, path));
         Target::new(Uri::from_static(self.path()), cookie)
     }
 }
 
-/// Starts a session and gives its cookies; for a candidate without sessions a cookie of the length that ours has.
-pub fn start(candidate: Candidate, driver: &mut Driver, path: &'static str) -> HeaderValue {
-    if !candidate.keeps_sessions() {
-        return HeaderValue::from_static(concat!(
-            "__Host-Kr.Session=",
-            "AZrP0000cACAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
-        ));
-    }
+/// As long as ours.
+pub const COOKIE_WITHOUT_SESSION: HeaderValue = HeaderValue::from_static(concat!(
+    "__Host-Kr.Session=",
+    "AZrP0000cACAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+));
+
+/// Starts a session and gives its cookies.
+pub fn start(driver: &mut Driver, path: &'static str) -> HeaderValue {
     let response = driver.send(&Target::new(Uri::from_static(path), None));
     cookies_of(&response).expect("a new session has a cookie")
 }

@@ -12,7 +12,7 @@ use axum::http::{HeaderValue, Uri};
 use crate::{
     candidate::Candidate,
     drive::{Driver, Target},
-    scenario::start,
+    scenario::{COOKIE_WITHOUT_SESSION, start},
 };
 
 /// Reads in a batch.
@@ -24,10 +24,17 @@ const REQUESTS: u32 = 2_000;
 /// If the pipes to the parent break.
 pub fn run(candidate: Candidate, population: u32) -> io::Result<()> {
     let mut driver = Driver::new(|| candidate.router());
-    let mut cookies = Cookies::new(&start(candidate, &mut driver, "/new"), population);
+    let mut session = || {
+        if candidate.keeps_sessions() {
+            start(&mut driver, "/new")
+        } else {
+            COOKIE_WITHOUT_SESSION
+        }
+    };
+    let mut cookies = Cookies::new(&session(), population);
     let before = resident_bytes()?;
     for index in 0..population {
-        cookies.keep(index, &start(candidate, &mut driver, "/new"));
+        cookies.keep(index, &session());
     }
     let grown = resident_bytes()?.saturating_sub(before);
     println!("{}", grown as f64 / f64::from(population));

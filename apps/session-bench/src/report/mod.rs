@@ -8,6 +8,8 @@ mod verdict;
 
 use std::{error::Error, fs, path::Path};
 
+use clap::ValueEnum;
+
 pub use self::sections::Thoroughness;
 use self::verdict::Verdict;
 use crate::{population::POPULATIONS, timing::Effort};
@@ -25,6 +27,7 @@ the best of several medians, and in parentheses stands how far the median of the
 so that what the machine does meanwhile hits them all. *Identity* is a layer that does nothing. How it is
 measured: [apps/session-bench](../apps/session-bench/README.md).
 
+![Overhead of each session layer](benchmarks/requests.svg)
 ";
 
 impl Thoroughness {
@@ -51,44 +54,79 @@ impl Thoroughness {
     };
 }
 
+/// A part of the report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Section {
+    Requests,
+    Sizes,
+    Populations,
+    Threads,
+    Sockets,
+    Counts,
+}
+
+/// What was measured.
+#[derive(Default)]
+struct Report {
+    text: String,
+    chart: String,
+    verdict: Verdict,
+}
+
+impl Report {
+    fn measure(
+        &mut self,
+        section: Section,
+        thoroughness: Thoroughness,
+    ) -> Result<(), Box<dyn Error>> {
+        eprintln!("measuring {section:?} ...");
+        let verdict = &mut self.verdict;
+        self.text += &match section {
+            Section::Requests => {
+                let (text, chart) = sections::requests(thoroughness, verdict);
+                self.chart = chart;
+                text
+            }
+            Section::Sizes => sections::sizes(thoroughness, verdict),
+            Section::Populations => sections::populations(thoroughness, verdict)?,
+            Section::Threads => sections::threads(thoroughness, verdict),
+            Section::Sockets => sections::sockets(thoroughness)?,
+            Section::Counts => sections::counted()?,
+        };
+        self.text.push('\n');
+        Ok(())
+    }
+}
+
+/// Measures one part and prints it.
+///
+/// # Errors
+/// If a tool or a measuring process fails.
+pub fn print(section: Section, thoroughness: Thoroughness) -> Result<(), Box<dyn Error>> {
+    let mut report = Report::default();
+    report.measure(section, thoroughness)?;
+    println!("{}{}", report.text, report.verdict.render());
+    Ok(())
+}
+
 /// Measures everything and writes the report and its chart.
 ///
 /// # Errors
 /// If a tool or a measuring process fails, or a file can't be written.
 pub fn write(thoroughness: Thoroughness) -> Result<(), Box<dyn Error>> {
-    let mut verdict = Verdict::default();
-    let (requests, chart) = progress("requests", || {
-        sections::requests(thoroughness, &mut verdict)
-    });
-    let sizes = progress("sizes", || sections::sizes(thoroughness, &mut verdict));
-    let populations = progress("live sessions", || {
-        sections::populations(thoroughness, &mut verdict)
-    })?;
-    let threads = progress("threads", || sections::threads(thoroughness, &mut verdict));
-    let sockets = progress("sockets", || sections::sockets(thoroughness))?;
-    let counted = progress("instructions", sections::counted)?;
+    let mut report = Report::default();
+    for section in Section::value_variants() {
+        report.measure(*section, thoroughness)?;
+    }
     let parts = [
-        "![Overhead of each session layer](benchmarks/requests.svg)\n".to_owned(),
-        requests,
-        verdict.render(),
-        sizes,
-        populations,
-        threads,
-        sockets,
-        counted,
-        format!("## Machine and versions\n\n{}", machine::describe()),
+        INTRODUCTION,
+        &report.verdict.render(),
+        &report.text,
+        &format!("## Machine and versions\n\n{}", machine::describe()),
     ];
     let docs = Path::new(DOCS);
     fs::create_dir_all(docs.join("benchmarks"))?;
-    fs::write(docs.join("benchmarks/requests.svg"), chart)?;
-    fs::write(
-        docs.join("benchmarks.md"),
-        INTRODUCTION.to_owned() + &parts.join("\n"),
-    )?;
+    fs::write(docs.join("benchmarks/requests.svg"), report.chart)?;
+    fs::write(docs.join("benchmarks.md"), parts.join("\n"))?;
     Ok(())
-}
-
-fn progress<R>(what: &str, measure: impl FnOnce() -> R) -> R {
-    eprintln!("measuring {what} ...");
-    measure()
 }
