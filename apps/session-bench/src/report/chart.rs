@@ -40,7 +40,7 @@ pub fn draw(title: &str, series: &[&str], groups: &[Group]) -> String {
         write(
             &mut svg,
             format_args!(
-                "<rect x=\"{x}\" y=\"38\" width=\"12\" height=\"12\" fill=\"{colour}\"/><text x=\"{}\" y=\"48\">{name}</text>\n",
+                "<rect x=\"{x:.0}\" y=\"38\" width=\"12\" height=\"12\" fill=\"{colour}\"/><text x=\"{:.0}\" y=\"48\">{name}</text>\n",
                 x + 17.0,
             ),
         );

@@ -1,7 +1,10 @@
 //! What was to be reached, what was, and where a peer is better.
 
-use super::table::Table;
-use crate::{scenario::Scenario, stats::Figure};
+use super::table::{Table, thousands};
+use crate::scenario::Scenario;
+
+/// A smaller difference is none.
+const MARGIN: f64 = 0.05;
 
 /// Our overhead above the identity layer, relative to that of tower-sessions 0.15 with its memory store: what it must be at
 /// most, and what we would like it to be.
@@ -59,22 +62,11 @@ impl Verdict {
         });
     }
 
-    /// Notes it if the peer's time is better than ours by more than the spread of both.
-    pub fn compare_times(&mut self, what: &str, ours: Figure, peer: &str, theirs: Figure) {
-        let noise = ours.spread.max(theirs.spread);
-        if ours.best > theirs.best * (1.0 + noise) {
-            self.worse.push(format!(
-                "{what}: {:.0} ns, {peer} {:.0} ns",
-                ours.best, theirs.best
-            ));
-        }
-    }
-
-    /// Notes it if less is better and the peer has less.
+    /// Notes it if the peer's figure is lower, and so better.
     pub fn compare(&mut self, what: &str, ours: f64, peer: &str, theirs: f64) {
-        if ours > theirs * 1.02 {
-            self.worse
-                .push(format!("{what}: {ours:.0}, {peer} {theirs:.0}"));
+        if ours > theirs * (1.0 + MARGIN) {
+            let (ours, theirs) = (thousands(ours), thousands(theirs));
+            self.worse.push(format!("{what}: {ours}, {peer} {theirs}"));
         }
     }
 
@@ -83,7 +75,7 @@ impl Verdict {
         if self.worse.is_empty() {
             text += "Nowhere in this run.\n";
         } else {
-            text += "By more than the spread of the figures:\n\n";
+            text += "By more than 5 %, ours first:\n\n";
             for line in &self.worse {
                 text += &format!("- {line}\n");
             }
@@ -108,13 +100,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_difference_within_the_spread_is_none() {
-        let figure = |best| Figure { best, spread: 0.1 };
+    fn a_small_difference_is_none() {
         let mut verdict = Verdict::default();
-        verdict.compare_times("read", figure(108.0), "peer", figure(100.0));
+        verdict.compare("read", 1_040.0, "peer", 1_000.0);
         assert!(verdict.render().contains("Nowhere"));
-        verdict.compare_times("read", figure(120.0), "peer", figure(100.0));
-        assert!(verdict.render().contains("- read: 120 ns, peer 100 ns\n"));
+        verdict.compare("read", 1_200.0, "peer", 1_000.0);
+        assert!(verdict.render().contains("- read: 1,200, peer 1,000\n"));
     }
 
     #[test]
