@@ -56,10 +56,10 @@ msrv:
 # All checks that read the code without running it.
 lint: fmt-check clippy features typos deny workflow
 
-# Measure the session layer beside others and write docs/benchmarks.md: some minutes (needs valgrind, and wrk for a part).
+# Measure the session layer beside others and write docs/benchmarks.md: some minutes (needs valgrind; wrk and redis-server for a part each).
 bench *args:
-    cd apps/session-bench && cargo build --release --features peers --bins \
-        && cargo run --quiet --release --features peers --bin session-bench -- report {{ args }}
+    cd apps/session-bench && cargo build --release --features redis --bins \
+        && cargo run --quiet --release --features redis --bin session-bench -- report {{ args }}
 
 # Compare instructions and allocations per request with their budgets (needs valgrind); `--bless` makes them the budgets.
 bench-counts *args:

@@ -4,6 +4,8 @@ pub mod candidate;
 pub mod counts;
 pub mod drive;
 pub mod population;
+#[cfg(feature = "redis")]
+pub mod redis;
 #[cfg(feature = "peers")]
 pub mod report;
 pub mod routes;

@@ -18,7 +18,7 @@ pub(super) fn memory() -> Router {
     )
 }
 
-pub(super) fn router(store: impl SessionStore) -> Router {
+pub(crate) fn router(store: impl SessionStore) -> Router {
     routes::<Session>().layer(SessionLayer::new(store))
 }
 

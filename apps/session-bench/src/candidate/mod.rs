@@ -1,6 +1,6 @@
 //! What is measured side by side.
 
-mod kr;
+pub(crate) mod kr;
 #[cfg(feature = "peers")]
 mod peers;
 mod plain;

@@ -8,13 +8,14 @@ use super::table::Table;
 
 const LOCKFILE: &str = include_str!("../../Cargo.lock");
 
-const CRATES: [&str; 7] = [
+const CRATES: [&str; 8] = [
     "axum",
     "tokio",
     "moka",
     "tower-sessions",
     "tower-sessions-memory-store",
     "tower-sessions-moka-store",
+    "tower-sessions-redis-store",
     "axum_session",
 ];
 

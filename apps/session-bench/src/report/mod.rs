@@ -2,6 +2,8 @@
 
 mod chart;
 mod machine;
+#[cfg(feature = "redis")]
+mod redis;
 mod sections;
 mod table;
 mod verdict;
@@ -61,6 +63,8 @@ pub enum Section {
     Sizes,
     Populations,
     Threads,
+    #[cfg(feature = "redis")]
+    Redis,
     Sockets,
     Counts,
 }
@@ -90,6 +94,8 @@ impl Report {
             Section::Sizes => sections::sizes(thoroughness, verdict),
             Section::Populations => sections::populations(thoroughness, verdict)?,
             Section::Threads => sections::threads(thoroughness, verdict),
+            #[cfg(feature = "redis")]
+            Section::Redis => redis::section(thoroughness, verdict)?,
             Section::Sockets => sections::sockets(thoroughness)?,
             Section::Counts => sections::counted()?,
         };

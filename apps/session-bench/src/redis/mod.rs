@@ -1,0 +1,72 @@
+//! Sessions in Redis: requests per second, one after the other and 64 at a time, and commands per request.
+
+mod server;
+mod stores;
+
+use std::{io, time::Duration};
+
+use self::server::Server;
+pub use self::stores::Store;
+use crate::{
+    drive::{Driver, Target},
+    scenario::Scenario,
+};
+
+/// Requests that wait for Redis at the same time.
+pub const TASKS: usize = 64;
+
+/// How long a measurement takes, about.
+const REQUESTS: u32 = 16_000;
+
+/// Requests of which the commands are counted.
+const WATCHED: u32 = 50;
+
+/// What was measured of a store.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Rates {
+    /// Requests per second, one after the other.
+    pub sequential: f64,
+    /// Requests per second with [`TASKS`] at a time, each on a session of its own.
+    pub concurrent: f64,
+    /// Commands that the store sends for a request.
+    pub commands: f64,
+    /// Processor time of the server for a request, in microseconds.
+    pub server_micros: f64,
+}
+
+/// The best of `rounds` for each store, which take turns. `None` if there is no `redis-server`.
+///
+/// # Errors
+/// If the server fails.
+pub fn compare(
+    stores: &[Store],
+    scenario: Scenario,
+    rounds: usize,
+) -> io::Result<Option<Vec<Rates>>> {
+    let Some(server) = Server::start()? else {
+        return Ok(None);
+    };
+    let mut rates = vec![Rates::default(); stores.len()];
+    for _ in 0..rounds {
+        for (store, best) in stores.iter().zip(&mut rates) {
+            let mut driver = Driver::connect(store.router(&server.url()));
+            let targets: Vec<Target> = (0..TASKS).map(|_| scenario.target(&mut driver)).collect();
+            let per_second = |took: Duration| took.as_secs_f64().recip();
+            driver.time(&targets, REQUESTS / 20);
+            let sequential = driver.time(&targets, REQUESTS / 8);
+            best.sequential = best.sequential.max(per_second(sequential));
+            let before = server.processor_time()?;
+            let concurrent = per_second(driver.time_concurrently(&targets, REQUESTS));
+            if concurrent > best.concurrent {
+                let busy = server.processor_time()? - before;
+                best.server_micros = busy.as_secs_f64() * 1e6 / f64::from(REQUESTS);
+                best.concurrent = concurrent;
+            }
+            let commands = server.watch(|| {
+                driver.time(&targets, WATCHED);
+            })?;
+            best.commands = commands as f64 / f64::from(WATCHED);
+        }
+    }
+    Ok(Some(rates))
+}
