@@ -13,7 +13,7 @@ use std::{
 
 use axum::{
     Router,
-    body::Body,
+    body::{Body, Bytes},
     http::{HeaderValue, Request, Response, Uri, header, response::Parts},
 };
 use http_body_util::BodyExt;
@@ -53,11 +53,11 @@ impl Driver {
     }
 
     /// Sends one request and checks that it was answered with success.
-    pub fn send(&mut self, target: &Target) -> Response<()> {
+    pub fn send(&mut self, target: &Target) -> Response<Bytes> {
         let request = target.request();
-        let (parts, size) = self.runtime.block_on(exchange(&mut self.router, request));
-        assert!(parts.status.is_success() && size > 0, "{}", parts.status);
-        Response::from_parts(parts, ())
+        let (parts, body) = self.runtime.block_on(exchange(&mut self.router, request));
+        assert!(parts.status.is_success(), "{}", parts.status);
+        Response::from_parts(parts, body)
     }
 
     /// Serves the router on a free port of this machine, for ever.
@@ -148,7 +148,7 @@ impl Target {
 }
 
 /// What a browser sends back after this response.
-pub fn cookies_of(response: &Response<()>) -> Option<HeaderValue> {
+pub fn cookies_of<B>(response: &Response<B>) -> Option<HeaderValue> {
     let pairs: Vec<&[u8]> = response
         .headers()
         .get_all(header::SET_COOKIE)
@@ -167,10 +167,10 @@ pub fn ready<F: Future>(future: F) -> F::Output {
     }
 }
 
-/// Sends a request and collects the body. Gives its size too, so that nothing of it can be left out.
-async fn exchange(router: &mut Router, request: Request<Body>) -> (Parts, usize) {
+/// Sends a request and collects the body.
+async fn exchange(router: &mut Router, request: Request<Body>) -> (Parts, Bytes) {
     let Ok::<_, Infallible>(response) = Service::call(router, request).await;
     let (parts, body) = response.into_parts();
     let body = body.collect().await.expect("a body in memory").to_bytes();
-    (parts, body.len())
+    (parts, body)
 }

@@ -26,7 +26,8 @@ pub trait Handle: FromRequestParts<()> + Send + Sync + 'static {
     }
 }
 
-/// All routes: `/untouched`, `/read`, `/read-write`, `/increment`, `/new`, and for the sizes `/seed-N`, `/get-text`, `/set-text`.
+/// All routes: `/untouched`, `/read`, `/read-write`, `/increment`, `/new`, for the sizes `/seed-N`, `/get-text` and
+/// `/set-text`, and to check that the others do what they say, `/counter`.
 pub fn routes<H: Handle>() -> Router {
     let mut router = Router::new()
         .route("/untouched", get(async || "ok"))
@@ -35,7 +36,8 @@ pub fn routes<H: Handle>() -> Router {
         .route("/increment", get(increment::<H>))
         .route("/new", get(start::<H>))
         .route("/get-text", get(get_text::<H>))
-        .route("/set-text", get(set_text::<H>));
+        .route("/set-text", get(set_text::<H>))
+        .route("/counter", get(show_counter::<H>));
     for size in SIZES {
         let seed = async move |session: H| {
             for key in &KEYS[..size] {
@@ -67,6 +69,10 @@ async fn increment<H: Handle>(session: H) -> &'static str {
 async fn start<H: Handle>(session: H) -> &'static str {
     session.set_counter(1).await;
     "ok"
+}
+
+async fn show_counter<H: Handle>(session: H) -> String {
+    session.counter().await.unwrap_or(0).to_string()
 }
 
 async fn get_text<H: Handle>(session: H) -> &'static str {

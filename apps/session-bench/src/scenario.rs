@@ -131,3 +131,31 @@ pub fn start(driver: &mut Driver, path: &'static str) -> HeaderValue {
     let response = driver.send(&Target::new(Uri::from_static(path), None));
     cookies_of(&response).expect("a new session has a cookie")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is compared must be the same work.
+    #[test]
+    fn every_candidate_counts() {
+        for candidate in Candidate::with_sessions() {
+            let mut driver = Driver::new(|| candidate.router());
+            let cookie = start(&mut driver, "/new");
+            let mut send = |path| {
+                let target = Target::new(Uri::from_static(path), Some(cookie.clone()));
+                driver.send(&target).into_body()
+            };
+            for path in [
+                "/increment",
+                "/read-write",
+                "/increment",
+                "/read",
+                "/untouched",
+            ] {
+                assert_eq!(send(path), "ok");
+            }
+            assert_eq!(send("/counter"), "4", "{candidate:?}");
+        }
+    }
+}

@@ -20,10 +20,11 @@ const CRATES: [&str; 8] = [
 ];
 
 /// A table of machine, versions, date and command.
-pub fn describe() -> String {
+pub fn describe(load: &str) -> String {
     let mut table = Table::new(["", ""]);
     table.row(["processor".to_owned(), processor()]);
     table.row(["system".to_owned(), system()]);
+    table.row(["load of the machine before", load]);
     table.row(["compiler".to_owned(), compiler()]);
     for name in CRATES {
         let versions = versions(name);
@@ -38,6 +39,12 @@ pub fn describe() -> String {
     table.row(["command", "`just bench`"]);
     // Text, not numbers.
     table.render().replace("--:|", "---|")
+}
+
+/// How many processes want a processor, on average over the last minute. More than 0 is noise in the figures.
+pub fn load() -> String {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').next().unwrap_or_default().to_owned()
 }
 
 fn processor() -> String {

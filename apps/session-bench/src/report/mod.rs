@@ -120,6 +120,7 @@ pub fn print(section: Section, thoroughness: Thoroughness) -> Result<(), Box<dyn
 /// # Errors
 /// If a tool or a measuring process fails, or a file can't be written.
 pub fn write(thoroughness: Thoroughness) -> Result<(), Box<dyn Error>> {
+    let load = machine::load();
     let mut report = Report::default();
     for section in Section::value_variants() {
         report.measure(*section, thoroughness)?;
@@ -127,8 +128,9 @@ pub fn write(thoroughness: Thoroughness) -> Result<(), Box<dyn Error>> {
     let parts = [
         INTRODUCTION,
         &report.verdict.render(),
-        &report.text,
-        &format!("## Machine and versions\n\n{}", machine::describe()),
+        report.text.trim_end(),
+        "",
+        &format!("## Machine and versions\n\n{}", machine::describe(&load)),
     ];
     let docs = Path::new(DOCS);
     fs::create_dir_all(docs.join("benchmarks"))?;
