@@ -2,6 +2,7 @@
 
 mod clock;
 mod delta;
+mod encoding;
 mod error;
 #[cfg(feature = "axum")]
 mod extract;
@@ -29,15 +30,14 @@ pub use store::memory::{MemoryStore, MemoryStoreBuilder};
 pub use {
     clock::{Clock, ManualClock, SystemClock, Timestamp},
     delta::{Delta, IdleLimit, Instants, LimitsChange, Operation, SignIn},
+    encoding::DecodeError,
     error::{ConfigError, SessionError},
     future::ResponseFuture,
     id::{InvalidSessionId, SecretHash, SessionId},
     key::{InsertKey, InvalidKey, Key, KeyBuf, KeyName, MAX_KEY_BYTES, SessionKey},
     layer::SessionLayer,
     owner::{InvalidOwner, MAX_OWNER_BYTES, Owner},
-    record::{
-        Applied, DecodeError, RECLAIM_GRACE, RETIRED_FOR, Receipt, Record, Retired, Standing,
-    },
+    record::{Applied, RECLAIM_GRACE, RETIRED_FOR, Receipt, Record, Retired, Standing},
     service::SessionService,
     session::{Session, Status},
     sessions::Sessions,

@@ -1,0 +1,235 @@
+//! A record as one run of bytes, for a store that keeps it as one value.
+
+use std::time::Duration;
+
+use crate::{
+    clock::Timestamp,
+    delta::IdleLimit,
+    id::SecretHash,
+    owner::Owner,
+    record::{Record, Retired},
+    values::{CorruptValues, Values},
+};
+
+const FORMAT_VERSION: u8 = 1;
+
+impl Record {
+    /// The record in one run of bytes, for a store that keeps it as one value.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(192 + self.values.as_bytes().len());
+        let flags = u8::from(self.retired.is_some())
+            | u8::from(self.authenticated_at.is_some()) << 1
+            | u8::from(self.owner.is_some()) << 2
+            | u8::from(self.persistent) << 3;
+        bytes.extend([FORMAT_VERSION, flags]);
+        bytes.extend(self.secret.as_bytes());
+        for time in [self.created_at, self.idle_deadline, self.absolute_deadline] {
+            bytes.extend(time.as_unix_millis().to_le_bytes());
+        }
+        for limit in [
+            self.idle.timeout,
+            self.idle.touch_interval,
+            self.absolute_timeout,
+        ] {
+            let millis = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+            bytes.extend(millis.to_le_bytes());
+        }
+        if let Some(retired) = &self.retired {
+            bytes.extend(retired.secret.as_bytes());
+            bytes.extend(retired.at.as_unix_millis().to_le_bytes());
+        }
+        if let Some(time) = self.authenticated_at {
+            bytes.extend(time.as_unix_millis().to_le_bytes());
+        }
+        if let Some(owner) = &self.owner {
+            let length = u16::try_from(owner.as_str().len()).unwrap_or(u16::MAX);
+            bytes.extend(length.to_le_bytes());
+            bytes.extend(owner.as_str().as_bytes());
+        }
+        bytes.extend(self.values.as_bytes());
+        bytes
+    }
+
+    /// Reads what [`encode`](Self::encode) wrote.
+    ///
+    /// # Errors
+    /// [`DecodeError::UnknownVersion`] for a record of a later release: keep it, answer with
+    /// [`StoreError::UnknownVersion`](crate::StoreError::UnknownVersion). [`DecodeError::Corrupt`] for anything else: keep it,
+    /// log it, treat it as missing.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut reader = Reader(bytes);
+        let [version] = reader.array()?;
+        if version != FORMAT_VERSION {
+            return Err(DecodeError::UnknownVersion { version });
+        }
+        let [flags] = reader.array()?;
+        if flags >= 1 << 4 {
+            return Err(DecodeError::Corrupt);
+        }
+        let has = |bit: u8| flags & 1 << bit != 0;
+        let secret = SecretHash::from_bytes(reader.array()?);
+        let created_at = reader.time()?;
+        let idle_deadline = reader.time()?;
+        let absolute_deadline = reader.time()?;
+        let idle = IdleLimit {
+            timeout: reader.limit()?,
+            touch_interval: reader.limit()?,
+        };
+        let absolute_timeout = reader.limit()?;
+        let retired = if has(0) {
+            Some(Retired {
+                secret: SecretHash::from_bytes(reader.array()?),
+                at: reader.time()?,
+            })
+        } else {
+            None
+        };
+        let authenticated_at = if has(1) { Some(reader.time()?) } else { None };
+        let owner = if has(2) {
+            let length = usize::from(u16::from_le_bytes(reader.array()?));
+            let owner = str::from_utf8(reader.take(length)?).map_err(|_| DecodeError::Corrupt)?;
+            Some(Owner::new(owner).map_err(|_| DecodeError::Corrupt)?)
+        } else {
+            None
+        };
+        Ok(Self {
+            secret,
+            retired,
+            owner,
+            created_at,
+            authenticated_at,
+            idle,
+            absolute_timeout,
+            persistent: has(3),
+            idle_deadline,
+            absolute_deadline,
+            values: Values::decode(reader.0)?,
+        })
+    }
+}
+
+/// Why bytes are no record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DecodeError {
+    /// The record was written by a later release.
+    #[error(
+        "session record of format version {version}; this release reads version {FORMAT_VERSION}"
+    )]
+    UnknownVersion {
+        /// The version that the record names.
+        version: u8,
+    },
+    /// The bytes are no record.
+    #[error("corrupt session record")]
+    Corrupt,
+}
+
+impl From<CorruptValues> for DecodeError {
+    fn from(_: CorruptValues) -> Self {
+        Self::Corrupt
+    }
+}
+
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, length: usize) -> Result<&'a [u8], DecodeError> {
+        let (taken, rest) = self
+            .0
+            .split_at_checked(length)
+            .ok_or(DecodeError::Corrupt)?;
+        self.0 = rest;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
+        let (taken, rest) = self.0.split_first_chunk().ok_or(DecodeError::Corrupt)?;
+        self.0 = rest;
+        Ok(*taken)
+    }
+
+    fn time(&mut self) -> Result<Timestamp, DecodeError> {
+        Ok(Timestamp::from_unix_millis(i64::from_le_bytes(
+            self.array()?,
+        )))
+    }
+
+    fn limit(&mut self) -> Result<Duration, DecodeError> {
+        Ok(Duration::from_millis(u64::from_le_bytes(self.array()?)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, option, prelude::*};
+
+    use super::*;
+
+    fn records() -> impl Strategy<Value = Record> {
+        (
+            any::<([u8; 32], i64, i64, i64, u32, u32, u32, bool)>(),
+            option::of(any::<([u8; 32], i64)>()),
+            option::of(".{1,20}"),
+            option::of(any::<i64>()),
+            vec(("[a-z]{1,5}", vec(any::<u8>(), 0..20)), 0..5),
+        )
+            .prop_map(|(head, retired, owner, authenticated_at, values)| Record {
+                secret: SecretHash::from_bytes(head.0),
+                retired: retired.map(|(secret, at)| Retired {
+                    secret: SecretHash::from_bytes(secret),
+                    at: Timestamp::from_unix_millis(at),
+                }),
+                owner: owner.map(|owner| Owner::new(&owner).unwrap()),
+                created_at: Timestamp::from_unix_millis(head.1),
+                authenticated_at: authenticated_at.map(Timestamp::from_unix_millis),
+                idle: IdleLimit {
+                    timeout: Duration::from_millis(head.4.into()),
+                    touch_interval: Duration::from_millis(head.5.into()),
+                },
+                absolute_timeout: Duration::from_millis(head.6.into()),
+                persistent: head.7,
+                idle_deadline: Timestamp::from_unix_millis(head.2),
+                absolute_deadline: Timestamp::from_unix_millis(head.3),
+                values: values.into_iter().collect(),
+            })
+    }
+
+    proptest! {
+        #[test]
+        fn the_encoding_round_trips(record in records()) {
+            prop_assert_eq!(Record::decode(&record.encode()), Ok(record));
+        }
+
+        #[test]
+        fn decoding_damaged_records_never_panics(
+            record in records(),
+            at in any::<prop::sample::Index>(),
+            byte in any::<u8>(),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let mut bytes = record.encode();
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            let _ = Record::decode(&bytes);
+            bytes.truncate(cut.index(bytes.len()));
+            let _ = Record::decode(&bytes);
+        }
+    }
+
+    #[test]
+    fn a_later_version_is_told_from_a_corrupt_record() {
+        let secret = SecretHash::from_bytes([1; 32]);
+        let idle = IdleLimit::new(Duration::from_secs(20));
+        let now = Timestamp::from_unix_millis(0);
+        let record = Record::new(secret, now, idle, Duration::from_secs(60));
+        let mut bytes = record.encode();
+        bytes[0] = 2;
+        assert_eq!(
+            Record::decode(&bytes),
+            Err(DecodeError::UnknownVersion { version: 2 })
+        );
+        assert_eq!(Record::decode(&[]), Err(DecodeError::Corrupt));
+    }
+}
