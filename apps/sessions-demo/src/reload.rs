@@ -5,12 +5,12 @@ use std::path::PathBuf;
 
 use axum_server::tls_rustls::RustlsConfig;
 
-use crate::tls::Identity;
-
 /// Reads the files again at each SIGHUP. What is wrong with them is logged, and the old certificate stays.
 #[cfg(unix)]
 pub(crate) fn on_hangup(config: RustlsConfig, cert: PathBuf, key: PathBuf) -> io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
+
+    use crate::tls::Identity;
 
     let mut hangups = signal(SignalKind::hangup())?;
     tokio::spawn(async move {

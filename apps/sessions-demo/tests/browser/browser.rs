@@ -1,6 +1,7 @@
 //! A browser on the page, as a visitor uses it.
 
 use std::fs;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -78,17 +79,29 @@ impl Browser {
     /// Waits until this text is seen there. A page that is on its way has it not yet.
     #[track_caller]
     pub(crate) fn sees(&self, selector: &str, expected: &str) {
+        self.waits_for(selector, |text| text == expected);
+    }
+
+    /// Waits until what is seen there is `right`, and tells it.
+    #[track_caller]
+    pub(crate) fn waits_for(&self, selector: &str, right: impl Fn(&str) -> bool) -> String {
         let start = Instant::now();
         loop {
             let text = self.try_text(selector);
-            if text.as_deref() == Ok(expected) {
-                return;
+            match &text {
+                Ok(text) if right(text) => return text.clone(),
+                _ => assert!(start.elapsed() < DEADLINE, "{selector}: saw {text:?}"),
             }
-            assert!(
-                start.elapsed() < DEADLINE,
-                "{selector}: expected {expected:?}, saw {text:?}"
-            );
         }
+    }
+
+    /// Waits until the ring has so many seconds left.
+    #[track_caller]
+    pub(crate) fn waits_for_seconds_left(&self, range: RangeInclusive<u32>) {
+        let seconds = |text: &str| text.strip_suffix(" s")?.parse().ok();
+        self.waits_for("#left", |text| {
+            seconds(text).is_some_and(|left| range.contains(&left))
+        });
     }
 
     #[track_caller]

@@ -42,7 +42,7 @@ fn take(driver: &Driver, name: &str, look: fn(&Browser)) {
         browser.click("#login");
         browser.sees("#user", "max");
     }
-    browser.sees("#left", "15 s");
+    browser.waits_for_seconds_left(0..=15);
     let overflow =
         browser.script("return document.documentElement.scrollWidth > window.innerWidth");
     assert_eq!(overflow, false, "the page is wider than the screen");
