@@ -4,6 +4,7 @@ use std::{fmt, str::FromStr};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use rand::Rng;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use uuid::{Builder, Uuid};
@@ -69,6 +70,20 @@ impl FromStr for SessionId {
         Uuid::try_parse(text)
             .map(Self)
             .map_err(|_| InvalidSessionId(()))
+    }
+}
+
+/// As text, in the form of [`Display`](fmt::Display): an id may stand in JSON, a form or a path.
+impl Serialize for SessionId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for SessionId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'_, str>>::deserialize(deserializer)?;
+        text.parse().map_err(de::Error::custom)
     }
 }
 
@@ -249,5 +264,9 @@ mod tests {
         assert_eq!(id.0.get_version_num(), 7);
         assert_eq!(id.to_string().parse(), Ok(id));
         assert_eq!("x".parse::<SessionId>(), Err(InvalidSessionId(())));
+        let json = serde_json::to_string(&id).unwrap();
+        assert_eq!(json, format!("\"{id}\""));
+        assert_eq!(serde_json::from_str::<SessionId>(&json).unwrap(), id);
+        assert!(serde_json::from_str::<SessionId>("\"x\"").is_err());
     }
 }

@@ -241,7 +241,11 @@ impl Record {
     /// Checks everything first, then changes the values.
     fn edit_values(&mut self, delta: &Delta) -> Result<Option<i64>, Applied> {
         let Some((key, operation)) = &delta.operation else {
-            if delta.clear || !delta.changes().is_empty() {
+            let overwritten = match delta.changes() {
+                [(key, Some(value))] if !delta.clear => self.overwrite(key.as_str(), value, delta),
+                changes => changes.is_empty() && !delta.clear,
+            };
+            if !overwritten {
                 self.replace_values(delta, None)?;
             }
             return Ok(None);
@@ -258,10 +262,7 @@ impl Record {
                 let mut digits = itoa::Buffer::new();
                 let digits = digits.format(sum).as_bytes();
                 let alone = !delta.clear && delta.changes().is_empty();
-                if !(alone
-                    && self.values.size() <= delta.max_bytes
-                    && self.values.overwrite(key.as_str(), digits))
-                {
+                if !(alone && self.overwrite(key.as_str(), digits, delta)) {
                     self.replace_values(delta, Some((key.as_str(), Some(digits))))?;
                 }
                 Ok(Some(sum))
@@ -274,6 +275,11 @@ impl Record {
                 Ok(None)
             }
         }
+    }
+
+    /// Changes one value of unchanged length in place, if nobody shares the values: without a copy of all the others.
+    fn overwrite(&mut self, key: &str, value: &[u8], delta: &Delta) -> bool {
+        self.values.size() <= delta.max_bytes && self.values.overwrite(key, value)
     }
 
     fn replace_values(

@@ -48,6 +48,18 @@ impl Sessions {
         Ok(list.await?)
     }
 
+    /// Asks the store for a session that doesn't exist, to see that it answers: for a readiness probe.
+    ///
+    /// # Errors
+    /// If the store can't answer.
+    pub async fn ping(&self) -> Result<(), SessionError> {
+        let shared = &self.0;
+        let now = shared.now();
+        let nobody = SessionId::generate(now);
+        shared.store.load(shared.io_timeout, nobody, now).await?;
+        Ok(())
+    }
+
     /// Ends one session. `false` if there is no live session of this id.
     ///
     /// # Errors

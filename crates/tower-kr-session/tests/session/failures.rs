@@ -92,6 +92,14 @@ async fn a_first_write_while_the_store_is_down_is_unavailable_too() {
 }
 
 #[tokio::test]
+async fn a_ping_tells_whether_the_store_answers() {
+    let app = over_io();
+    assert!(app.sessions().ping().await.is_ok());
+    app.remote.set(Behaviour::Fail);
+    assert!(app.sessions().ping().await.unwrap_err().is_temporary());
+}
+
+#[tokio::test]
 async fn requests_that_do_not_touch_the_session_never_notice() {
     let app = over_io();
     let token = app.start(&[("a", 1)]).await;
