@@ -85,7 +85,7 @@ async fn debug_errors_and_logs_at_trace_hold_no_token() {
     assert!(logs.contains("several live sessions"), "{logs}");
     for token in tokens {
         // The first 22 characters hold the id, which is no secret.
-        for piece in token.as_bytes()[22..].chunks(10) {
+        for piece in token.as_bytes()[22..].windows(10) {
             let piece = std::str::from_utf8(piece).unwrap();
             assert!(!logs.contains(piece), "{piece} in {logs}");
             assert!(!seen.contains(piece), "{piece} in {seen}");
