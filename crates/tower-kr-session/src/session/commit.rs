@@ -2,7 +2,7 @@
 
 use super::{
     Inner,
-    notes::{IdentityNotes, ValueNotes},
+    notes::{IdentityNotes, ValueNotes, starts_session},
     state::{State, View},
 };
 use crate::{
@@ -25,12 +25,6 @@ pub(crate) struct Work {
     pub(super) head_sent: bool,
     /// It is the commit at the end: nobody reads afterwards what was written.
     pub(super) last: bool,
-}
-
-impl Work {
-    fn starts_session(&self) -> bool {
-        self.identity.sign_in.is_some() || self.values.has_value()
-    }
 }
 
 impl Inner {
@@ -129,7 +123,7 @@ impl Inner {
 
     /// Starts a session with what was noted, if that is anything.
     async fn start(&self, state: &mut State, work: Work) -> Result<(), SessionError> {
-        if !work.starts_session() {
+        if !starts_session(&work.values, &work.identity) {
             return Ok(());
         }
         if work.head_sent {

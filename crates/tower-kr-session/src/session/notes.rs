@@ -74,9 +74,8 @@ impl Notes {
         self.values.clear || self.identity.destroy
     }
 
-    /// Whether the notes, without any record, start a session.
     pub(super) fn starts_session(&self) -> bool {
-        self.identity.sign_in.is_some() || self.values.has_value()
+        starts_session(&self.values, &self.identity)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -121,7 +120,7 @@ impl ValueNotes {
         !self.clear && self.changes.is_empty()
     }
 
-    pub(super) fn has_value(&self) -> bool {
+    fn has_value(&self) -> bool {
         self.changes.iter().any(|(_, value)| value.is_some())
     }
 
@@ -156,6 +155,11 @@ impl ValueNotes {
         delta.set_changes(self.changes);
         delta
     }
+}
+
+/// Whether the notes, without any record, start a session.
+pub(super) fn starts_session(values: &ValueNotes, identity: &IdentityNotes) -> bool {
+    identity.sign_in.is_some() || values.has_value()
 }
 
 fn size(key: &KeyBuf, value: Option<&Bytes>) -> u64 {
