@@ -25,7 +25,8 @@ pin_project! {
         inner: F,
         // None if a layer outside of this one commits.
         session: Option<Session>,
-        committing: Option<(Commit, Response<B>)>,
+        // Apart, since it would make the future of each request larger.
+        committing: Option<Box<(Commit, Response<B>)>>,
     }
 
     impl<F, B> PinnedDrop for ResponseFuture<F, B> {
@@ -68,14 +69,14 @@ where
         let this = self.project();
         if this.committing.is_none() {
             let mut response = ready!(this.inner.poll(context))?;
-            let Some(session) = this.session.as_ref() else {
+            let Some(session) = this.session.as_mut() else {
                 return Poll::Ready(Ok(response));
             };
-            if session.close_untouched() {
-                *this.session = None;
-                return Poll::Ready(Ok(response));
-            }
             let work = match session.commit_at_once() {
+                AtOnce::Untouched => {
+                    *this.session = None;
+                    return Poll::Ready(Ok(response));
+                }
                 AtOnce::Done(committed) => {
                     finish(session, committed, &mut response);
                     *this.session = None;
@@ -85,17 +86,17 @@ where
             };
             let session = session.clone();
             let commit = Box::pin(async move { session.commit(work).await });
-            *this.committing = Some((commit, response));
+            *this.committing = Some(Box::new((commit, response)));
         }
-        let Some((commit, _)) = this.committing else {
+        let Some(committing) = this.committing else {
             unreachable!("set above")
         };
-        let committed = ready!(commit.as_mut().poll(context));
-        let (Some((_, mut response)), Some(session)) =
-            (this.committing.take(), this.session.take())
+        let committed = ready!(committing.0.as_mut().poll(context));
+        let (Some(committing), Some(session)) = (this.committing.take(), this.session.take())
         else {
             unreachable!("a commit has a response and a session")
         };
+        let (_, mut response) = *committing;
         finish(&session, committed, &mut response);
         Poll::Ready(Ok(response))
     }

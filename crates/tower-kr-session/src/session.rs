@@ -4,6 +4,7 @@ mod atomic;
 mod commit;
 mod finish;
 mod identity;
+mod lock;
 mod notes;
 mod read;
 mod state;
@@ -11,17 +12,22 @@ mod write;
 
 use std::{
     fmt,
+    future::Future,
+    pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU8, Ordering},
     },
+    task::{Context, Poll, Waker},
 };
-
-use tokio::sync::MutexGuard as StateGuard;
 
 pub(crate) use self::finish::{AtOnce, Committed};
 pub use self::identity::Status;
-use self::{notes::Notes, state::State};
+use self::{
+    lock::{StateLock, Taken},
+    notes::Notes,
+    state::State,
+};
 use crate::{
     delta::Instants, error::SessionError, settings::Shared, store::StoreError,
     transport::Candidates,
@@ -69,10 +75,26 @@ pub(crate) struct Inner {
     /// Untouched, touched or closed untouched: a request that doesn't use its session takes no lock.
     phase: AtomicU8,
     notes: Mutex<Notes>,
-    /// Held by one call at a time, also while the store works: so a load happens once, and what a call takes along from the
-    /// notes can't be missed by a read.
-    state: tokio::sync::Mutex<State>,
+    /// One call at a time has it, also while the store works: so a load happens once, and what a call takes along from the notes
+    /// can't be missed by a read.
+    state: StateLock,
 }
+
+/// Runs a call on the state: in place if the store needs no I/O, or else as a future of its own, which keeps the one of the handler
+/// small.
+macro_rules! with_state {
+    ($session:expr, |$state:ident, $at:ident| $call:expr) => {
+        match $session.at_once(|$state, $at| $crate::session::in_place($call)) {
+            Some(answer) => answer,
+            None => {
+                let (mut taken, $at) = $session.begin().await?;
+                let $state = &mut *taken;
+                Box::pin($call).await
+            }
+        }
+    };
+}
+use with_state;
 
 impl Session {
     pub(crate) fn new(shared: Arc<Shared>, candidates: Candidates, https: bool) -> Self {
@@ -82,7 +104,7 @@ impl Session {
                 https,
                 phase: AtomicU8::new(UNTOUCHED),
                 notes: Mutex::default(),
-                state: tokio::sync::Mutex::new(State::new(candidates)),
+                state: StateLock::new(candidates),
             }),
             detached: false,
         }
@@ -95,9 +117,13 @@ impl Session {
     /// As the commit at the end of the request: if the store can't answer, the session would become too large, or it ended or
     /// changed its token since this request looked at it. What was noted is then dropped, and nothing of it is stored.
     pub async fn save(&self) -> Result<(), SessionError> {
-        let (mut state, at) = self.begin().await?;
-        match self.inner.take_work(at, false) {
-            Some(work) => self.inner.store_work(&mut state, work).await,
+        with_state!(self, |state, at| self.save_now(state, at))
+    }
+
+    async fn save_now(&self, state: &mut State, at: Instants) -> Result<(), SessionError> {
+        let work = self.inner.notes().take_work(at, false);
+        match work {
+            Some(work) => state.store(&self.inner.shared, work).await,
             None => Ok(()),
         }
     }
@@ -125,11 +151,27 @@ impl Session {
         }
     }
 
-    async fn begin(&self) -> Result<(StateGuard<'_, State>, Instants), SessionError> {
+    /// Takes the state along for a call that may wait.
+    async fn begin(&self) -> Result<(Taken<'_>, Instants), SessionError> {
         let at = self.inner.contact();
-        let mut state = self.inner.lock_state().await?;
+        let mut state = self.inner.take_state().await?;
         state.check()?;
         Ok((state, at))
+    }
+
+    /// Makes a call in place. `None` if it has to wait, for the store or for another call.
+    fn at_once<R>(
+        &self,
+        call: impl FnOnce(&mut State, Instants) -> Result<R, SessionError>,
+    ) -> Option<Result<R, SessionError>> {
+        if self.inner.shared.store.needs_io() {
+            return None;
+        }
+        self.inner.state.with(|state| {
+            let at = self.inner.contact();
+            state.check()?;
+            call(state, at)
+        })
     }
 
     /// The notes, to add to them.
@@ -161,11 +203,12 @@ impl Inner {
 
     /// The state, as soon as no other call of this request has it. That one may be a future that was polled once and is kept
     /// without being polled on, so the wait has an end.
-    async fn lock_state(&self) -> Result<StateGuard<'_, State>, SessionError> {
-        if let Ok(state) = self.state.try_lock() {
+    async fn take_state(&self) -> Result<Taken<'_>, SessionError> {
+        if let Some(state) = self.state.try_take() {
             return Ok(state);
         }
-        tokio::time::timeout(self.shared.io_timeout, self.state.lock())
+        let wait = tokio::time::timeout(self.shared.io_timeout, self.state.take());
+        Box::pin(wait)
             .await
             .map_err(|_| SessionError::Store(StoreError::TimedOut))
     }
@@ -213,14 +256,17 @@ impl Inner {
     }
 }
 
+/// The result of a call that has nothing to wait for: the store needs no I/O, and the state is in hand.
+fn in_place<T>(call: impl Future<Output = Result<T, SessionError>>) -> Result<T, SessionError> {
+    match pin!(call).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(answer) => answer,
+        Poll::Pending => Err(SessionError::Interrupted),
+    }
+}
+
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let id = self
-            .inner
-            .state
-            .try_lock()
-            .ok()
-            .and_then(|state| state.id());
+        let id = self.inner.state.try_with(|state| state.id()).flatten();
         f.debug_struct("Session")
             .field("id", &id)
             .finish_non_exhaustive()

@@ -131,6 +131,13 @@ impl Shared {
         }
     }
 
+    pub(crate) const fn too_large(&self, size: u64) -> SessionError {
+        SessionError::TooLarge {
+            size,
+            limit: self.max_session_bytes,
+        }
+    }
+
     /// Whether cookies of this layer depend on the scheme of the request.
     pub(crate) fn asks_for_scheme(&self) -> bool {
         self.cookie.secure_policy() == SecurePolicy::SameAsRequest

@@ -10,6 +10,7 @@ use super::{
     notes::Noted,
     read::decode,
     state::{State, View},
+    with_state,
     write::encode,
 };
 use crate::{
@@ -43,15 +44,24 @@ impl Session {
     /// session would become too large, or it ended since this request looked at it.
     pub async fn increment(&self, key: impl Key<i64>, by: i64) -> Result<i64, SessionError> {
         let key = key.to_key()?;
-        let (mut state, at) = self.begin().await?;
+        with_state!(self, |state, at| self.add(state, at, &key, by))
+    }
+
+    async fn add(
+        &self,
+        state: &mut State,
+        at: Instants,
+        key: &KeyBuf,
+        by: i64,
+    ) -> Result<i64, SessionError> {
         loop {
-            let failed = match self.place(&mut state, &key, at).await? {
+            let failed = match self.place(state, key, at).await? {
                 Place::Store => {
                     let operation = Operation::Increment(by);
-                    match self.operate(&mut state, &key, operation, at).await? {
+                    match self.operate(state, key, operation, at).await? {
                         Some(Applied::Applied(receipt)) => {
                             let sum = receipt.incremented.unwrap_or_default();
-                            state.note_written(&key, Some(integer_bytes(sum)));
+                            state.note_written(key, Some(integer_bytes(sum)));
                             return Ok(sum);
                         }
                         Some(failed) => failed,
@@ -69,7 +79,7 @@ impl Session {
                         by,
                     ) {
                         Ok(sum) => {
-                            notes.values.change(key, Some(integer_bytes(sum)));
+                            notes.values.change(key.clone(), Some(integer_bytes(sum)));
                             return Ok(sum);
                         }
                         Err(failed) => failed,
@@ -77,8 +87,8 @@ impl Session {
                 }
             };
             return Err(match failed {
-                Applied::NotAnInteger => SessionError::NotAnInteger { key },
-                _ => SessionError::Overflow { key },
+                Applied::NotAnInteger => SessionError::NotAnInteger { key: key.clone() },
+                _ => SessionError::Overflow { key: key.clone() },
             });
         }
     }
@@ -144,12 +154,16 @@ impl Session {
     ) -> Result<R, SessionError> {
         for attempt in 0..UPDATE_ATTEMPTS {
             self.pause_before(attempt).await;
-            let (expected, fresh) = self.value_to_exchange(key).await?;
+            let (expected, fresh) =
+                with_state!(self, |state, at| self.value_to_exchange(state, at, key))?;
             // Nothing is locked here: other calls, of this request too, go on while the closure runs.
             let (new, result) = change(expected.as_deref())?;
             // Nothing to write; but a value that was read a while ago has to be confirmed.
             let unchanged = fresh && new == expected;
-            if unchanged || self.compare_and_set(key, &expected, &new).await? {
+            if unchanged
+                || with_state!(self, |state, at| self
+                    .compare_and_set(state, at, key, &expected, &new))?
+            {
                 return Ok(result);
             }
         }
@@ -160,16 +174,20 @@ impl Session {
     }
 
     /// The value, and whether it is the one of now (rather than of an earlier read).
-    async fn value_to_exchange(&self, key: &KeyBuf) -> Result<(Option<Bytes>, bool), SessionError> {
-        let (mut state, at) = self.begin().await?;
-        match self.place(&mut state, key, at).await? {
+    async fn value_to_exchange(
+        &self,
+        state: &mut State,
+        at: Instants,
+        key: &KeyBuf,
+    ) -> Result<(Option<Bytes>, bool), SessionError> {
+        match self.place(state, key, at).await? {
             Place::Notes => {
                 let noted = self.inner.notes().value(key.as_str()).or_absent().cloned();
                 Ok((noted, true))
             }
             Place::Store => {
                 let fresh = state.stored(key.as_str()).is_none();
-                self.know(&mut state, key.as_str(), at).await?;
+                self.know(state, key.as_str(), at).await?;
                 let stored = state.stored(key.as_str()).flatten();
                 Ok((stored.map(Bytes::copy_from_slice), fresh))
             }
@@ -179,18 +197,19 @@ impl Session {
     /// `false` if the value is not the expected one any more.
     async fn compare_and_set(
         &self,
+        state: &mut State,
+        at: Instants,
         key: &KeyBuf,
         expected: &Option<Bytes>,
         new: &Option<Bytes>,
     ) -> Result<bool, SessionError> {
-        let (mut state, at) = self.begin().await?;
-        match self.place(&mut state, key, at).await? {
+        match self.place(state, key, at).await? {
             Place::Store => {
                 let operation = Operation::CompareAndSet {
                     expected: expected.clone(),
                     new: new.clone(),
                 };
-                match self.operate(&mut state, key, operation, at).await? {
+                match self.operate(state, key, operation, at).await? {
                     Some(Applied::Applied(_)) => {
                         state.note_written(key, new.clone());
                         Ok(true)
@@ -291,7 +310,7 @@ impl Session {
                 state.view = View::Superseded;
                 Err(SessionError::Superseded)
             }
-            Applied::TooLarge { size } => Err(self.inner.too_large(size)),
+            Applied::TooLarge { size } => Err(self.inner.shared.too_large(size)),
             refused => Ok(Some(refused)),
         }
     }

@@ -1,7 +1,6 @@
 //! What a commit finds, and what then happens.
 
 use super::{
-    Inner,
     notes::{IdentityNotes, ValueNotes, starts_session},
     state::{State, View},
 };
@@ -11,6 +10,7 @@ use crate::{
     error::SessionError,
     id::Token,
     record::{Applied, Record},
+    settings::Shared,
     store::{Created, Removed, StoreError},
     transport::CookieChange,
     values::Values,
@@ -27,7 +27,7 @@ pub(crate) struct Work {
     pub(super) last: bool,
 }
 
-impl Inner {
+impl State {
     /// Stores the work.
     ///
     /// | the request | record missing | token superseded |
@@ -36,22 +36,18 @@ impl Inner {
     /// | wrote after it had seen the session alive | [`SessionError::Ended`] | the same |
     /// | signed in | a new session | a new session |
     /// | destroyed | done | [`SessionError::Superseded`] |
-    pub(super) async fn store_work(
-        &self,
-        state: &mut State,
-        work: Work,
-    ) -> Result<(), SessionError> {
-        state.identify(&self.shared, work.at).await?;
+    pub(super) async fn store(&mut self, shared: &Shared, work: Work) -> Result<(), SessionError> {
+        self.identify(shared, work.at).await?;
         if work.identity.destroy {
-            return self.destroy(state, work).await;
+            return self.destroy(shared, work).await;
         }
-        match state.view {
+        match self.view {
             View::Ambiguous => Err(SessionError::AmbiguousCookie),
-            View::Alive(_) | View::Unknown(_) => self.change(state, work).await,
-            View::Absent { .. } => self.start(state, work).await,
+            View::Alive(_) | View::Unknown(_) => self.change(shared, work).await,
+            View::Absent { .. } => self.start(shared, work).await,
             // Somebody who proved who he is gets a session, whatever became of the old one.
             View::Superseded | View::Ended if work.identity.sign_in.is_some() => {
-                self.start(state, work).await
+                self.start(shared, work).await
             }
             View::Superseded => Err(SessionError::Superseded),
             View::Ended => Err(SessionError::Ended),
@@ -59,17 +55,17 @@ impl Inner {
     }
 
     /// Changes a session that is alive, or was never looked at.
-    async fn change(&self, state: &mut State, mut work: Work) -> Result<(), SessionError> {
-        let Some(token) = state.token.clone() else {
-            return self.start(state, work).await;
+    async fn change(&mut self, shared: &Shared, mut work: Work) -> Result<(), SessionError> {
+        let Some(token) = self.token.clone() else {
+            return self.start(shared, work).await;
         };
         // A session that is known to be alive is not started anew with these values: the delta can have them.
-        let values = if work.last && state.seen_alive && work.identity.sign_in.is_none() {
+        let values = if work.last && self.seen_alive && work.identity.sign_in.is_none() {
             std::mem::take(&mut work.values)
         } else {
             work.values.clone()
         };
-        let mut delta = values.into_delta(self.shared.max_session_bytes);
+        let mut delta = values.into_delta(shared.max_session_bytes);
         let mut next = None;
         if work.identity.needs_token() {
             if work.head_sent {
@@ -81,40 +77,40 @@ impl Inner {
             delta.limits = work.identity.limits.clone();
             next = Some(rotated);
         }
-        match state.apply(&self.shared, &token, delta, work.at).await? {
+        match self.apply(shared, &token, delta, work.at).await? {
             Applied::Applied(receipt) => {
                 if !work.last {
-                    state.remember(work.values.changes());
+                    self.remember(work.values.changes());
                 }
                 if let Some(next) = next {
                     let until = receipt.persistent.then_some(receipt.absolute_deadline);
-                    state.adopt(next, until);
+                    self.adopt(next, until);
                 }
                 Ok(())
             }
             Applied::Missing | Applied::Superseded if work.identity.sign_in.is_some() => {
-                self.start(state, work).await
+                self.start(shared, work).await
             }
-            Applied::Missing if state.seen_alive => {
-                state.view = View::Ended;
+            Applied::Missing if self.seen_alive => {
+                self.view = View::Ended;
                 Err(SessionError::Ended)
             }
             Applied::Missing => {
-                state.view = View::Absent { expired: true };
-                self.start(state, work).await
+                self.view = View::Absent { expired: true };
+                self.start(shared, work).await
             }
             Applied::Superseded => {
-                state.view = View::Superseded;
+                self.view = View::Superseded;
                 Err(SessionError::Superseded)
             }
             Applied::OtherOwner => {
                 // The one who signed in takes nothing of the other user's session with him.
-                self.remove(state, &token, work.at).await?;
-                state.leave();
-                self.start(state, work).await
+                self.remove(shared, &token, work.at).await?;
+                self.leave();
+                self.start(shared, work).await
             }
             Applied::Revoked => Err(SessionError::Revoked),
-            Applied::TooLarge { size } => Err(self.too_large(size)),
+            Applied::TooLarge { size } => Err(shared.too_large(size)),
             Applied::Conflict | Applied::NotAnInteger | Applied::Overflow => {
                 Err(unexpected("a delta without an operation was refused"))
             }
@@ -122,7 +118,7 @@ impl Inner {
     }
 
     /// Starts a session with what was noted, if that is anything.
-    async fn start(&self, state: &mut State, work: Work) -> Result<(), SessionError> {
+    async fn start(&mut self, shared: &Shared, work: Work) -> Result<(), SessionError> {
         if !starts_session(&work.values, &work.identity) {
             return Ok(());
         }
@@ -134,16 +130,16 @@ impl Inner {
         let mut record = Record::new(
             token.secret_hash(),
             now,
-            self.shared.idle,
-            self.shared.absolute_timeout,
+            shared.idle,
+            shared.absolute_timeout,
         );
         let changes = work.values.changes().iter();
         let edits: Vec<_> = changes
             .map(|(key, value)| (key.as_str(), value.as_deref()))
             .collect();
         record.values = Values::default().edited(true, &edits);
-        if record.values.size() > self.shared.max_session_bytes {
-            return Err(self.too_large(record.values.size()));
+        if record.values.size() > shared.max_session_bytes {
+            return Err(shared.too_large(record.values.size()));
         }
         // As for a record that is stored: limits and sign-in have one meaning.
         let mut delta = Delta::new(u64::MAX);
@@ -151,14 +147,14 @@ impl Inner {
         delta.limits = work.identity.limits;
         record.edit_head(&delta, now);
         let until = record.persistent.then_some(record.absolute_deadline);
-        match state.create(&self.shared, token.id(), record, now).await? {
+        match self.create(shared, token.id(), record, now).await? {
             Created::Created => {
-                state.leave();
-                state.started = true;
+                self.leave();
+                self.started = true;
                 if !work.last {
-                    state.remember(work.values.changes());
+                    self.remember(work.values.changes());
                 }
-                state.adopt(token, until);
+                self.adopt(token, until);
                 Ok(())
             }
             Created::Revoked => Err(SessionError::Revoked),
@@ -168,58 +164,39 @@ impl Inner {
     }
 
     /// Ends the session; what was noted after that starts another one.
-    async fn destroy(&self, state: &mut State, work: Work) -> Result<(), SessionError> {
-        match (&state.view, state.token.clone()) {
+    async fn destroy(&mut self, shared: &Shared, work: Work) -> Result<(), SessionError> {
+        match (&self.view, self.token.clone()) {
             (View::Ambiguous, _) => return Err(SessionError::AmbiguousCookie),
             // Somebody who signs in, as another user, doesn't depend on the old session.
             (View::Superseded, _) if work.identity.sign_in.is_none() => {
                 return Err(SessionError::Superseded);
             }
             (View::Alive(_) | View::Unknown(_), Some(token)) => {
-                let removed = self.remove(state, &token, work.at).await?;
+                let removed = self.remove(shared, &token, work.at).await?;
                 if removed == Removed::Superseded && work.identity.sign_in.is_none() {
-                    state.view = View::Superseded;
+                    self.view = View::Superseded;
                     return Err(SessionError::Superseded);
                 }
             }
             _ => {}
         }
-        state.end();
-        self.start(state, work).await
-    }
-
-    async fn remove(
-        &self,
-        state: &mut State,
-        token: &Token,
-        at: Instants,
-    ) -> Result<Removed, SessionError> {
-        let secret = token.secret_hash();
-        state.remove(&self.shared, token.id(), &secret, at).await
-    }
-
-    pub(super) fn too_large(&self, size: u64) -> SessionError {
-        SessionError::TooLarge {
-            size,
-            limit: self.shared.max_session_bytes,
-        }
+        self.end();
+        self.start(shared, work).await
     }
 
     /// Moves the idle deadline of a session that was only read. A failure harms nobody now: it is logged.
-    pub(super) async fn touch(&self, state: &mut State, at: Instants) {
-        let Some(token) = state.token.clone() else {
+    pub(super) async fn touch(&mut self, shared: &Shared, at: Instants) {
+        let Some(token) = self.token.clone() else {
             return;
         };
-        let delta = Delta::new(self.shared.max_session_bytes);
-        if let Err(error) = state.apply(&self.shared, &token, delta, at).await
-            && let Some(suppressed) = self.shared.failure_log.permit(at.now)
+        let delta = Delta::new(shared.max_session_bytes);
+        if let Err(error) = self.apply(shared, &token, delta, at).await
+            && let Some(suppressed) = shared.failure_log.permit(at.now)
         {
             tracing::warn!(session = %token.id(), %error, suppressed, "could not touch a session");
         }
     }
-}
 
-impl State {
     /// The session goes on under this token, which the client has to be told.
     fn adopt(&mut self, token: Token, persistent_until: Option<Timestamp>) {
         self.cookie = Some(CookieChange::Set {

@@ -1,17 +1,14 @@
 //! The end of a request: the commit before the head of the response leaves.
 
-use std::{
-    future::Future,
-    pin::pin,
-    sync::{Arc, atomic::Ordering},
-    task::{Context, Poll, Waker},
-};
+use std::sync::{Arc, PoisonError, atomic::Ordering};
 
-use super::{CLOSED, Inner, Session, UNTOUCHED, commit::Work, notes::Notes, state::State};
+use super::{
+    CLOSED, Inner, Session, UNTOUCHED, commit::Work, in_place, notes::Notes, state::State,
+};
 use crate::{
     delta::Instants,
     error::SessionError,
-    settings::ErrorHook,
+    settings::{ErrorHook, Shared},
     transport::{self, CookieChange},
 };
 use http::HeaderMap;
@@ -34,23 +31,30 @@ impl Committed {
 
 /// How far a commit got without waiting.
 pub(crate) enum AtOnce {
+    /// Nobody used the session.
+    Untouched,
     Done(Committed),
     /// There is I/O to do, or a call is running; with what was taken from the notes, if that much could be done.
     Later(Option<Work>),
 }
 
 impl Session {
-    /// Closes a session that was not used, without taking a lock. `false` if it was used.
-    pub(crate) fn close_untouched(&self) -> bool {
-        self.inner
-            .phase
-            .compare_exchange(UNTOUCHED, CLOSED, Ordering::AcqRel, Ordering::Acquire)
-            .is_ok()
+    /// Commits in place if that needs no I/O.
+    pub(crate) fn commit_at_once(&mut self) -> AtOnce {
+        // Most often the handler's handles are gone by now, and nothing has to be locked.
+        let (at_once, touch) = match Arc::get_mut(&mut self.inner) {
+            Some(inner) => inner.finish_alone(),
+            None => self.inner.finish(),
+        };
+        if let Some(at) = touch {
+            self.touch_in_background(at);
+        }
+        at_once
     }
 
     /// The request ends without a commit.
     pub(crate) fn abandon(&self) {
-        if !self.close_untouched() {
+        if !self.inner.close_untouched() {
             let mut notes = self.inner.notes();
             let first_contact = notes.first_contact;
             // What the handler noted dies with it: no handle that outlives it can store that.
@@ -62,42 +66,18 @@ impl Session {
         }
     }
 
-    /// Commits in place if that needs no I/O.
-    pub(crate) fn commit_at_once(&self) -> AtOnce {
-        let Ok(mut state) = self.inner.state.try_lock() else {
-            return AtOnce::Later(None);
-        };
-        let (work, at) = self.inner.close();
-        let needs_io = self.inner.shared.store.needs_io();
-        if needs_io && (work.is_some() || state.check().is_err()) {
-            return AtOnce::Later(work);
-        }
-        if needs_io && state.touch_is_due(at.now) {
-            self.touch_in_background(at);
-            return AtOnce::Done(Committed {
-                result: Ok(()),
-                cookie: state.cookie.take(),
-            });
-        }
-        let commit = pin!(self.inner.commit(&mut state, work, at));
-        match commit.poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(committed) => AtOnce::Done(committed),
-            // Without I/O, and with the state in hand, there is nothing to wait for.
-            Poll::Pending => AtOnce::Done(Committed::failed(SessionError::Interrupted)),
-        }
-    }
-
     /// Commits; `work` is what [`commit_at_once`](Self::commit_at_once) took from the notes.
     pub(crate) async fn commit(&self, work: Option<Work>) -> Committed {
-        let mut state = match self.inner.lock_state().await {
+        let shared = &self.inner.shared;
+        let mut state = match self.inner.take_state().await {
             Ok(state) => state,
             Err(error) => {
                 self.abandon();
                 return Committed::failed(error);
             }
         };
-        let (noted, at) = self.inner.close();
-        let committed = self.inner.commit(&mut state, work.or(noted), at).await;
+        let (noted, at) = self.inner.notes().close(shared);
+        let committed = state.commit(shared, work.or(noted), at).await;
         if committed.result.is_ok() && state.touch_is_due(at.now) {
             self.touch_in_background(at);
         }
@@ -108,10 +88,10 @@ impl Session {
     fn touch_in_background(&self, at: Instants) {
         let inner = Arc::clone(&self.inner);
         let touch = async move {
-            if let Ok(mut state) = inner.lock_state().await
+            if let Ok(mut state) = inner.take_state().await
                 && state.touch_is_due(at.now)
             {
-                inner.touch(&mut state, at).await;
+                state.touch(&inner.shared, at).await;
             }
         };
         match tokio::runtime::Handle::try_current() {
@@ -147,31 +127,60 @@ impl Session {
 }
 
 impl Inner {
+    /// Closes a session that was not used, without taking a lock. `false` if it was used.
+    fn close_untouched(&self) -> bool {
+        self.phase
+            .compare_exchange(UNTOUCHED, CLOSED, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
+    }
+
+    /// Commits in place if that can be done, and says whether a touch has to follow.
+    fn finish(&self) -> (AtOnce, Option<Instants>) {
+        if self.close_untouched() {
+            return (AtOnce::Untouched, None);
+        }
+        let finished = self.state.with(|state| {
+            let (work, at) = self.notes().close(&self.shared);
+            state.finish(&self.shared, work, at)
+        });
+        finished.unwrap_or((AtOnce::Later(None), None))
+    }
+
+    /// The same where nobody else can have a handle.
+    fn finish_alone(&mut self) -> (AtOnce, Option<Instants>) {
+        if *self.phase.get_mut() == UNTOUCHED {
+            return (AtOnce::Untouched, None);
+        }
+        let notes = self.notes.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let (work, at) = notes.close(&self.shared);
+        match self.state.get_mut() {
+            Some(state) => state.finish(&self.shared, work, at),
+            None => (AtOnce::Later(work), None),
+        }
+    }
+}
+
+impl Notes {
     /// Takes what was noted. `closing`: the commit takes it, and from here on the head of the response is on its way.
-    pub(super) fn take_work(&self, at: Instants, closing: bool) -> Option<Work> {
-        let mut notes = self.notes();
-        let work = (!notes.is_empty()).then(|| Work {
-            values: std::mem::take(&mut notes.values),
-            identity: std::mem::take(&mut notes.identity),
+    pub(super) fn take_work(&mut self, at: Instants, closing: bool) -> Option<Work> {
+        let work = (!self.is_empty()).then(|| Work {
+            values: std::mem::take(&mut self.values),
+            identity: std::mem::take(&mut self.identity),
             at,
-            head_sent: notes.head_sent,
+            head_sent: self.head_sent,
             last: closing,
         });
-        notes.head_sent |= closing;
+        self.head_sent |= closing;
         work
     }
 
-    /// Takes what was noted, for the last time: from here on the head of the response is on its way. A request that has nothing
-    /// to store asks no clock once more: a touch is judged by when it began.
-    fn close(&self) -> (Option<Work>, Instants) {
-        let (first_contact, idle) = {
-            let notes = self.notes();
-            (notes.first_contact, notes.is_empty())
-        };
-        let at = match first_contact {
-            Some(first_contact) if idle => Instants::at(first_contact),
+    /// Takes what was noted, for the last time. A request that has nothing to store asks no clock once more: a touch is judged by
+    /// when it began.
+    fn close(&mut self, shared: &Shared) -> (Option<Work>, Instants) {
+        let at = match self.first_contact {
+            Some(first_contact) if self.is_empty() => Instants::at(first_contact),
             first_contact => {
-                let now = self.shared.now();
+                let now = shared.now();
                 Instants {
                     first_contact: first_contact.unwrap_or(now),
                     now,
@@ -180,22 +189,49 @@ impl Inner {
         };
         (self.take_work(at, true), at)
     }
+}
+
+impl State {
+    /// Commits in place, if that needs no I/O; and whether a touch has to follow.
+    fn finish(
+        &mut self,
+        shared: &Shared,
+        work: Option<Work>,
+        at: Instants,
+    ) -> (AtOnce, Option<Instants>) {
+        if !shared.store.needs_io() {
+            let commit = async { Ok(self.commit(shared, work, at).await) };
+            let committed = in_place(commit).unwrap_or_else(Committed::failed);
+            return (AtOnce::Done(committed), None);
+        }
+        if work.is_some() || self.check().is_err() {
+            return (AtOnce::Later(work), None);
+        }
+        let committed = Committed {
+            result: Ok(()),
+            cookie: self.cookie.take(),
+        };
+        (
+            AtOnce::Done(committed),
+            self.touch_is_due(at.now).then_some(at),
+        )
+    }
 
     /// Stores what the request noted.
-    async fn commit(&self, state: &mut State, work: Option<Work>, at: Instants) -> Committed {
-        let result = match (state.check(), work) {
+    async fn commit(&mut self, shared: &Shared, work: Option<Work>, at: Instants) -> Committed {
+        let result = match (self.check(), work) {
             (Err(error), _) => Err(error),
-            (Ok(()), Some(work)) => self.store_work(state, work).await,
+            (Ok(()), Some(work)) => self.store(shared, work).await,
             (Ok(()), None) => {
-                if !self.shared.store.needs_io() && state.touch_is_due(at.now) {
-                    self.touch(state, at).await;
+                if !shared.store.needs_io() && self.touch_is_due(at.now) {
+                    self.touch(shared, at).await;
                 }
                 Ok(())
             }
         };
         Committed {
             result,
-            cookie: state.cookie.take(),
+            cookie: self.cookie.take(),
         }
     }
 }

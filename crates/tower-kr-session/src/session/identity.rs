@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{
     Session,
     state::{State, View},
+    with_state,
 };
 use crate::{
     clock::Timestamp,
@@ -117,8 +118,15 @@ impl Session {
     /// # Errors
     /// If the store can't answer.
     pub async fn id(&self) -> Result<Option<SessionId>, SessionError> {
-        let (mut state, at) = self.begin().await?;
-        self.find_out(&mut state, at).await?;
+        with_state!(self, |state, at| self.current_id(state, at))
+    }
+
+    async fn current_id(
+        &self,
+        state: &mut State,
+        at: Instants,
+    ) -> Result<Option<SessionId>, SessionError> {
+        self.find_out(state, at).await?;
         let ends = self.inner.notes().identity.destroy;
         Ok(if ends { None } else { state.id() })
     }
@@ -128,8 +136,15 @@ impl Session {
     /// # Errors
     /// If the store can't answer.
     pub async fn status(&self) -> Result<Status, SessionError> {
-        let (mut state, at) = self.begin().await?;
-        self.find_out(&mut state, at).await?;
+        with_state!(self, |state, at| self.current_status(state, at))
+    }
+
+    async fn current_status(
+        &self,
+        state: &mut State,
+        at: Instants,
+    ) -> Result<Status, SessionError> {
+        self.find_out(state, at).await?;
         let notes = self.inner.notes();
         Ok(match state.view {
             View::Ambiguous => Status::Conflict,
@@ -207,11 +222,19 @@ impl Session {
     /// What the pending sign-in and the record say together; there is no record if the session is about to end or to start.
     async fn of_record<R>(
         &self,
-        found: impl FnOnce(Option<&SignIn>, Option<&Record>) -> Option<R>,
+        found: impl Fn(Option<&SignIn>, Option<&Record>) -> Option<R>,
     ) -> Result<Option<R>, SessionError> {
-        let (mut state, at) = self.begin().await?;
+        with_state!(self, |state, at| self.look_at_record(state, at, &found))
+    }
+
+    async fn look_at_record<R>(
+        &self,
+        state: &mut State,
+        at: Instants,
+        found: impl Fn(Option<&SignIn>, Option<&Record>) -> Option<R>,
+    ) -> Result<Option<R>, SessionError> {
         state.load(&self.inner.shared, at).await?;
-        self.leave_other_owner(&state);
+        self.leave_other_owner(state);
         let notes = self.inner.notes();
         let record = state.record().filter(|_| !notes.identity.destroy);
         Ok(found(notes.identity.sign_in.as_ref(), record))

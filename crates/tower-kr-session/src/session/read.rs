@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
-use super::{Session, notes::Noted, state::State};
+use super::{Session, notes::Noted, state::State, with_state};
 use crate::{
     delta::Instants,
     error::SessionError,
@@ -60,9 +60,16 @@ impl Session {
     /// # Errors
     /// If the store can't answer.
     pub async fn keys(&self) -> Result<Vec<String>, SessionError> {
-        let (mut state, at) = self.begin().await?;
+        with_state!(self, |state, at| self.list_keys(state, at))
+    }
+
+    async fn list_keys(
+        &self,
+        state: &mut State,
+        at: Instants,
+    ) -> Result<Vec<String>, SessionError> {
         state.load(&self.inner.shared, at).await?;
-        self.leave_other_owner(&state);
+        self.leave_other_owner(state);
         let notes = self.inner.notes();
         let mut keys = BTreeSet::new();
         let mut written = &[][..];
@@ -87,10 +94,19 @@ impl Session {
     async fn read<R>(
         &self,
         name: &str,
-        found: impl FnOnce(Option<&[u8]>) -> R,
+        found: impl Fn(Option<&[u8]>) -> R,
     ) -> Result<R, SessionError> {
-        let (mut state, at) = self.begin().await?;
-        self.know(&mut state, name, at).await?;
+        with_state!(self, |state, at| self.find(state, at, name, &found))
+    }
+
+    async fn find<R>(
+        &self,
+        state: &mut State,
+        at: Instants,
+        name: &str,
+        found: impl Fn(Option<&[u8]>) -> R,
+    ) -> Result<R, SessionError> {
+        self.know(state, name, at).await?;
         // The caller's closure runs without the lock.
         let noted = match self.inner.notes().value(name) {
             Noted::Value(value) => Some(value.cloned()),

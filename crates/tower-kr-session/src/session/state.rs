@@ -6,7 +6,7 @@ use crate::{
     clock::Timestamp,
     delta::{self, Delta, Instants},
     error::SessionError,
-    id::{SecretHash, SessionId, Token},
+    id::{SessionId, Token},
     key::KeyBuf,
     record::{Applied, Record, Standing},
     settings::Shared,
@@ -327,14 +327,14 @@ impl State {
     pub(super) async fn remove(
         &mut self,
         shared: &Shared,
-        id: SessionId,
-        secret: &SecretHash,
+        token: &Token,
         at: Instants,
     ) -> Result<Removed, SessionError> {
         self.in_flight = true;
+        let secret = token.secret_hash();
         let answer = shared
             .store
-            .remove(shared.io_timeout, id, Some(secret), at)
+            .remove(shared.io_timeout, token.id(), Some(&secret), at)
             .await;
         self.answered(answer)
     }

@@ -46,7 +46,7 @@ impl Session {
         let mut notes = self.write()?;
         let size = notes.values.size_with(&key, &value);
         if size > self.inner.shared.max_session_bytes {
-            return Err(self.inner.too_large(size));
+            return Err(self.inner.shared.too_large(size));
         }
         note(&mut notes, key, Some(value))
     }

@@ -98,17 +98,19 @@ impl<S: SessionStore> Erased for S {
 /// Any store. A call ends within the I/O timeout; one on a store without I/O is made in place.
 pub(crate) struct ErasedStore {
     store: Box<dyn Erased>,
+    needs_io: bool,
 }
 
 impl ErasedStore {
     pub(crate) fn new(store: impl SessionStore) -> Self {
         Self {
+            needs_io: store.immediate().is_none(),
             store: Box::new(store),
         }
     }
 
-    pub(crate) fn needs_io(&self) -> bool {
-        self.store.immediate().is_none()
+    pub(crate) const fn needs_io(&self) -> bool {
+        self.needs_io
     }
 
     pub(crate) fn largest_session(&self) -> Option<u64> {
@@ -198,7 +200,7 @@ async fn timed<T>(timeout: Duration, mut call: Boxed<'_, T>) -> Result<T, StoreE
     if let Some(answer) = first.await {
         return answer;
     }
-    tokio::time::timeout(timeout, call)
+    Box::pin(tokio::time::timeout(timeout, call))
         .await
         .unwrap_or(Err(StoreError::TimedOut))
 }
