@@ -71,6 +71,10 @@ impl Delta {
         self.changes = changes;
     }
 
+    pub(crate) fn into_changes(self) -> Vec<(KeyBuf, Option<Bytes>)> {
+        self.changes
+    }
+
     /// Sets or removes one key, instead of what was noted for it before.
     pub fn change(&mut self, key: KeyBuf, value: Option<Bytes>) {
         change(&mut self.changes, key, value);

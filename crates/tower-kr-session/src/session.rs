@@ -4,6 +4,7 @@ mod atomic;
 mod commit;
 mod finish;
 mod identity;
+mod immediate;
 mod lock;
 mod notes;
 mod read;
@@ -153,7 +154,7 @@ impl Session {
 
     /// Takes the state along for a call that may wait.
     async fn begin(&self) -> Result<(Taken<'_>, Instants), SessionError> {
-        let at = self.inner.contact();
+        let at = self.inner.contact().1;
         let mut state = self.inner.take_state().await?;
         state.check()?;
         Ok((state, at))
@@ -168,7 +169,7 @@ impl Session {
             return None;
         }
         self.inner.state.with(|state| {
-            let at = self.inner.contact();
+            let at = self.inner.contact().1;
             state.check()?;
             call(state, at)
         })
@@ -213,18 +214,17 @@ impl Inner {
             .map_err(|_| SessionError::Store(StoreError::TimedOut))
     }
 
-    /// The times by which this call is judged. The first one is when the request first used its session; a handle that outlives
+    /// The notes, and the times by which this call is judged. The first one is when the request first used its session; a handle that outlives
     /// the request is judged by the time of each call, or it could bring back what expired since.
-    fn contact(&self) -> Instants {
+    fn contact(&self) -> (MutexGuard<'_, Notes>, Instants) {
         let now = self.shared.now();
         let mut notes = self.touched();
-        if notes.head_sent {
-            return Instants::at(now);
-        }
-        Instants {
-            first_contact: *notes.first_contact.get_or_insert(now),
-            now,
-        }
+        let first_contact = if notes.head_sent {
+            now
+        } else {
+            *notes.first_contact.get_or_insert(now)
+        };
+        (notes, Instants { first_contact, now })
     }
 
     /// The notes of a session that is in use, since now at the latest.

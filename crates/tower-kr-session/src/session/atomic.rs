@@ -7,7 +7,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     Session,
-    notes::Noted,
+    notes::{Noted, Notes},
     read::decode,
     state::{State, View},
     with_state,
@@ -18,6 +18,7 @@ use crate::{
     error::SessionError,
     key::{Key, KeyBuf},
     record::{Applied, increment, integer_bytes},
+    settings::Shared,
 };
 
 /// How often an `update` is tried while other requests keep changing the value.
@@ -27,7 +28,7 @@ const UPDATE_ATTEMPTS: u32 = 64;
 const EAGER_ATTEMPTS: u32 = 4;
 
 /// Where a value stands that an atomic change is about.
-enum Place {
+pub(super) enum Place {
     /// In the notes, or nowhere since no session is there.
     Notes,
     /// In the store.
@@ -44,6 +45,9 @@ impl Session {
     /// session would become too large, or it ended since this request looked at it.
     pub async fn increment(&self, key: impl Key<i64>, by: i64) -> Result<i64, SessionError> {
         let key = key.to_key()?;
+        if let Some(sum) = self.add_now(&key, by) {
+            return sum;
+        }
         with_state!(self, |state, at| self.add(state, at, &key, by))
     }
 
@@ -55,41 +59,17 @@ impl Session {
         by: i64,
     ) -> Result<i64, SessionError> {
         loop {
-            let failed = match self.place(state, key, at).await? {
+            match self.place(state, key, at).await? {
                 Place::Store => {
                     let operation = Operation::Increment(by);
                     match self.operate(state, key, operation, at).await? {
-                        Some(Applied::Applied(receipt)) => {
-                            let sum = receipt.incremented.unwrap_or_default();
-                            state.note_written(key, Some(integer_bytes(sum)));
-                            return Ok(sum);
-                        }
-                        Some(failed) => failed,
+                        Some(applied) => return state.added(key, applied),
                         // Nobody's session: the notes are the place now.
                         None => continue,
                     }
                 }
-                Place::Notes => {
-                    let mut notes = self.inner.notes();
-                    match increment(
-                        notes
-                            .value(key.as_str())
-                            .or_absent()
-                            .map(|value| &value[..]),
-                        by,
-                    ) {
-                        Ok(sum) => {
-                            notes.values.change(key.clone(), Some(integer_bytes(sum)));
-                            return Ok(sum);
-                        }
-                        Err(failed) => failed,
-                    }
-                }
-            };
-            return Err(match failed {
-                Applied::NotAnInteger => SessionError::NotAnInteger { key: key.clone() },
-                _ => SessionError::Overflow { key: key.clone() },
-            });
+                Place::Notes => return self.inner.notes().add(key, by),
+            }
         }
     }
 
@@ -261,18 +241,7 @@ impl Session {
             self.leave_other_owner(state);
         }
         let notes = self.inner.notes();
-        match state.view {
-            View::Ambiguous => Err(SessionError::AmbiguousCookie),
-            _ if matches!(notes.value(key.as_str()), Noted::Value(_)) => Ok(Place::Notes),
-            View::Alive(_) | View::Unknown(_) => Ok(Place::Store),
-            _ if notes.head_sent => {
-                Err(SessionError::ResponseSent("a session can't start any more"))
-            }
-            View::Absent { .. } => Ok(Place::Notes),
-            View::Superseded | View::Ended if signing_in => Ok(Place::Notes),
-            View::Superseded => Err(SessionError::Superseded),
-            View::Ended => Err(SessionError::Ended),
-        }
+        notes.place(&state.view, key)
     }
 
     /// Sends an operation and the noted values. `None`: there is no session, so it is to be done on the notes.
@@ -283,35 +252,95 @@ impl Session {
         operation: Operation,
         at: Instants,
     ) -> Result<Option<Applied>, SessionError> {
-        let Some(token) = state.token.clone() else {
+        if state.token.is_none() {
             return Ok(None);
-        };
+        }
         let taken = std::mem::take(&mut self.inner.notes().values);
         let mut delta = taken
             .clone()
             .into_delta(self.inner.shared.max_session_bytes);
         delta.operation = Some((key.clone(), operation));
-        let applied = state.apply(&self.inner.shared, &token, delta, at).await?;
+        let applied = state.apply(&self.inner.shared, delta, at).await?;
         if let Applied::Applied(_) = applied {
             state.remember(taken.changes());
             return Ok(Some(applied));
         }
         self.inner.notes().values.put_back(taken);
-        match applied {
-            Applied::Missing if state.seen_alive => {
-                state.view = View::Ended;
+        state.not_operated(&self.inner.shared, applied)
+    }
+}
+
+impl Notes {
+    /// Where the value of `key` stands now; an error if the session can't be written to.
+    pub(super) fn place(&self, view: &View, key: &KeyBuf) -> Result<Place, SessionError> {
+        let signing_in = self.identity.sign_in.is_some();
+        match view {
+            View::Ambiguous => Err(SessionError::AmbiguousCookie),
+            _ if matches!(self.value(key.as_str()), Noted::Value(_)) => Ok(Place::Notes),
+            View::Alive(_) | View::Unknown(_) => Ok(Place::Store),
+            _ if self.head_sent => {
+                Err(SessionError::ResponseSent("a session can't start any more"))
+            }
+            View::Absent { .. } => Ok(Place::Notes),
+            View::Superseded | View::Ended if signing_in => Ok(Place::Notes),
+            View::Superseded => Err(SessionError::Superseded),
+            View::Ended => Err(SessionError::Ended),
+        }
+    }
+
+    /// Adds to a value that stands in the notes, or nowhere.
+    pub(super) fn add(&mut self, key: &KeyBuf, by: i64) -> Result<i64, SessionError> {
+        let noted = self.value(key.as_str()).or_absent();
+        match increment(noted.map(|value| &value[..]), by) {
+            Ok(sum) => {
+                self.values.change(key.clone(), Some(integer_bytes(sum)));
+                Ok(sum)
+            }
+            Err(failed) => Err(not_added(key, &failed)),
+        }
+    }
+}
+
+impl State {
+    /// The sum that the store made.
+    pub(super) fn added(&mut self, key: &KeyBuf, applied: Applied) -> Result<i64, SessionError> {
+        let Applied::Applied(receipt) = applied else {
+            return Err(not_added(key, &applied));
+        };
+        let sum = receipt.incremented.unwrap_or_default();
+        self.note_written(key, Some(integer_bytes(sum)));
+        Ok(sum)
+    }
+
+    /// What it means that the store did not do an operation. `None`: there is no session.
+    pub(super) fn not_operated(
+        &mut self,
+        shared: &Shared,
+        refused: Applied,
+    ) -> Result<Option<Applied>, SessionError> {
+        match refused {
+            Applied::Missing if self.seen_alive => {
+                self.view = View::Ended;
                 Err(SessionError::Ended)
             }
             Applied::Missing => {
-                state.view = View::Absent { expired: true };
+                self.view = View::Absent { expired: true };
                 Ok(None)
             }
             Applied::Superseded => {
-                state.view = View::Superseded;
+                self.view = View::Superseded;
                 Err(SessionError::Superseded)
             }
-            Applied::TooLarge { size } => Err(self.inner.shared.too_large(size)),
+            Applied::TooLarge { size } => Err(shared.too_large(size)),
             refused => Ok(Some(refused)),
         }
+    }
+}
+
+fn not_added(key: &KeyBuf, refused: &Applied) -> SessionError {
+    let key = key.clone();
+    match refused {
+        Applied::NotAnInteger => SessionError::NotAnInteger { key },
+        _ => SessionError::Overflow { key },
     }
 }

@@ -13,7 +13,6 @@ use crate::{
     settings::Shared,
     store::{Created, Removed, StoreError},
     transport::CookieChange,
-    values::Values,
 };
 
 /// Everything that a request noted and that has to be stored now.
@@ -56,9 +55,16 @@ impl State {
 
     /// Changes a session that is alive, or was never looked at.
     async fn change(&mut self, shared: &Shared, mut work: Work) -> Result<(), SessionError> {
-        let Some(token) = self.token.clone() else {
+        let Some(token) = &self.token else {
             return self.start(shared, work).await;
         };
+        let mut next = None;
+        if work.identity.needs_token() {
+            if work.head_sent {
+                return Err(SessionError::ResponseSent("no cookie can be sent any more"));
+            }
+            next = Some(token.rotated());
+        }
         // A session that is known to be alive is not started anew with these values: the delta can have them.
         let values = if work.last && self.seen_alive && work.identity.sign_in.is_none() {
             std::mem::take(&mut work.values)
@@ -66,18 +72,12 @@ impl State {
             work.values.clone()
         };
         let mut delta = values.into_delta(shared.max_session_bytes);
-        let mut next = None;
-        if work.identity.needs_token() {
-            if work.head_sent {
-                return Err(SessionError::ResponseSent("no cookie can be sent any more"));
-            }
-            let rotated = token.rotated();
-            delta.rotate = Some(rotated.secret_hash());
+        if let Some(next) = &next {
+            delta.rotate = Some(next.secret_hash());
             delta.sign_in.clone_from(&work.identity.sign_in);
             delta.limits = work.identity.limits.clone();
-            next = Some(rotated);
         }
-        match self.apply(shared, &token, delta, work.at).await? {
+        match self.apply(shared, delta, work.at).await? {
             Applied::Applied(receipt) => {
                 if !work.last {
                     self.remember(work.values.changes());
@@ -88,6 +88,18 @@ impl State {
                 }
                 Ok(())
             }
+            refused => self.refused(shared, work, refused).await,
+        }
+    }
+
+    /// What follows if the store did not do a change.
+    pub(super) async fn refused(
+        &mut self,
+        shared: &Shared,
+        work: Work,
+        refused: Applied,
+    ) -> Result<(), SessionError> {
+        match refused {
             Applied::Missing | Applied::Superseded if work.identity.sign_in.is_some() => {
                 self.start(shared, work).await
             }
@@ -105,56 +117,43 @@ impl State {
             }
             Applied::OtherOwner => {
                 // The one who signed in takes nothing of the other user's session with him.
-                self.remove(shared, &token, work.at).await?;
+                self.remove(shared, work.at).await?;
                 self.leave();
                 self.start(shared, work).await
             }
             Applied::Revoked => Err(SessionError::Revoked),
             Applied::TooLarge { size } => Err(shared.too_large(size)),
-            Applied::Conflict | Applied::NotAnInteger | Applied::Overflow => {
+            Applied::Applied(_) | Applied::Conflict | Applied::NotAnInteger | Applied::Overflow => {
                 Err(unexpected("a delta without an operation was refused"))
             }
         }
     }
 
     /// Starts a session with what was noted, if that is anything.
-    async fn start(&mut self, shared: &Shared, work: Work) -> Result<(), SessionError> {
-        if !starts_session(&work.values, &work.identity) {
+    async fn start(&mut self, shared: &Shared, mut work: Work) -> Result<(), SessionError> {
+        let Some((token, record)) = begin(shared, &mut work)? else {
             return Ok(());
-        }
-        if work.head_sent {
-            return Err(SessionError::ResponseSent("a session can't start any more"));
-        }
-        let now = work.at.now;
-        let token = Token::generate(now);
-        let mut record = Record::new(
-            token.secret_hash(),
-            now,
-            shared.idle,
-            shared.absolute_timeout,
-        );
-        let changes = work.values.changes().iter();
-        let edits: Vec<_> = changes
-            .map(|(key, value)| (key.as_str(), value.as_deref()))
-            .collect();
-        record.values = Values::default().edited(true, &edits);
-        if record.values.size() > shared.max_session_bytes {
-            return Err(shared.too_large(record.values.size()));
-        }
-        // As for a record that is stored: limits and sign-in have one meaning.
-        let mut delta = Delta::new(u64::MAX);
-        delta.sign_in = work.identity.sign_in;
-        delta.limits = work.identity.limits;
-        record.edit_head(&delta, now);
-        let until = record.persistent.then_some(record.absolute_deadline);
-        match self.create(shared, token.id(), record, now).await? {
+        };
+        let until = persistent_until(&record);
+        let created = self.create(shared, token.id(), record, work.at.now).await?;
+        self.started(created, token, until, &work)
+    }
+
+    pub(super) fn started(
+        &mut self,
+        created: Created,
+        token: Token,
+        persistent_until: Option<Timestamp>,
+        work: &Work,
+    ) -> Result<(), SessionError> {
+        match created {
             Created::Created => {
                 self.leave();
                 self.started = true;
                 if !work.last {
                     self.remember(work.values.changes());
                 }
-                self.adopt(token, until);
+                self.adopt(token, persistent_until);
                 Ok(())
             }
             Created::Revoked => Err(SessionError::Revoked),
@@ -165,14 +164,14 @@ impl State {
 
     /// Ends the session; what was noted after that starts another one.
     async fn destroy(&mut self, shared: &Shared, work: Work) -> Result<(), SessionError> {
-        match (&self.view, self.token.clone()) {
+        match (&self.view, &self.token) {
             (View::Ambiguous, _) => return Err(SessionError::AmbiguousCookie),
             // Somebody who signs in, as another user, doesn't depend on the old session.
             (View::Superseded, _) if work.identity.sign_in.is_none() => {
                 return Err(SessionError::Superseded);
             }
-            (View::Alive(_) | View::Unknown(_), Some(token)) => {
-                let removed = self.remove(shared, &token, work.at).await?;
+            (View::Alive(_) | View::Unknown(_), Some(_)) => {
+                let removed = self.remove(shared, work.at).await?;
                 if removed == Removed::Superseded && work.identity.sign_in.is_none() {
                     self.view = View::Superseded;
                     return Err(SessionError::Superseded);
@@ -186,14 +185,14 @@ impl State {
 
     /// Moves the idle deadline of a session that was only read. A failure harms nobody now: it is logged.
     pub(super) async fn touch(&mut self, shared: &Shared, at: Instants) {
-        let Some(token) = self.token.clone() else {
+        let Some(id) = self.id() else {
             return;
         };
         let delta = Delta::new(shared.max_session_bytes);
-        if let Err(error) = self.apply(shared, &token, delta, at).await
+        if let Err(error) = self.apply(shared, delta, at).await
             && let Some(suppressed) = shared.failure_log.permit(at.now)
         {
-            tracing::warn!(session = %token.id(), %error, suppressed, "could not touch a session");
+            tracing::warn!(session = %id, %error, suppressed, "could not touch a session");
         }
     }
 
@@ -213,6 +212,43 @@ impl State {
         self.leave();
         self.cookie = Some(CookieChange::Remove);
     }
+}
+
+/// The session that the work starts, if it starts one.
+pub(super) fn begin(
+    shared: &Shared,
+    work: &mut Work,
+) -> Result<Option<(Token, Record)>, SessionError> {
+    if !starts_session(&work.values, &work.identity) {
+        return Ok(None);
+    }
+    if work.head_sent {
+        return Err(SessionError::ResponseSent("a session can't start any more"));
+    }
+    let now = work.at.now;
+    let token = Token::generate(now);
+    let mut record = Record::new(
+        token.secret_hash(),
+        now,
+        shared.idle,
+        shared.absolute_timeout,
+    );
+    record.values = work.values.to_values();
+    if record.values.size() > shared.max_session_bytes {
+        return Err(shared.too_large(record.values.size()));
+    }
+    if !work.identity.is_empty() {
+        // As for a record that is stored: limits and sign-in have one meaning.
+        let mut delta = Delta::new(u64::MAX);
+        delta.sign_in = work.identity.sign_in.take();
+        delta.limits = std::mem::take(&mut work.identity.limits);
+        record.edit_head(&delta, now);
+    }
+    Ok(Some((token, record)))
+}
+
+pub(super) fn persistent_until(record: &Record) -> Option<Timestamp> {
+    record.persistent.then_some(record.absolute_deadline)
 }
 
 /// The store broke its contract.

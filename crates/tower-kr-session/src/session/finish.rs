@@ -9,6 +9,7 @@ use crate::{
     delta::Instants,
     error::SessionError,
     settings::{ErrorHook, Shared},
+    store::ImmediateStore,
     transport::{self, CookieChange},
 };
 use http::HeaderMap;
@@ -77,7 +78,7 @@ impl Session {
             }
         };
         let (noted, at) = self.inner.notes().close(shared);
-        let committed = state.commit(shared, work.or(noted), at).await;
+        let committed = state.commit(shared, work.or(noted)).await;
         if committed.result.is_ok() && state.touch_is_due(at.now) {
             self.touch_in_background(at);
         }
@@ -199,18 +200,14 @@ impl State {
         work: Option<Work>,
         at: Instants,
     ) -> (AtOnce, Option<Instants>) {
-        if !shared.store.needs_io() {
-            let commit = async { Ok(self.commit(shared, work, at).await) };
-            let committed = in_place(commit).unwrap_or_else(Committed::failed);
+        if let Some(store) = shared.store.immediate() {
+            let committed = self.commit_now(shared, store, work, at);
             return (AtOnce::Done(committed), None);
         }
         if work.is_some() || self.check().is_err() {
             return (AtOnce::Later(work), None);
         }
-        let committed = Committed {
-            result: Ok(()),
-            cookie: self.cookie.take(),
-        };
+        let committed = self.committed(Ok(()));
         (
             AtOnce::Done(committed),
             self.touch_is_due(at.now).then_some(at),
@@ -218,17 +215,34 @@ impl State {
     }
 
     /// Stores what the request noted.
-    async fn commit(&mut self, shared: &Shared, work: Option<Work>, at: Instants) -> Committed {
+    async fn commit(&mut self, shared: &Shared, work: Option<Work>) -> Committed {
         let result = match (self.check(), work) {
-            (Err(error), _) => Err(error),
             (Ok(()), Some(work)) => self.store(shared, work).await,
-            (Ok(()), None) => {
-                if !shared.store.needs_io() && self.touch_is_due(at.now) {
-                    self.touch(shared, at).await;
-                }
-                Ok(())
-            }
+            (checked, _) => checked,
         };
+        self.committed(result)
+    }
+
+    /// [`commit`](Self::commit) in a store without I/O; and touches, which costs nothing there.
+    fn commit_now(
+        &mut self,
+        shared: &Shared,
+        store: &dyn ImmediateStore,
+        work: Option<Work>,
+        at: Instants,
+    ) -> Committed {
+        let result = match (self.check(), work) {
+            (Ok(()), Some(work)) => self.store_now(shared, store, work),
+            (Ok(()), None) if self.touch_is_due(at.now) => in_place(async {
+                self.touch(shared, at).await;
+                Ok(())
+            }),
+            (checked, _) => checked,
+        };
+        self.committed(result)
+    }
+
+    fn committed(&mut self, result: Result<(), SessionError>) -> Committed {
         Committed {
             result,
             cookie: self.cookie.take(),

@@ -6,6 +6,7 @@ use crate::{
     clock::Timestamp,
     delta::{self, Delta, LimitsChange, SignIn},
     key::KeyBuf,
+    values::Values,
 };
 
 /// How many keys may be noted at a time. They stand in a sorted list: a client that makes a handler note very many of them must not
@@ -147,6 +148,28 @@ impl ValueNotes {
         for (key, value) in newer.changes {
             self.change(key, value);
         }
+    }
+
+    /// The values of a session that starts with these notes.
+    pub(super) fn to_values(&self) -> Values {
+        let edits: Vec<_> = self
+            .changes
+            .iter()
+            .map(|(key, value)| (key.as_str(), value.as_deref()))
+            .collect();
+        Values::default().edited(true, &edits)
+    }
+
+    /// The notes that [`into_delta`](Self::into_delta) made a delta of.
+    pub(super) fn of_delta(delta: Delta) -> Self {
+        let mut notes = Self {
+            clear: delta.clear,
+            ..Self::default()
+        };
+        for (key, value) in delta.into_changes() {
+            notes.change(key, value);
+        }
+        notes
     }
 
     pub(super) fn into_delta(self, max_bytes: u64) -> Delta {

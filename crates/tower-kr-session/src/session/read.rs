@@ -96,7 +96,11 @@ impl Session {
         name: &str,
         found: impl Fn(Option<&[u8]>) -> R,
     ) -> Result<R, SessionError> {
-        with_state!(self, |state, at| self.find(state, at, name, &found))
+        if let Some(answer) = self.find_now(name, &found) {
+            return answer;
+        }
+        let (mut state, at) = self.begin().await?;
+        Box::pin(self.find(&mut state, at, name, found)).await
     }
 
     async fn find<R>(

@@ -123,7 +123,7 @@ impl State {
     }
 
     /// Lets go of the snapshot.
-    fn forget_record(&mut self) {
+    pub(super) fn forget_record(&mut self) {
         if let View::Alive(record) = &mut self.view {
             *record = None;
         }
@@ -148,24 +148,40 @@ impl State {
 
     /// Makes sure that the record is here, if there is one.
     pub(super) async fn load(&mut self, shared: &Shared, at: Instants) -> Result<(), SessionError> {
+        let Some(token) = self.unloaded() else {
+            return self.choose(shared, at).await;
+        };
+        let answer = shared
+            .store
+            .load(shared.io_timeout, token.id(), at.first_contact)
+            .await;
+        self.loaded(token, answer, at)
+    }
+
+    /// The token whose record has to be loaded; `None` if nothing has to be, or there is a choice.
+    pub(super) fn unloaded(&mut self) -> Option<Token> {
         match &self.view {
-            View::Alive(None) => {
-                let Some(token) = self.token.clone() else {
-                    return Ok(());
-                };
-                let (standing, record) = self.look_up(shared, &token, at).await?;
-                self.settle(token, standing, record);
-            }
-            View::Unknown(Candidates::One(raw)) => match Token::decode(raw) {
-                Some(token) => {
-                    let (standing, record) = self.look_up(shared, &token, at).await?;
-                    self.settle(token, standing, record);
+            View::Alive(None) => self.token.clone(),
+            View::Unknown(Candidates::One(raw)) => {
+                let token = Token::decode(raw);
+                if token.is_none() {
+                    self.view = View::Absent { expired: false };
                 }
-                None => self.view = View::Absent { expired: false },
-            },
-            View::Unknown(_) => self.choose(shared, at).await?,
-            _ => {}
+                token
+            }
+            _ => None,
         }
+    }
+
+    pub(super) fn loaded(
+        &mut self,
+        token: Token,
+        answer: Result<Option<Record>, StoreError>,
+        at: Instants,
+    ) -> Result<(), SessionError> {
+        let record = self.answered(answer)?;
+        let standing = standing(&token, record.as_ref(), at);
+        self.settle(token, standing, record);
         Ok(())
     }
 
@@ -175,28 +191,45 @@ impl State {
         shared: &Shared,
         at: Instants,
     ) -> Result<(), SessionError> {
+        if self.identify_one() {
+            return Ok(());
+        }
+        self.choose(shared, at).await
+    }
+
+    /// [`identify`](Self::identify) without asking the store; `false` if it has to be asked.
+    pub(super) fn identify_one(&mut self) -> bool {
         match &self.view {
             View::Unknown(Candidates::One(raw)) if self.token.is_none() => {
                 self.token = Token::decode(raw);
                 if self.token.is_none() {
                     self.view = View::Absent { expired: false };
                 }
+                true
             }
-            View::Unknown(Candidates::Several(_)) => self.choose(shared, at).await?,
-            _ => {}
+            View::Unknown(Candidates::Several(_)) => false,
+            _ => true,
         }
-        Ok(())
     }
 
     /// Of several candidates the live one is meant, in whatever order they come; two live ones are a conflict.
-    async fn choose(&mut self, shared: &Shared, at: Instants) -> Result<(), SessionError> {
+    pub(super) async fn choose(
+        &mut self,
+        shared: &Shared,
+        at: Instants,
+    ) -> Result<(), SessionError> {
         let View::Unknown(Candidates::Several(candidates)) = &self.view else {
             return Ok(());
         };
         let candidates = candidates.clone();
         let mut best: Option<(Token, Standing, Option<Record>)> = None;
         for token in candidates.iter().filter_map(Token::decode) {
-            let (standing, record) = self.look_up(shared, &token, at).await?;
+            let answer = shared
+                .store
+                .load(shared.io_timeout, token.id(), at.first_contact)
+                .await;
+            let record = self.answered(answer)?;
+            let standing = standing(&token, record.as_ref(), at);
             match (standing, &best) {
                 (Standing::Admitted, Some((_, Standing::Admitted, _))) => {
                     self.view = View::Ambiguous;
@@ -216,25 +249,6 @@ impl State {
         Ok(())
     }
 
-    /// A load is safe to drop: the next call asks anew. As for a write, idle is judged at the request's first contact: a request
-    /// that takes long doesn't lose the session that it began in.
-    async fn look_up(
-        &mut self,
-        shared: &Shared,
-        token: &Token,
-        at: Instants,
-    ) -> Result<(Standing, Option<Record>), SessionError> {
-        let loaded = shared
-            .store
-            .load(shared.io_timeout, token.id(), at.first_contact)
-            .await;
-        let record = self.answered(loaded)?;
-        let standing = record.as_ref().map_or(Standing::Missing, |record| {
-            record.standing(&token.secret_hash(), at)
-        });
-        Ok((standing, record))
-    }
-
     fn settle(&mut self, token: Token, standing: Standing, record: Option<Record>) {
         self.view = match standing {
             Standing::Admitted => {
@@ -250,35 +264,41 @@ impl State {
         };
     }
 
-    /// Sends a delta for the session of this token.
+    /// Sends a delta for the session of the token.
     pub(super) async fn apply(
         &mut self,
         shared: &Shared,
-        token: &Token,
         delta: Delta,
         at: Instants,
     ) -> Result<Applied, SessionError> {
-        // A store in memory edits values in place if nobody shares them.
-        if delta.clear || !(shared.store.needs_io() || delta.is_touch()) {
+        if let Some(store) = shared.store.immediate() {
+            return self.apply_now(store, &delta, at);
+        }
+        let Some(token) = &self.token else {
+            return Ok(Applied::Missing);
+        };
+        let (id, secret) = (token.id(), token.secret_hash());
+        let clear = delta.clear;
+        if clear {
             self.forget_record();
         }
-        let clear = delta.clear;
         self.in_flight = true;
         let answer = shared
             .store
-            .apply(
-                shared.io_timeout,
-                token.id(),
-                &token.secret_hash(),
-                delta,
-                at,
-            )
+            .apply(shared.io_timeout, id, &secret, delta, at)
             .await;
+        self.applied(clear, answer)
+    }
+
+    pub(super) fn applied(
+        &mut self,
+        clear: bool,
+        answer: Result<Applied, StoreError>,
+    ) -> Result<Applied, SessionError> {
         let applied = self.answered(answer)?;
         if matches!(applied, Applied::Applied(_)) {
             self.seen_alive = true;
             self.touched = true;
-            self.token = Some(token.clone());
             if clear {
                 self.written.clear();
             }
@@ -316,6 +336,10 @@ impl State {
         record: Record,
         now: Timestamp,
     ) -> Result<Created, SessionError> {
+        if let Some(store) = shared.store.immediate() {
+            let answer = store.create_now(id, record, now);
+            return self.answered(answer);
+        }
         self.in_flight = true;
         let answer = shared
             .store
@@ -327,20 +351,22 @@ impl State {
     pub(super) async fn remove(
         &mut self,
         shared: &Shared,
-        token: &Token,
         at: Instants,
     ) -> Result<Removed, SessionError> {
+        let Some(token) = &self.token else {
+            return Ok(Removed::Missing);
+        };
+        let (id, secret) = (token.id(), token.secret_hash());
         self.in_flight = true;
-        let secret = token.secret_hash();
         let answer = shared
             .store
-            .remove(shared.io_timeout, token.id(), Some(&secret), at)
+            .remove(shared.io_timeout, id, Some(&secret), at)
             .await;
         self.answered(answer)
     }
 
     /// A store that failed once is not asked again in this request: whether the call was done is unknown.
-    fn answered<T>(&mut self, answer: Result<T, StoreError>) -> Result<T, SessionError> {
+    pub(super) fn answered<T>(&mut self, answer: Result<T, StoreError>) -> Result<T, SessionError> {
         self.in_flight = false;
         answer.map_err(|error| {
             let error = SessionError::Store(error);
@@ -348,4 +374,12 @@ impl State {
             error
         })
     }
+}
+
+/// What the holder of a token is to what the store has. As for a write, idle is judged at the request's first contact: a request
+/// that takes long doesn't lose the session that it began in.
+fn standing(token: &Token, record: Option<&Record>, at: Instants) -> Standing {
+    record.map_or(Standing::Missing, |record| {
+        record.standing(&token.secret_hash(), at)
+    })
 }

@@ -109,6 +109,11 @@ impl ErasedStore {
         }
     }
 
+    /// The store, if it needs no I/O.
+    pub(crate) fn immediate(&self) -> Option<&dyn ImmediateStore> {
+        self.store.immediate()
+    }
+
     pub(crate) const fn needs_io(&self) -> bool {
         self.needs_io
     }
@@ -151,7 +156,7 @@ impl ErasedStore {
         at: Instants,
     ) -> Result<Applied, StoreError> {
         match self.store.immediate() {
-            Some(store) => store.apply_now(id, secret, delta, at),
+            Some(store) => store.apply_now(id, secret, &delta, at),
             None => timed(timeout, self.store.apply(id, secret, delta, at)).await,
         }
     }

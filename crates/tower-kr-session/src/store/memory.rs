@@ -309,7 +309,7 @@ impl ImmediateStore for MemoryStore {
         &self,
         id: SessionId,
         secret: &SecretHash,
-        delta: Delta,
+        delta: &Delta,
         at: Instants,
     ) -> Result<Applied, StoreError> {
         let Some(cell) = self.find(id) else {
@@ -330,7 +330,7 @@ impl ImmediateStore for MemoryStore {
                 Applied::Revoked
             }
             sign_in => {
-                let applied = record.apply(secret, &delta, at);
+                let applied = record.apply(secret, delta, at);
                 if let Some(sign_in) = sign_in
                     && record.owner.as_ref() != Some(&sign_in.owner)
                 {
@@ -405,7 +405,7 @@ impl SessionStore for MemoryStore {
         delta: Delta,
         at: Instants,
     ) -> Result<Applied, StoreError> {
-        self.apply_now(id, secret, delta, at)
+        self.apply_now(id, secret, &delta, at)
     }
 
     async fn remove(

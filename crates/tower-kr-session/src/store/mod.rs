@@ -126,7 +126,7 @@ pub trait ImmediateStore: Send + Sync {
         &self,
         id: SessionId,
         secret: &SecretHash,
-        delta: Delta,
+        delta: &Delta,
         at: Instants,
     ) -> Result<Applied, StoreError>;
     fn remove_now(
