@@ -3,6 +3,7 @@
 use std::{
     fmt,
     future::Future,
+    mem,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -68,25 +69,32 @@ where
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         if this.committing.is_none() {
-            let mut response = ready!(this.inner.poll(context))?;
-            let Some(session) = this.session.as_mut() else {
-                return Poll::Ready(Ok(response));
+            // Changed where it stands: a response is large, and most only pass.
+            let mut polled = this.inner.poll(context);
+            let (Poll::Ready(Ok(response)), Some(session)) = (&mut polled, &mut *this.session)
+            else {
+                return polled;
             };
             let work = match session.commit_at_once() {
                 AtOnce::Untouched => {
                     *this.session = None;
-                    return Poll::Ready(Ok(response));
+                    return polled;
+                }
+                AtOnce::Unchanged => {
+                    transport::mark_private(response.headers_mut());
+                    *this.session = None;
+                    return polled;
                 }
                 AtOnce::Done(committed) => {
-                    finish(session, committed, &mut response);
+                    finish(session, committed, response);
                     *this.session = None;
-                    return Poll::Ready(Ok(response));
+                    return polled;
                 }
                 AtOnce::Later(work) => work,
             };
             let session = session.clone();
             let commit = Box::pin(async move { session.commit(work).await });
-            *this.committing = Some(Box::new((commit, response)));
+            *this.committing = Some(Box::new((commit, mem::take(response))));
         }
         let Some(committing) = this.committing else {
             unreachable!("set above")
@@ -125,7 +133,7 @@ fn refuse<B: Default>(session: &Session, error: SessionError, response: &mut Res
         }
     }
     if let Some(hook) = session.error_hook() {
-        let (mut parts, body) = std::mem::take(response).into_parts();
+        let (mut parts, body) = mem::take(response).into_parts();
         hook(&error, &mut parts);
         *response = Response::from_parts(parts, body);
     }

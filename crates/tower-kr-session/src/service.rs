@@ -43,10 +43,6 @@ where
     }
 
     fn call(&mut self, mut request: Request<RequestBody>) -> Self::Future {
-        // A layer outside of this one has the session in its hands.
-        if request.extensions().get::<Session>().is_some() {
-            return ResponseFuture::passing(self.inner.call(request));
-        }
         let mut https = false;
         if self.shared.asks_for_scheme() {
             let (parts, body) = request.into_parts();
@@ -59,7 +55,11 @@ where
                 .log_ambiguous("too many different session cookies");
         }
         let session = Session::new(Arc::clone(&self.shared), candidates, https);
-        request.extensions_mut().insert(session.clone());
+        if let Some(outer) = request.extensions_mut().insert(session.clone()) {
+            // A layer outside of this one has the session in its hands. Found out last, since it is rare.
+            request.extensions_mut().insert(outer);
+            return ResponseFuture::passing(self.inner.call(request));
+        }
         ResponseFuture::new(self.inner.call(request), session)
     }
 }

@@ -9,7 +9,6 @@ use crate::{
     delta::Instants,
     error::SessionError,
     settings::{ErrorHook, Shared},
-    store::ImmediateStore,
     transport::{self, CookieChange},
 };
 use http::HeaderMap;
@@ -34,6 +33,8 @@ impl Committed {
 pub(crate) enum AtOnce {
     /// Nobody used the session.
     Untouched,
+    /// All is stored, and there is nothing to tell the client.
+    Unchanged,
     Done(Committed),
     /// There is I/O to do, or a call is running; with what was taken from the notes, if that much could be done.
     Later(Option<Work>),
@@ -42,10 +43,11 @@ pub(crate) enum AtOnce {
 impl Session {
     /// Commits in place if that needs no I/O.
     pub(crate) fn commit_at_once(&mut self) -> AtOnce {
+        let mut touch = None;
         // Most often the handler's handles are gone by now, and nothing has to be locked.
-        let (at_once, touch) = match Arc::get_mut(&mut self.inner) {
-            Some(inner) => inner.finish_alone(),
-            None => self.inner.finish(),
+        let at_once = match Arc::get_mut(&mut self.inner) {
+            Some(inner) => inner.finish_alone(&mut touch),
+            None => self.inner.finish(&mut touch),
         };
         if let Some(at) = touch {
             self.touch_in_background(at);
@@ -135,28 +137,26 @@ impl Inner {
             .is_ok()
     }
 
-    /// Commits in place if that can be done, and says whether a touch has to follow.
-    fn finish(&self) -> (AtOnce, Option<Instants>) {
+    /// Commits in place if that can be done; `touch` says whether one has to follow.
+    fn finish(&self, touch: &mut Option<Instants>) -> AtOnce {
         if self.close_untouched() {
-            return (AtOnce::Untouched, None);
+            return AtOnce::Untouched;
         }
-        let finished = self.state.with(|state| {
-            let (work, at) = self.notes().close(&self.shared);
-            state.finish(&self.shared, work, at)
-        });
-        finished.unwrap_or((AtOnce::Later(None), None))
+        self.state
+            .with(|state| state.finish(&self.shared, &mut self.notes(), touch))
+            .unwrap_or(AtOnce::Later(None))
     }
 
     /// The same where nobody else can have a handle.
-    fn finish_alone(&mut self) -> (AtOnce, Option<Instants>) {
+    fn finish_alone(&mut self, touch: &mut Option<Instants>) -> AtOnce {
         if *self.phase.get_mut() == UNTOUCHED {
-            return (AtOnce::Untouched, None);
+            return AtOnce::Untouched;
         }
-        let notes = self.notes.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let (work, at) = notes.close(&self.shared);
+        let notes = self.notes.get_mut();
+        let notes = notes.unwrap_or_else(PoisonError::into_inner);
         match self.state.get_mut() {
-            Some(state) => state.finish(&self.shared, work, at),
-            None => (AtOnce::Later(work), None),
+            Some(state) => state.finish(&self.shared, notes, touch),
+            None => AtOnce::Later(notes.close(&self.shared).0),
         }
     }
 }
@@ -193,50 +193,40 @@ impl Notes {
 }
 
 impl State {
-    /// Commits in place, if that needs no I/O; and whether a touch has to follow.
     fn finish(
         &mut self,
         shared: &Shared,
-        work: Option<Work>,
-        at: Instants,
-    ) -> (AtOnce, Option<Instants>) {
-        if let Some(store) = shared.store.immediate() {
-            let committed = self.commit_now(shared, store, work, at);
-            return (AtOnce::Done(committed), None);
+        notes: &mut Notes,
+        touch: &mut Option<Instants>,
+    ) -> AtOnce {
+        let (work, at) = notes.close(shared);
+        let result = match (shared.store.immediate(), self.check(), work) {
+            (Some(_), Err(error), _) => Err(error),
+            (Some(store), Ok(()), Some(work)) => self.store_now(shared, store, work),
+            (Some(_), Ok(()), None) if self.touch_is_due(at.now) => in_place(async {
+                self.touch(shared, at).await;
+                Ok(())
+            }),
+            (Some(_), Ok(()), None) => Ok(()),
+            (None, Ok(()), None) => {
+                *touch = self.touch_is_due(at.now).then_some(at);
+                Ok(())
+            }
+            (None, _, work) => return AtOnce::Later(work),
+        };
+        match self.committed(result) {
+            Committed {
+                result: Ok(()),
+                cookie: None,
+            } => AtOnce::Unchanged,
+            committed => AtOnce::Done(committed),
         }
-        if work.is_some() || self.check().is_err() {
-            return (AtOnce::Later(work), None);
-        }
-        let committed = self.committed(Ok(()));
-        (
-            AtOnce::Done(committed),
-            self.touch_is_due(at.now).then_some(at),
-        )
     }
 
     /// Stores what the request noted.
     async fn commit(&mut self, shared: &Shared, work: Option<Work>) -> Committed {
         let result = match (self.check(), work) {
             (Ok(()), Some(work)) => self.store(shared, work).await,
-            (checked, _) => checked,
-        };
-        self.committed(result)
-    }
-
-    /// [`commit`](Self::commit) in a store without I/O; and touches, which costs nothing there.
-    fn commit_now(
-        &mut self,
-        shared: &Shared,
-        store: &dyn ImmediateStore,
-        work: Option<Work>,
-        at: Instants,
-    ) -> Committed {
-        let result = match (self.check(), work) {
-            (Ok(()), Some(work)) => self.store_now(shared, store, work),
-            (Ok(()), None) if self.touch_is_due(at.now) => in_place(async {
-                self.touch(shared, at).await;
-                Ok(())
-            }),
             (checked, _) => checked,
         };
         self.committed(result)
