@@ -58,7 +58,7 @@ pub(crate) fn is_token(byte: u8) -> bool {
 
 /// `cookie-octet` of RFC 6265bis, section 4.1.1: visible ASCII without quote, comma, semicolon and backslash.
 pub(crate) fn is_cookie_octet(byte: u8) -> bool {
-    matches!(byte, 0x21 | 0x23..=0x2B | 0x2D..=0x3A | 0x3C..=0x5B | 0x5D..=0x7E)
+    byte.is_ascii_graphic() & (byte != b'"') & (byte != b',') & (byte != b';') & (byte != b'\\')
 }
 
 /// `av-octet` of RFC 6265bis, section 4.1.1: ASCII without control characters and semicolon.

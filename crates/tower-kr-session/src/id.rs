@@ -152,11 +152,24 @@ impl Token {
         Some(Self::new(SessionId::from_bytes(id), secret))
     }
 
-    pub(crate) fn encode(&self) -> String {
+    pub(crate) fn encode(&self) -> EncodedToken {
         let mut bytes = [0; ID_BYTES + SECRET_BYTES];
         bytes[..ID_BYTES].copy_from_slice(self.id.as_bytes());
         bytes[ID_BYTES..].copy_from_slice(&self.secret);
-        URL_SAFE_NO_PAD.encode(bytes)
+        let mut text = [0; TOKEN_CHARACTERS];
+        URL_SAFE_NO_PAD
+            .encode_slice(bytes, &mut text)
+            .expect("48 bytes are 64 characters");
+        EncodedToken(text)
+    }
+}
+
+/// A token as a cookie carries it.
+pub(crate) struct EncodedToken([u8; TOKEN_CHARACTERS]);
+
+impl EncodedToken {
+    pub(crate) fn as_str(&self) -> &str {
+        str::from_utf8(&self.0).expect("base64 is ASCII")
     }
 }
 
@@ -222,7 +235,7 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_unix_millis(1_700_000_000_000);
 
     fn characters(token: &Token) -> [u8; TOKEN_CHARACTERS] {
-        token.encode().into_bytes().try_into().unwrap()
+        token.encode().0
     }
 
     #[test]
@@ -254,7 +267,7 @@ mod tests {
         let token = Token::generate(NOW);
         let text = format!("{token:?} {:?}", token.secret_hash());
         assert!(text.contains(&token.id().to_string()));
-        assert!(!text.contains(&token.encode()[22..]));
+        assert!(!text.contains(&token.encode().as_str()[22..]));
         assert!(text.ends_with("SecretHash(..)"), "{text}");
     }
 

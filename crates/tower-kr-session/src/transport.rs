@@ -5,6 +5,7 @@ use http::{
     header::{self, Entry},
 };
 use kr_cookie::LIFETIME_LIMIT;
+use time::OffsetDateTime;
 
 use crate::{
     clock::Timestamp,
@@ -73,7 +74,7 @@ pub(crate) enum CookieChange {
     Remove,
 }
 
-/// Sends the change, and keeps the response out of every cache (ASVS 5.0, 14.3.2).
+/// Sends the change, and keeps the response out of every cache (ASVS 5.0, 14.3.2). [`mark_private`] follows.
 pub(crate) fn send(
     change: &CookieChange,
     headers: &mut HeaderMap,
@@ -86,15 +87,21 @@ pub(crate) fn send(
             token,
             persistent_until,
         } => {
-            let now = shared.now();
             let text = token.encode();
+            let text = text.as_str();
             match persistent_until {
-                None => shared.cookie.render(&text, https, now.into())?,
+                None if !shared.cookie.depends_on_time() => {
+                    shared
+                        .cookie
+                        .render(text, https, OffsetDateTime::UNIX_EPOCH)?
+                }
+                None => shared.cookie.render(text, https, shared.now().into())?,
                 Some(until) => {
+                    let now = shared.now();
                     let age = until.saturating_duration_since(now).min(LIFETIME_LIMIT);
                     shared
                         .cookie
-                        .render_with_max_age(&text, https, now.into(), age)?
+                        .render_with_max_age(text, https, now.into(), age)?
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! Changes of values that are noted, and stored in the commit.
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -75,12 +75,63 @@ pub(super) fn encode<T: Serialize + ?Sized>(
     key: &KeyBuf,
     value: &T,
 ) -> Result<Bytes, SessionError> {
-    serde_json::to_vec(value)
-        .map(Bytes::from)
-        .map_err(|source| SessionError::Encode {
-            key: key.clone(),
-            source: Arc::new(source),
-        })
+    let mut scratch = Scratch::default();
+    serde_json::to_writer(&mut scratch, value).map_err(|source| SessionError::Encode {
+        key: key.clone(),
+        source: Arc::new(source),
+    })?;
+    Ok(scratch.into_bytes())
+}
+
+/// Where a value is written. Most are short: on the stack first, they take one allocation of their own size.
+struct Scratch {
+    short: [u8; 64],
+    length: usize,
+    /// All of it, if it is longer than `short`.
+    long: Vec<u8>,
+}
+
+impl Default for Scratch {
+    fn default() -> Self {
+        Self {
+            short: [0; 64],
+            length: 0,
+            long: Vec::new(),
+        }
+    }
+}
+
+impl Scratch {
+    fn into_bytes(self) -> Bytes {
+        if self.long.is_empty() {
+            Bytes::copy_from_slice(&self.short[..self.length])
+        } else {
+            Bytes::from(self.long)
+        }
+    }
+}
+
+impl io::Write for Scratch {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        let end = self.length + text.len();
+        match self.short.get_mut(self.length..end) {
+            Some(room) if self.long.is_empty() => {
+                room.copy_from_slice(text);
+                self.length = end;
+            }
+            _ => {
+                if self.long.is_empty() {
+                    self.long.extend_from_slice(&self.short[..self.length]);
+                }
+                self.long.extend_from_slice(text);
+            }
+        }
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 fn note(notes: &mut Notes, key: KeyBuf, value: Option<Bytes>) -> Result<(), SessionError> {
@@ -89,4 +140,19 @@ fn note(notes: &mut Notes, key: KeyBuf, value: Option<Bytes>) -> Result<(), Sess
     }
     notes.values.change(key, value);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_of_any_length_are_written_whole() {
+        let key = KeyBuf::new("key").unwrap();
+        for length in 0..200 {
+            let parts = ["é".repeat(length), "x".repeat(length / 3)];
+            let expected = serde_json::to_vec(&parts).unwrap();
+            assert_eq!(encode(&key, &parts).unwrap(), expected);
+        }
+    }
 }
