@@ -19,12 +19,12 @@ use crate::{
 };
 
 impl Session {
-    /// Reads a value. `None` if that takes a future.
-    pub(super) fn find_now<R>(
+    /// Gives the value at a key to `found`. `None` if that takes a future.
+    pub(super) fn find_now(
         &self,
         name: &str,
-        found: impl Fn(Option<&[u8]>) -> R,
-    ) -> Option<Result<R, SessionError>> {
+        found: &mut dyn FnMut(Option<&[u8]>),
+    ) -> Option<Result<(), SessionError>> {
         let inner = &*self.inner;
         let store = inner.shared.store.immediate()?;
         inner.state.with(|state| {
@@ -41,10 +41,11 @@ impl Session {
                     noted = inner.notes().value(name).cloned();
                 }
             }
-            Ok(match noted {
+            match noted {
                 Some(value) => found(value.as_deref()),
                 None => found(state.stored(name).flatten()),
-            })
+            }
+            Ok(())
         })
     }
 

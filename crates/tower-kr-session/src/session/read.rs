@@ -96,8 +96,13 @@ impl Session {
         name: &str,
         found: impl Fn(Option<&[u8]>) -> R,
     ) -> Result<R, SessionError> {
-        if let Some(answer) = self.find_now(name, &found) {
-            return answer;
+        let mut result = None;
+        let answer = self.find_now(name, &mut |value| result = Some(found(value)));
+        if let Some(answer) = answer {
+            answer?;
+        }
+        if let Some(result) = result {
+            return Ok(result);
         }
         let (mut state, at) = self.begin().await?;
         Box::pin(self.find(&mut state, at, name, found)).await
