@@ -8,10 +8,9 @@ use super::table::Table;
 
 const LOCKFILE: &str = include_str!("../../Cargo.lock");
 
-const CRATES: [&str; 8] = [
+const CRATES: [&str; 7] = [
     "axum",
     "tokio",
-    "moka",
     "tower-sessions",
     "tower-sessions-memory-store",
     "tower-sessions-moka-store",

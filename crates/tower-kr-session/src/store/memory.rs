@@ -1,25 +1,26 @@
 //! Sessions in the memory of this process.
 
-mod calendar;
-mod cell;
+mod housekeeping;
 mod owners;
+mod packed;
+mod shards;
+mod share;
+mod table;
 
 use std::{
     fmt,
-    hash::{BuildHasher, Hasher},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
-
-use moka::{
-    notification::RemovalCause,
-    policy::EvictionPolicy,
-    sync::{Cache, CacheBuilder},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use self::{
-    calendar::Calendar,
-    cell::{Cell, ENTRY_OVERHEAD, LimitsPool, State},
     owners::Owners,
+    packed::{LARGEST_HEAD, LimitsPool, Packed},
+    shards::Shards,
+    share::{Budget, Share},
+    table::Stamp,
 };
 use crate::{
     clock::Timestamp,
@@ -36,12 +37,12 @@ const DEFAULT_OWNED_BYTES: u64 = 192 * 1024 * 1024;
 /// Values of a session take at most this many times their own size: a key of one byte with an empty value takes 7 bytes.
 const WORST_EXPANSION: u64 = 8;
 
-type Share = Cache<SessionId, Arc<Cell>, TailHasher>;
-
 /// Sessions in the memory of this process: the fastest store, and gone with the process.
 ///
 /// Its capacity is counted in bytes, in two shares: sessions without an owner can't push out those of users who signed in. A
-/// full share drops its least recently used session. A clone is the same store.
+/// full share drops the least recently used of 16 of its sessions, drawn at random; one that expired more than five minutes ago
+/// goes before all others. So none of the 15 most recently used is ever dropped, and one of the more recently used half once in 65,536
+/// times. A clone is the same store.
 ///
 /// ```
 /// use tower_kr_session::{MemoryStore, SessionLayer};
@@ -55,17 +56,78 @@ type Share = Cache<SessionId, Arc<Cell>, TailHasher>;
 #[derive(Clone)]
 pub struct MemoryStore(Arc<Shared>);
 
-// A record is a locked cell in a cache. Never is the cache called while a cell is locked, since the cache may call back; the
-// index of owners is the innermost lock and may be taken under a cell's.
+// A session is read and changed under the lock of its shard. No thread holds two of those. The index of owners and the pool of
+// limits are the innermost locks: under them nothing else is locked.
 struct Shared {
-    anonymous: Share,
-    owned: Share,
-    owners: Arc<Mutex<Owners>>,
-    calendar: Mutex<Calendar>,
+    shards: Shards,
+    anonymous: Budget,
+    owned: Budget,
+    /// How often the store grew.
+    growth: AtomicU32,
+    owners: Mutex<Owners>,
     limits: LimitsPool,
-    /// Makes "is there one? then insert" one step for each id, at a quarter of the cost of the cache's own entry API.
-    creating: [Mutex<()>; 64],
     largest_session: u64,
+}
+
+impl Shared {
+    const fn budget(&self, share: Share) -> &Budget {
+        match share {
+            Share::Anonymous => &self.anonymous,
+            Share::Owned => &self.owned,
+        }
+    }
+
+    fn stamp(&self) -> Stamp {
+        Stamp(self.growth.load(Ordering::Relaxed))
+    }
+
+    /// The stamp of whatever makes the store grow: it is later than those of all sessions used until now.
+    fn growing(&self) -> Stamp {
+        Stamp(self.growth.fetch_add(1, Ordering::Relaxed).wrapping_add(1))
+    }
+
+    /// Does what the delta says. A session is in the index of owners before it has its owner, so that no revocation misses it.
+    fn apply(
+        &self,
+        id: SessionId,
+        record: &mut Record,
+        secret: &SecretHash,
+        delta: &Delta,
+        at: Instants,
+    ) -> Applied {
+        let Some(sign_in) = &delta.sign_in else {
+            return record.apply(secret, delta, at);
+        };
+        // A stranger must not learn of a revocation, nor leave a trace in the index.
+        if record.standing(secret, at) == Standing::Admitted
+            && !lock(&self.owners).add(&sign_in.owner, id, sign_in.authenticated_at)
+        {
+            return Applied::Revoked;
+        }
+        let applied = record.apply(secret, delta, at);
+        if record.owner.as_ref() != Some(&sign_in.owner) {
+            lock(&self.owners).remove(&sign_in.owner, id);
+        }
+        applied
+    }
+
+    /// Removes a session if it may go; `false` if it stays or isn't there.
+    fn remove_if(&self, id: SessionId, may_go: impl FnOnce(&Record) -> bool) -> bool {
+        let mut shard = self.shards.of(id);
+        let Some(slot) = shard.find(id, self.stamp()) else {
+            return false;
+        };
+        let share = slot.session().share();
+        if !may_go(&slot.session().record()) {
+            return false;
+        }
+        let removed = shard.share(share).remove(id);
+        if let Some(session) = &removed {
+            self.forget(session);
+        }
+        drop(shard);
+        removed.is_some()
+    }
 }
 
 /// Sets up a [`MemoryStore`].
@@ -93,39 +155,17 @@ impl MemoryStoreBuilder {
     /// The store. If a share is too small for the largest session that the layer allows, the layer says so at its start.
     #[must_use]
     pub fn build(self) -> MemoryStore {
-        let owners = Arc::new(Mutex::new(Owners::default()));
-        let index = Arc::clone(&owners);
-        let anonymous = share(self.anonymous_bytes).build_with_hasher(TailHasher);
-        let owned = share(self.owned_bytes)
-            .eviction_listener(move |id: Arc<SessionId>, cell: Arc<Cell>, cause| {
-                if cause == RemovalCause::Replaced {
-                    return;
-                }
-                let mut state = cell.lock();
-                state.end();
-                if let Some(owner) = state.owner() {
-                    lock(&index).remove(owner, *id);
-                }
-            })
-            .build_with_hasher(TailHasher);
         let smaller = self.anonymous_bytes.min(self.owned_bytes);
         MemoryStore(Arc::new(Shared {
-            anonymous,
-            owned,
-            owners,
-            calendar: Mutex::default(),
+            shards: Shards::new(),
+            anonymous: Budget::new(self.anonymous_bytes),
+            owned: Budget::new(self.owned_bytes),
+            growth: AtomicU32::new(0),
+            owners: Mutex::default(),
             limits: LimitsPool::default(),
-            creating: [const { Mutex::new(()) }; 64],
-            largest_session: smaller.saturating_sub(u64::from(ENTRY_OVERHEAD)) / WORST_EXPANSION,
+            largest_session: smaller.saturating_sub(LARGEST_HEAD) / WORST_EXPANSION,
         }))
     }
-}
-
-fn share(bytes: u64) -> CacheBuilder<SessionId, Arc<Cell>, Cache<SessionId, Arc<Cell>>> {
-    Cache::builder()
-        .max_capacity(bytes)
-        .weigher(|_, cell: &Arc<Cell>| cell.weight())
-        .eviction_policy(EvictionPolicy::lru())
 }
 
 impl MemoryStore {
@@ -145,129 +185,26 @@ impl MemoryStore {
     }
 
     /// Does the housekeeping that otherwise rides on the start of new sessions: forgets what expired more than five minutes
-    /// before `now`, and what is over the capacity. Call it now and then if memory must shrink without new sessions.
+    /// before `now`. Call it now and then if memory must shrink without new sessions.
     pub fn run_pending_tasks(&self, now: Timestamp) {
-        while self.reclaim(now) > 0 {}
-        self.0.anonymous.run_pending_tasks();
-        self.0.owned.run_pending_tasks();
+        self.0.sweep_all(now);
     }
 
-    /// About how many records are held; exact after [`run_pending_tasks`](Self::run_pending_tasks).
+    /// How many records are held, expired ones included.
     #[must_use]
     pub fn record_count(&self) -> u64 {
-        self.0.anonymous.entry_count() + self.0.owned.entry_count()
+        self.0.shards.iter().map(|shard| shard.len() as u64).sum()
     }
-
-    /// Looks at the anonymous share first: a session that gets an owner is in the owned share before it leaves that one, so
-    /// that it is always found.
-    fn find(&self, id: SessionId) -> Option<Arc<Cell>> {
-        self.0.anonymous.get(&id).or_else(|| self.0.owned.get(&id))
-    }
-
-    /// Takes a dead cell out of the cache.
-    fn drop_cell(&self, id: SessionId) {
-        self.0.anonymous.invalidate(&id);
-        self.0.owned.invalidate(&id);
-    }
-
-    /// Puts a cell (back) into its share with its weight of now, unless it died or got an owner, and with him its place in the
-    /// other share, meanwhile.
-    fn place(&self, id: SessionId, cell: &Arc<Cell>, owned: bool) {
-        let share = self.share(owned);
-        share.insert(id, Arc::clone(cell));
-        let state = cell.lock();
-        let misplaced = state.is_gone() || state.owner().is_some() != owned;
-        drop(state);
-        if misplaced {
-            share.invalidate(&id);
-        }
-    }
-
-    fn share(&self, owned: bool) -> &Share {
-        if owned {
-            &self.0.owned
-        } else {
-            &self.0.anonymous
-        }
-    }
-
-    /// After a change of a cell: moves it to the owned share or tells its share the new weight.
-    fn settle(&self, id: SessionId, cell: &Arc<Cell>, settling: Settling) {
-        match settling {
-            Settling::Nothing => {}
-            Settling::NewOwner => {
-                self.place(id, cell, true);
-                self.0.anonymous.invalidate(&id);
-            }
-            Settling::NewWeight { owned } => {
-                let held = self.share(owned).get(&id);
-                if held.is_some_and(|held| Arc::ptr_eq(&held, cell)) {
-                    self.place(id, cell, owned);
-                }
-            }
-        }
-    }
-
-    /// Marks the cell gone if it may be; the caller then drops it from the cache.
-    fn end(&self, id: SessionId, cell: &Cell, may_end: impl FnOnce(&State) -> bool) -> bool {
-        let mut state = cell.lock();
-        if state.is_gone() || !may_end(&state) {
-            return false;
-        }
-        if let Some(owner) = state.owner() {
-            lock(&self.0.owners).remove(owner, id);
-        }
-        state.end();
-        true
-    }
-
-    /// Forgets what is dead for long enough; rides on the start of sessions.
-    fn reclaim(&self, now: Timestamp) -> usize {
-        let due = {
-            let mut calendar = lock(&self.0.calendar);
-            let shares = [&self.0.anonymous, &self.0.owned];
-            let sessions = self.record_count();
-            calendar.shed(sessions, |id| {
-                shares.iter().any(|share| share.contains_key(id))
-            });
-            calendar.take_due(now)
-        };
-        let looked_at = due.len();
-        for id in due {
-            let Some(cell) = self.find(id) else { continue };
-            let mut reclaim_at = now;
-            let dead = self.end(id, &cell, |state| {
-                reclaim_at = state.record().reclaim_at();
-                reclaim_at <= now
-            });
-            if dead {
-                self.drop_cell(id);
-            } else {
-                lock(&self.0.calendar).add(id, reclaim_at);
-            }
-        }
-        looked_at
-    }
-}
-
-/// What remains to be done in the cache once a cell is unlocked.
-#[derive(Clone, Copy)]
-enum Settling {
-    Nothing,
-    NewOwner,
-    NewWeight { owned: bool },
 }
 
 impl ImmediateStore for MemoryStore {
     fn load_now(&self, id: SessionId, now: Timestamp) -> Result<Option<Record>, StoreError> {
-        let Some(cell) = self.find(id) else {
+        let mut shard = self.0.shards.of(id);
+        let Some(slot) = shard.find(id, self.0.stamp()) else {
             return Ok(None);
         };
-        let state = cell.lock();
-        if state.is_gone() {
-            return Ok(None);
-        }
-        let record = state.record();
+        let record = slot.session().record();
+        drop(shard);
         Ok((!record.is_expired(Instants::at(now))).then_some(record))
     }
 
@@ -277,31 +214,23 @@ impl ImmediateStore for MemoryStore {
         record: Record,
         now: Timestamp,
     ) -> Result<Created, StoreError> {
-        self.reclaim(now);
-        let stripe = usize::from(id.as_bytes()[15]) % self.0.creating.len();
-        let _creating = lock(&self.0.creating[stripe]);
-        if self.0.anonymous.contains_key(&id) || self.0.owned.contains_key(&id) {
+        let authenticated_at = record.authenticated_at.unwrap_or(record.created_at);
+        let session = Box::new(Packed::new(id, record, &self.0.limits));
+        let share = session.share();
+        let mut shard = self.0.shards.of(id);
+        self.0.sweep(&mut shard, now);
+        if shard.find(id, self.0.stamp()).is_some() {
             return Ok(Created::Exists);
         }
-        let owner = record.owner.clone();
-        if let Some(owner) = &owner {
-            let authenticated_at = record.authenticated_at.unwrap_or(record.created_at);
-            if !lock(&self.0.owners).add(owner, id, authenticated_at) {
-                return Ok(Created::Revoked);
-            }
+        if let Some(owner) = session.owner()
+            && !lock(&self.0.owners).add(owner, id, authenticated_at)
+        {
+            return Ok(Created::Revoked);
         }
-        let share = self.share(owner.is_some());
-        lock(&self.0.calendar).add(id, record.reclaim_at());
-        let cell = Arc::new(Cell::new(record, &self.0.limits));
-        share.insert(id, Arc::clone(&cell));
-        // A revocation between the index and the cache found no cell, but it has emptied the index.
-        if let Some(owner) = &owner {
-            let indexed = lock(&self.0.owners).holds(owner, id);
-            if !indexed && self.end(id, &cell, |_| true) {
-                self.drop_cell(id);
-                return Ok(Created::Revoked);
-            }
-        }
+        self.0.budget(share).charge(session.footprint());
+        shard.share(share).insert(session, self.0.growing());
+        drop(shard);
+        self.0.make_room(share, now);
         Ok(Created::Created)
     }
 
@@ -312,47 +241,31 @@ impl ImmediateStore for MemoryStore {
         delta: &Delta,
         at: Instants,
     ) -> Result<Applied, StoreError> {
-        let Some(cell) = self.find(id) else {
+        let mut shard = self.0.shards.of(id);
+        let Some(slot) = shard.find(id, self.0.stamp()) else {
             return Ok(Applied::Missing);
         };
-        let mut state = cell.lock();
-        if state.is_gone() {
-            return Ok(Applied::Missing);
-        }
-        let had_owner = state.owner().is_some();
-        let mut record = state.take();
-        let applied = match &delta.sign_in {
-            // A stranger must not learn of a revocation, nor leave a trace in the index.
-            Some(sign_in)
-                if record.standing(secret, at) == Standing::Admitted
-                    && !lock(&self.0.owners).add(&sign_in.owner, id, sign_in.authenticated_at) =>
+        let (old_share, old_footprint) = (slot.session().share(), slot.session().footprint());
+        let applied = slot.edit(|session| {
+            let mut record = session.take();
+            let applied = self.0.apply(id, &mut record, secret, delta, at);
+            session.put_back(record, &self.0.limits);
+            applied
+        });
+        let (share, footprint) = (slot.session().share(), slot.session().footprint());
+        if (share, footprint) != (old_share, old_footprint) {
+            self.0.budget(share).charge(footprint);
+            self.0.budget(old_share).release(old_footprint);
+            let now = self.0.growing();
+            slot.touch(now);
+            if share != old_share
+                && let Some(session) = shard.share(old_share).remove(id)
             {
-                Applied::Revoked
+                shard.share(share).insert(session, now);
             }
-            sign_in => {
-                let applied = record.apply(secret, delta, at);
-                if let Some(sign_in) = sign_in
-                    && record.owner.as_ref() != Some(&sign_in.owner)
-                {
-                    lock(&self.0.owners).remove(&sign_in.owner, id);
-                }
-                applied
-            }
-        };
-        let reclaim_at = record.reclaim_at();
-        let owned = record.owner.is_some();
-        let new_weight = state.put_back(record, &self.0.limits);
-        drop(state);
-        if delta.limits.idle.is_some() || delta.limits.absolute_timeout.is_some() {
-            // It may be due earlier than it stands in the calendar; a second entry does no harm.
-            lock(&self.0.calendar).add(id, reclaim_at);
+            drop(shard);
+            self.0.make_room(share, at.now);
         }
-        let settling = match (owned && !had_owner, new_weight) {
-            (true, _) => Settling::NewOwner,
-            (false, true) => Settling::NewWeight { owned },
-            (false, false) => Settling::Nothing,
-        };
-        self.settle(id, &cell, settling);
         Ok(applied)
     }
 
@@ -362,12 +275,8 @@ impl ImmediateStore for MemoryStore {
         secret: Option<&SecretHash>,
         at: Instants,
     ) -> Result<Removed, StoreError> {
-        let Some(cell) = self.find(id) else {
-            return Ok(Removed::Missing);
-        };
         let mut found = Removed::Missing;
-        let ended = self.end(id, &cell, |state| {
-            let record = state.record();
+        self.0.remove_if(id, |record| {
             found = match secret.map(|secret| record.standing(secret, at)) {
                 Some(Standing::Superseded) => Removed::Superseded,
                 Some(Standing::Admitted) => Removed::Removed,
@@ -377,9 +286,6 @@ impl ImmediateStore for MemoryStore {
             };
             found == Removed::Removed || secret.is_none()
         });
-        if ended {
-            self.drop_cell(id);
-        }
         Ok(found)
     }
 }
@@ -440,16 +346,12 @@ impl SessionStore for MemoryStore {
         let ids = lock(&self.0.owners).revoke(owner, except, now);
         let mut removed = 0;
         for id in ids {
-            let Some(cell) = self.find(id) else { continue };
             let mut alive = false;
-            let ended = self.end(id, &cell, |state| {
-                alive = !state.record().is_expired(Instants::at(now));
-                state.owner().is_none_or(|held| held == owner)
+            let held = self.0.remove_if(id, |record| {
+                alive = !record.is_expired(Instants::at(now));
+                record.owner.as_ref() == Some(owner)
             });
-            if ended {
-                self.drop_cell(id);
-                removed += u64::from(alive);
-            }
+            removed += u64::from(held && alive);
         }
         Ok(removed)
     }
@@ -480,31 +382,4 @@ impl fmt::Debug for MemoryStore {
 /// A panic while a lock was held can't leave half a change: everything is checked before it is written.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Takes the tail of an id as its hash: 62 random bits that this process or a peer drew, never a client's, since unknown ids
-/// are not inserted. The head is a timestamp and would put all new ids into one bucket.
-#[derive(Clone, Copy, Default)]
-struct TailHasher;
-
-struct Tail(u64);
-
-impl BuildHasher for TailHasher {
-    type Hasher = Tail;
-
-    fn build_hasher(&self) -> Tail {
-        Tail(0)
-    }
-}
-
-impl Hasher for Tail {
-    fn write(&mut self, bytes: &[u8]) {
-        if let Some(tail) = bytes.last_chunk() {
-            self.0 = u64::from_be_bytes(*tail);
-        }
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
 }

@@ -1,0 +1,67 @@
+//! The sessions of both shares, spread over many locks.
+
+use std::sync::{Mutex, MutexGuard};
+
+use super::{
+    lock,
+    share::Share,
+    table::{Slot, Stamp, Table},
+};
+use crate::id::SessionId;
+
+pub(super) struct Shards(Box<[Mutex<Shard>]>);
+
+/// Sessions under one lock. A session is in one of the tables, and moves to the other under that lock.
+pub(super) struct Shard {
+    anonymous: Table,
+    owned: Table,
+}
+
+impl Shards {
+    /// So many that threads rarely meet, and that a table that doubles holds up few requests, for microseconds.
+    pub(super) const COUNT: usize = 256;
+
+    pub(super) fn new() -> Self {
+        let shard = || {
+            Mutex::new(Shard {
+                anonymous: Table::new(),
+                owned: Table::new(),
+            })
+        };
+        Self((0..Self::COUNT).map(|_| shard()).collect())
+    }
+
+    /// The shard of a session: by random bits that its place in a table doesn't depend on.
+    pub(super) fn of(&self, id: SessionId) -> MutexGuard<'_, Shard> {
+        self.at(usize::from(id.as_bytes()[9]))
+    }
+
+    pub(super) fn at(&self, index: usize) -> MutexGuard<'_, Shard> {
+        lock(&self.0[index % Self::COUNT])
+    }
+
+    /// All shards, locked one at a time.
+    pub(super) fn iter(&self) -> impl Iterator<Item = MutexGuard<'_, Shard>> {
+        self.0.iter().map(lock)
+    }
+}
+
+impl Shard {
+    /// Finds a session, and notes that it is used. Most are anonymous.
+    pub(super) fn find(&mut self, id: SessionId, now: Stamp) -> Option<&mut Slot> {
+        self.anonymous
+            .find(id, now)
+            .or_else(|| self.owned.find(id, now))
+    }
+
+    pub(super) fn share(&mut self, share: Share) -> &mut Table {
+        match share {
+            Share::Anonymous => &mut self.anonymous,
+            Share::Owned => &mut self.owned,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.anonymous.len() + self.owned.len()
+    }
+}

@@ -1,0 +1,350 @@
+//! Sessions by their id, a hand that goes round them, and when each was used.
+//!
+//! The place of a session is given by random bits of its id. So whatever comes next under the hand is a random sample, at the price
+//! of a few neighbouring lines of memory, and no list has to be kept in order by every read.
+
+use hashbrown::HashTable;
+
+use super::packed::Packed;
+use crate::{clock::Timestamp, id::SessionId};
+
+/// Tables smaller than this are not worth shrinking.
+const SMALL: usize = 64;
+
+pub(super) struct Table {
+    slots: HashTable<Slot>,
+    hand: usize,
+}
+
+/// What is asked of sessions in passing lies in the table, so that they themselves need not be fetched.
+pub(super) struct Slot {
+    tail: u32,
+    used: Stamp,
+    due: Minute,
+    session: Box<Packed>,
+}
+
+/// How often the store had grown when a session was used. It tells which session was used longer ago without a clock, which may be
+/// set back, and without a counter that every read moves. It wraps: whatever is unused for four billion turns looks young again, once.
+#[derive(Clone, Copy)]
+pub(super) struct Stamp(pub(super) u32);
+
+/// Minutes since the epoch, as fine as expiry is looked at here.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Minute(u32);
+
+/// A session that may have to go, as it was when it was looked at.
+pub(super) struct Candidate {
+    pub(super) id: SessionId,
+    pub(super) age: u32,
+    used: Stamp,
+}
+
+impl Minute {
+    pub(super) fn of(time: Timestamp) -> Self {
+        let minute = time.as_unix_millis().div_euclid(60_000);
+        Self(u32::try_from(minute.max(0)).unwrap_or(u32::MAX))
+    }
+
+    /// The minute after: at its start the whole minute has passed.
+    fn after(time: Timestamp) -> Self {
+        Self(Self::of(time).0.saturating_add(1))
+    }
+}
+
+impl Slot {
+    pub(super) fn session(&self) -> &Packed {
+        &self.session
+    }
+
+    pub(super) fn touch(&mut self, now: Stamp) {
+        self.used = now;
+    }
+
+    /// Changes the session, and notes when it is due then.
+    pub(super) fn edit<T>(&mut self, edit: impl FnOnce(&mut Packed) -> T) -> T {
+        let result = edit(&mut self.session);
+        self.due = Minute::after(self.session.reclaim_at());
+        result
+    }
+
+    fn is(&self, id: SessionId, tail: u32) -> bool {
+        self.tail == tail && self.session.id() == id
+    }
+}
+
+impl Table {
+    pub(super) const fn new() -> Self {
+        Self {
+            slots: HashTable::new(),
+            hand: 0,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    #[cfg(test)]
+    pub(super) fn footprints(&self) -> u64 {
+        self.slots.iter().map(|slot| slot.session.footprint()).sum()
+    }
+
+    /// Finds a session, and notes that it is used.
+    pub(super) fn find(&mut self, id: SessionId, now: Stamp) -> Option<&mut Slot> {
+        let tail = tail(id);
+        let slot = self.slots.find_mut(hash(tail), |slot| slot.is(id, tail))?;
+        slot.used = now;
+        Some(slot)
+    }
+
+    /// Adds a session; there is none of its id.
+    pub(super) fn insert(&mut self, session: Box<Packed>, now: Stamp) {
+        let tail = tail(session.id());
+        let slot = Slot {
+            tail,
+            used: now,
+            due: Minute::after(session.reclaim_at()),
+            session,
+        };
+        self.slots
+            .insert_unique(hash(tail), slot, |slot| hash(slot.tail));
+    }
+
+    pub(super) fn remove(&mut self, id: SessionId) -> Option<Box<Packed>> {
+        self.remove_if(id, |_| true)
+    }
+
+    /// Removes a session unless it was used since it became a candidate.
+    pub(super) fn remove_unused(&mut self, candidate: &Candidate) -> Option<Box<Packed>> {
+        self.remove_if(candidate.id, |slot| slot.used.0 == candidate.used.0)
+    }
+
+    fn remove_if(
+        &mut self,
+        id: SessionId,
+        condition: impl FnOnce(&Slot) -> bool,
+    ) -> Option<Box<Packed>> {
+        let tail = tail(id);
+        let entry = self
+            .slots
+            .find_entry(hash(tail), |slot| slot.is(id, tail))
+            .ok()?;
+        if !condition(entry.get()) {
+            return None;
+        }
+        let (slot, _) = entry.remove();
+        self.shrink();
+        Some(slot.session)
+    }
+
+    /// Moves the hand over `places` places and removes what is due there.
+    pub(super) fn sweep(&mut self, places: usize, now: Minute, mut dead: impl FnMut(Box<Packed>)) {
+        for _ in 0..places.min(self.slots.num_buckets()) {
+            let place = self.advance();
+            if let Ok(entry) = self.slots.get_bucket_entry(place)
+                && entry.get().due <= now
+            {
+                dead(entry.remove().0.session);
+            }
+        }
+        self.shrink();
+    }
+
+    /// Moves the hand over `count` sessions, if there are so many. Returns how many there were and the one to go first: one that is
+    /// due, else the least recently used.
+    pub(super) fn sample(
+        &mut self,
+        count: usize,
+        now: Stamp,
+        minute: Minute,
+    ) -> (usize, Option<Candidate>) {
+        let mut seen = 0;
+        let mut first: Option<(u32, usize)> = None;
+        for _ in 0..self.slots.num_buckets() {
+            if seen == count {
+                break;
+            }
+            let place = self.advance();
+            let Some(slot) = self.slots.get_bucket(place) else {
+                continue;
+            };
+            seen += 1;
+            let age = if slot.due <= minute {
+                u32::MAX
+            } else {
+                now.0.wrapping_sub(slot.used.0)
+            };
+            if first.is_none_or(|(oldest, _)| age > oldest) {
+                first = Some((age, place));
+            }
+        }
+        let candidate = first.and_then(|(age, place)| {
+            let slot = self.slots.get_bucket(place)?;
+            Some(Candidate {
+                id: slot.session.id(),
+                age,
+                used: slot.used,
+            })
+        });
+        (seen, candidate)
+    }
+
+    /// The place under the hand, which moves on.
+    fn advance(&mut self) -> usize {
+        // The table may have shrunk.
+        let place = self.hand & (self.slots.num_buckets() - 1);
+        self.hand = place + 1;
+        place
+    }
+
+    /// A table stays as large as it once was; after a flood that would be a lot, and slow to go round.
+    fn shrink(&mut self) {
+        let (length, places) = (self.slots.len(), self.slots.num_buckets());
+        if places > SMALL && length < places / 8 {
+            self.slots
+                .shrink_to(length + length / 2, |slot| hash(slot.tail));
+        }
+    }
+}
+
+/// Random bits of an id that this process or a peer drew, never a client's, since unknown ids are not inserted: no one can choose
+/// them to make a table slow. The head of an id is a timestamp.
+fn tail(id: SessionId) -> u32 {
+    let [.., a, b, c, d] = *id.as_bytes();
+    u32::from_be_bytes([a, b, c, d])
+}
+
+/// The table takes a place from the low bits and a tag from the high ones.
+fn hash(tail: u32) -> u64 {
+    u64::from(tail) << 32 | u64::from(tail)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::HashSet, time::Duration};
+
+    use super::*;
+    use crate::{
+        delta::IdleLimit, id::SecretHash, record::Record, store::memory::packed::LimitsPool,
+    };
+
+    const START: Timestamp = Timestamp::from_unix_millis(1_800_000_000_000);
+
+    fn session(pool: &LimitsPool, minutes: u64) -> Box<Packed> {
+        let idle = IdleLimit::new(Duration::from_secs(60 * minutes));
+        let secret = SecretHash::from_bytes([1; 32]);
+        let record = Record::new(secret, START, idle, Duration::from_secs(1_000_000));
+        Box::new(Packed::new(SessionId::generate(START), record, pool))
+    }
+
+    /// Sessions that were used in the order of their ids in the list.
+    fn filled(count: u32, minutes: u64) -> (Table, Vec<SessionId>) {
+        let pool = LimitsPool::default();
+        let mut table = Table::new();
+        let ids = (0..count).map(|stamp| {
+            let session = session(&pool, minutes);
+            let id = session.id();
+            table.insert(session, Stamp(stamp));
+            id
+        });
+        let ids = ids.collect();
+        (table, ids)
+    }
+
+    fn later(minutes: u64) -> Minute {
+        Minute::of(START.saturating_add(Duration::from_secs(60 * minutes)))
+    }
+
+    #[test]
+    fn a_sample_of_all_finds_the_least_recently_used() {
+        let (mut table, ids) = filled(50, 100);
+        table.find(ids[0], Stamp(60)).unwrap();
+        let (seen, oldest) = table.sample(50, Stamp(60), later(0));
+        let oldest = oldest.unwrap();
+        assert_eq!((seen, oldest.id, oldest.age), (50, ids[1], 59));
+        table.find(ids[1], Stamp(61)).unwrap();
+        assert!(table.remove_unused(&oldest).is_none(), "it is in use");
+        let (_, oldest) = table.sample(50, Stamp(61), later(0));
+        let removed = table.remove_unused(&oldest.unwrap()).unwrap();
+        assert_eq!(removed.id(), ids[2]);
+    }
+
+    #[test]
+    fn stamps_may_wrap() {
+        let (mut table, ids) = filled(2, 100);
+        table.find(ids[0], Stamp(u32::MAX)).unwrap();
+        table.find(ids[1], Stamp(3)).unwrap();
+        let (_, oldest) = table.sample(2, Stamp(5), later(0));
+        let oldest = oldest.unwrap();
+        assert_eq!((oldest.id, oldest.age), (ids[0], 6));
+    }
+
+    #[test]
+    fn what_is_due_goes_before_what_is_old() {
+        let (mut table, ids) = filled(50, 10_000);
+        let due = session(&LimitsPool::default(), 1);
+        let id = due.id();
+        table.insert(due, Stamp(50));
+        let (_, first) = table.sample(51, Stamp(50), later(30));
+        assert_eq!(first.unwrap().id, id);
+        table.remove(id).unwrap();
+        let (_, first) = table.sample(51, Stamp(50), later(30));
+        assert_eq!(first.unwrap().id, ids[0]);
+    }
+
+    #[test]
+    fn samples_take_turns() {
+        let (mut table, ids) = filled(160, 100);
+        let mut seen = HashSet::new();
+        while seen.len() < ids.len() {
+            let (count, candidate) = table.sample(1, Stamp(160), later(0));
+            assert_eq!(count, 1);
+            assert!(seen.insert(candidate.unwrap().id), "seen before its turn");
+        }
+    }
+
+    #[test]
+    fn the_hand_removes_what_is_due_and_nothing_else() {
+        let (mut table, living) = filled(500, 100);
+        let pool = LimitsPool::default();
+        for _ in 0..500 {
+            table.insert(session(&pool, 1), Stamp(0));
+        }
+        let mut dead = 0;
+        let mut calls = 0;
+        while table.len() > living.len() {
+            table.sweep(8, later(30), |_| dead += 1);
+            calls += 1;
+            assert!(calls <= 256, "once round 2,048 places");
+        }
+        assert_eq!(dead, 500);
+        for id in living {
+            assert!(table.find(id, Stamp(0)).is_some());
+        }
+    }
+
+    #[test]
+    fn a_session_is_due_once_its_minute_is_over() {
+        let (mut table, ids) = filled(1, 10);
+        let due = table.find(ids[0], Stamp(0)).unwrap().session().reclaim_at();
+        table.sweep(usize::MAX, Minute::of(due), |_| ());
+        assert_eq!(table.len(), 1);
+        table.sweep(usize::MAX, Minute::after(due), |_| ());
+        assert_eq!(table.len(), 0);
+    }
+
+    #[test]
+    fn a_table_gives_back_the_memory_of_a_flood() {
+        let (mut table, ids) = filled(10_000, 100);
+        for id in &ids[100..] {
+            table.remove(*id).unwrap();
+        }
+        assert!(table.slots.num_buckets() <= 1_024);
+        for id in &ids[..100] {
+            assert!(table.find(*id, Stamp(0)).is_some());
+        }
+        let (seen, _) = table.sample(1_000, Stamp(0), later(0));
+        assert_eq!(seen, 100);
+    }
+}
