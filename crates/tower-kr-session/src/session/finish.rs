@@ -1,6 +1,9 @@
 //! The end of a request: the commit before the head of the response leaves.
 
-use std::sync::{Arc, PoisonError, atomic::Ordering};
+use std::{
+    mem,
+    sync::{Arc, PoisonError, atomic::Ordering},
+};
 
 use super::{
     CLOSED, Inner, Session, UNTOUCHED, commit::Work, in_place, notes::Notes, state::State,
@@ -164,21 +167,26 @@ impl Inner {
 impl Notes {
     /// Takes what was noted. `closing`: the commit takes it, and from here on the head of the response is on its way.
     pub(super) fn take_work(&mut self, at: Instants, closing: bool) -> Option<Work> {
-        let work = (!self.is_empty()).then(|| Work {
-            values: std::mem::take(&mut self.values),
-            identity: std::mem::take(&mut self.identity),
-            at,
-            head_sent: self.head_sent,
-            last: closing,
-        });
+        let head_sent = self.head_sent;
         self.head_sent |= closing;
-        work
+        (!self.is_empty()).then(|| Work {
+            values: mem::take(&mut self.values),
+            identity: mem::take(&mut self.identity),
+            at,
+            head_sent,
+            last: closing,
+        })
     }
 
-    /// Takes what was noted, for the last time. A request that has nothing to store asks no clock once more: a touch is judged by
-    /// when it began.
+    /// Takes what was noted, for the last time.
     fn close(&mut self, shared: &Shared) -> (Option<Work>, Instants) {
-        let at = match self.first_contact {
+        let at = self.closing_time(shared);
+        (self.take_work(at, true), at)
+    }
+
+    /// A request that has nothing to store asks no clock once more: a touch is judged by when it began.
+    fn closing_time(&self, shared: &Shared) -> Instants {
+        match self.first_contact {
             Some(first_contact) if self.is_empty() => Instants::at(first_contact),
             first_contact => {
                 let now = shared.now();
@@ -187,8 +195,7 @@ impl Notes {
                     now,
                 }
             }
-        };
-        (self.take_work(at, true), at)
+        }
     }
 }
 
@@ -199,28 +206,27 @@ impl State {
         notes: &mut Notes,
         touch: &mut Option<Instants>,
     ) -> AtOnce {
-        let (work, at) = notes.close(shared);
-        let result = match (shared.store.immediate(), self.check(), work) {
-            (Some(_), Err(error), _) => Err(error),
-            (Some(store), Ok(()), Some(work)) => self.store_now(shared, store, work),
-            (Some(_), Ok(()), None) if self.touch_is_due(at.now) => in_place(async {
-                self.touch(shared, at).await;
-                Ok(())
-            }),
-            (Some(_), Ok(()), None) => Ok(()),
-            (None, Ok(()), None) => {
+        let at = notes.closing_time(shared);
+        let result = match (shared.store.immediate(), self.check()) {
+            (None, Ok(())) if notes.is_empty() => {
+                notes.head_sent = true;
                 *touch = self.touch_is_due(at.now).then_some(at);
                 Ok(())
             }
-            (None, _, work) => return AtOnce::Later(work),
+            (None, _) => return AtOnce::Later(notes.take_work(at, true)),
+            (Some(store), checked) => match (checked, notes.take_work(at, true)) {
+                (Ok(()), Some(work)) => self.store_now(shared, store, work),
+                (Ok(()), None) if self.touch_is_due(at.now) => in_place(async {
+                    self.touch(shared, at).await;
+                    Ok(())
+                }),
+                (checked, _) => checked,
+            },
         };
-        match self.committed(result) {
-            Committed {
-                result: Ok(()),
-                cookie: None,
-            } => AtOnce::Unchanged,
-            committed => AtOnce::Done(committed),
+        if result.is_ok() && self.cookie.is_none() {
+            return AtOnce::Unchanged;
         }
+        AtOnce::Done(self.committed(result))
     }
 
     /// Stores what the request noted.

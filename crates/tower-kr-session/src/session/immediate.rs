@@ -88,11 +88,10 @@ impl State {
         store: &dyn ImmediateStore,
         at: Instants,
     ) -> Result<(), SessionError> {
-        let Some(token) = self.unloaded() else {
+        let Some(id) = self.unloaded() else {
             return in_place(self.choose(shared, at));
         };
-        let answer = store.load_now(token.id(), at.first_contact);
-        self.loaded(token, answer, at)
+        self.loaded(store.load_now(id, at.first_contact), at)
     }
 
     pub(super) fn apply_now(

@@ -148,40 +148,44 @@ impl State {
 
     /// Makes sure that the record is here, if there is one.
     pub(super) async fn load(&mut self, shared: &Shared, at: Instants) -> Result<(), SessionError> {
-        let Some(token) = self.unloaded() else {
+        let Some(id) = self.unloaded() else {
             return self.choose(shared, at).await;
         };
         let answer = shared
             .store
-            .load(shared.io_timeout, token.id(), at.first_contact)
+            .load(shared.io_timeout, id, at.first_contact)
             .await;
-        self.loaded(token, answer, at)
+        self.loaded(answer, at)
     }
 
-    /// The token whose record has to be loaded; `None` if nothing has to be, or there is a choice.
-    pub(super) fn unloaded(&mut self) -> Option<Token> {
+    /// The session whose record has to be loaded; `None` if none has to be, or there is a choice.
+    pub(super) fn unloaded(&mut self) -> Option<SessionId> {
         match &self.view {
-            View::Alive(None) => self.token.clone(),
-            View::Unknown(Candidates::One(raw)) => {
-                let token = Token::decode(raw);
-                if token.is_none() {
-                    self.view = View::Absent { expired: false };
-                }
-                token
+            View::Alive(None) => {}
+            View::Unknown(Candidates::One(_)) => {
+                self.identify_one();
             }
-            _ => None,
+            _ => return None,
         }
+        self.token.as_ref().map(Token::id)
     }
 
+    /// A load is safe to drop: the next call asks anew.
     pub(super) fn loaded(
         &mut self,
-        token: Token,
         answer: Result<Option<Record>, StoreError>,
         at: Instants,
     ) -> Result<(), SessionError> {
-        let record = self.answered(answer)?;
-        let standing = standing(&token, record.as_ref(), at);
-        self.settle(token, standing, record);
+        // Not by way of a function, since each move of a record is a copy of 200 bytes.
+        let record = match answer {
+            Ok(record) => record,
+            Err(error) => return Err(self.failed(error)),
+        };
+        let token = self.token.as_ref();
+        let standing = token.map_or(Standing::Missing, |token| {
+            standing(token, record.as_ref(), at)
+        });
+        self.settle(standing, record);
         Ok(())
     }
 
@@ -228,7 +232,7 @@ impl State {
                 .store
                 .load(shared.io_timeout, token.id(), at.first_contact)
                 .await;
-            let record = self.answered(answer)?;
+            let record = answer.map_err(|error| self.failed(error))?;
             let standing = standing(&token, record.as_ref(), at);
             match (standing, &best) {
                 (Standing::Admitted, Some((_, Standing::Admitted, _))) => {
@@ -243,18 +247,21 @@ impl State {
             }
         }
         match best {
-            Some((token, standing, record)) => self.settle(token, standing, record),
+            Some((token, standing, record)) => {
+                self.token = Some(token);
+                self.settle(standing, record);
+            }
             None => self.view = View::Absent { expired: false },
         }
         Ok(())
     }
 
-    fn settle(&mut self, token: Token, standing: Standing, record: Option<Record>) {
+    #[inline]
+    fn settle(&mut self, standing: Standing, record: Option<Record>) {
         self.view = match standing {
             Standing::Admitted => {
                 // The snapshot is newer than what this request wrote before.
                 self.written.clear();
-                self.token = Some(token);
                 self.seen_alive = true;
                 View::Alive(record)
             }
@@ -365,14 +372,16 @@ impl State {
         self.answered(answer)
     }
 
-    /// A store that failed once is not asked again in this request: whether the call was done is unknown.
     pub(super) fn answered<T>(&mut self, answer: Result<T, StoreError>) -> Result<T, SessionError> {
         self.in_flight = false;
-        answer.map_err(|error| {
-            let error = SessionError::Store(error);
-            self.poison = Some(error.clone());
-            error
-        })
+        answer.map_err(|error| self.failed(error))
+    }
+
+    /// A store that failed once is not asked again in this request: whether the call was done is unknown.
+    fn failed(&mut self, error: StoreError) -> SessionError {
+        let error = SessionError::Store(error);
+        self.poison = Some(error.clone());
+        error
     }
 }
 

@@ -203,9 +203,11 @@ impl ImmediateStore for MemoryStore {
         let Some(slot) = shard.find(id, self.0.stamp()) else {
             return Ok(None);
         };
-        let record = slot.session().record();
-        drop(shard);
-        Ok((!record.is_expired(Instants::at(now))).then_some(record))
+        let session = slot.session();
+        if session.is_expired(now) {
+            return Ok(None);
+        }
+        Ok(Some(session.record()))
     }
 
     fn create_now(

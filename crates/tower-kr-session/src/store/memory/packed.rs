@@ -118,6 +118,10 @@ impl Packed {
         }
     }
 
+    pub(super) fn is_expired(&self, now: Timestamp) -> bool {
+        now >= self.idle_deadline.min(self.absolute_deadline)
+    }
+
     /// See [`Record::reclaim_at`].
     pub(super) fn reclaim_at(&self) -> Timestamp {
         let deadline = self.idle_deadline.min(self.absolute_deadline);
