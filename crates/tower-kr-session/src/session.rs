@@ -15,10 +15,7 @@ use std::{
     fmt,
     future::Future,
     pin::pin,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU8, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
 };
 
@@ -33,10 +30,6 @@ use crate::{
     delta::Instants, error::SessionError, settings::Shared, store::StoreError,
     transport::Candidates,
 };
-
-const UNTOUCHED: u8 = 0;
-const TOUCHED: u8 = 1;
-const CLOSED: u8 = 2;
 
 /// The session of a request. A clone is the same session.
 ///
@@ -73,8 +66,6 @@ pub struct Session {
 pub(crate) struct Inner {
     shared: Arc<Shared>,
     https: bool,
-    /// Untouched, touched or closed untouched: a request that doesn't use its session takes no lock.
-    phase: AtomicU8,
     notes: Mutex<Notes>,
     /// One call at a time has it, also while the store works: so a load happens once, and what a call takes along from the notes
     /// can't be missed by a read.
@@ -103,7 +94,6 @@ impl Session {
             inner: Arc::new(Inner {
                 shared,
                 https,
-                phase: AtomicU8::new(UNTOUCHED),
                 notes: Mutex::default(),
                 state: StateLock::new(candidates),
             }),
@@ -218,7 +208,7 @@ impl Inner {
     /// the request is judged by the time of each call, or it could bring back what expired since.
     fn contact(&self) -> (MutexGuard<'_, Notes>, Instants) {
         let now = self.shared.now();
-        let mut notes = self.touched();
+        let mut notes = self.notes();
         let first_contact = if notes.head_sent {
             now
         } else {
@@ -227,28 +217,9 @@ impl Inner {
         (notes, Instants { first_contact, now })
     }
 
-    /// The notes of a session that is in use, since now at the latest.
-    fn touched(&self) -> MutexGuard<'_, Notes> {
-        let mut phase = self.phase.load(Ordering::Acquire);
-        if phase == UNTOUCHED {
-            let exchanged = self.phase.compare_exchange(
-                UNTOUCHED,
-                TOUCHED,
-                Ordering::AcqRel,
-                Ordering::Acquire,
-            );
-            phase = exchanged.map_or_else(|found| found, |_| TOUCHED);
-        }
-        let mut notes = self.notes();
-        if phase == CLOSED {
-            notes.head_sent = true;
-        }
-        notes
-    }
-
     /// The notes, to add to them: no clock is read for what only waits for the commit, once there was a first contact.
     fn notes_to_change(&self) -> MutexGuard<'_, Notes> {
-        let mut notes = self.touched();
+        let mut notes = self.notes();
         if notes.first_contact.is_none() {
             notes.first_contact = Some(self.shared.now());
         }

@@ -2,12 +2,10 @@
 
 use std::{
     mem,
-    sync::{Arc, PoisonError, atomic::Ordering},
+    sync::{Arc, PoisonError},
 };
 
-use super::{
-    CLOSED, Inner, Session, UNTOUCHED, commit::Work, in_place, notes::Notes, state::State,
-};
+use super::{Inner, Session, commit::Work, in_place, notes::Notes, state::State};
 use crate::{
     delta::Instants,
     error::SessionError,
@@ -60,16 +58,14 @@ impl Session {
 
     /// The request ends without a commit.
     pub(crate) fn abandon(&self) {
-        if !self.inner.close_untouched() {
-            let mut notes = self.inner.notes();
-            let first_contact = notes.first_contact;
-            // What the handler noted dies with it: no handle that outlives it can store that.
-            *notes = Notes {
-                first_contact,
-                head_sent: true,
-                ..Notes::default()
-            };
-        }
+        let mut notes = self.inner.notes();
+        let first_contact = notes.first_contact;
+        // What the handler noted dies with it: no handle that outlives it can store that.
+        *notes = Notes {
+            first_contact,
+            head_sent: true,
+            ..Notes::default()
+        };
     }
 
     /// Commits; `work` is what [`commit_at_once`](Self::commit_at_once) took from the notes.
@@ -133,16 +129,9 @@ impl Session {
 }
 
 impl Inner {
-    /// Closes a session that was not used, without taking a lock. `false` if it was used.
-    fn close_untouched(&self) -> bool {
-        self.phase
-            .compare_exchange(UNTOUCHED, CLOSED, Ordering::AcqRel, Ordering::Acquire)
-            .is_ok()
-    }
-
     /// Commits in place if that can be done; `touch` says whether one has to follow.
     fn finish(&self, touch: &mut Option<Instants>) -> AtOnce {
-        if self.close_untouched() {
+        if self.notes().close_unused() {
             return AtOnce::Untouched;
         }
         self.state
@@ -152,11 +141,11 @@ impl Inner {
 
     /// The same where nobody else can have a handle.
     fn finish_alone(&mut self, touch: &mut Option<Instants>) -> AtOnce {
-        if *self.phase.get_mut() == UNTOUCHED {
-            return AtOnce::Untouched;
-        }
         let notes = self.notes.get_mut();
         let notes = notes.unwrap_or_else(PoisonError::into_inner);
+        if notes.close_unused() {
+            return AtOnce::Untouched;
+        }
         match self.state.get_mut() {
             Some(state) => state.finish(&self.shared, notes, touch),
             None => AtOnce::Later(notes.close(&self.shared).0),
@@ -165,6 +154,13 @@ impl Inner {
 }
 
 impl Notes {
+    /// Closes a session that was not used; `false` if it was.
+    fn close_unused(&mut self) -> bool {
+        let unused = self.first_contact.is_none();
+        self.head_sent |= unused;
+        unused
+    }
+
     /// Takes what was noted. `closing`: the commit takes it, and from here on the head of the response is on its way.
     pub(super) fn take_work(&mut self, at: Instants, closing: bool) -> Option<Work> {
         let head_sent = self.head_sent;
