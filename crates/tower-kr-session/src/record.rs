@@ -1,6 +1,6 @@
 //! A session as a store keeps it, and the one place that says what a delta does to it.
 
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
 use bytes::Bytes;
 
@@ -242,7 +242,10 @@ impl Record {
     fn edit_values(&mut self, delta: &Delta) -> Result<Option<i64>, Applied> {
         let Some((key, operation)) = &delta.operation else {
             let overwritten = match delta.changes() {
-                [(key, Some(value))] if !delta.clear => self.overwrite(key.as_str(), value, delta),
+                [(key, Some(value))] if !delta.clear => {
+                    let place = self.values.locate(key.as_str());
+                    self.overwrite(place, value, delta)
+                }
                 changes => changes.is_empty() && !delta.clear,
             };
             if !overwritten {
@@ -251,10 +254,11 @@ impl Record {
             return Ok(None);
         };
         let noted = delta.changes().iter().find(|(noted, _)| noted == key);
+        let place = self.values.locate(key.as_str());
         let current = match noted {
             Some((_, value)) => value.as_deref(),
             None if delta.clear => None,
-            None => self.values.get(key.as_str()),
+            None => place.clone().map(|place| &self.values.as_bytes()[place]),
         };
         match operation {
             Operation::Increment(by) => {
@@ -262,7 +266,7 @@ impl Record {
                 let mut digits = itoa::Buffer::new();
                 let digits = digits.format(sum).as_bytes();
                 let alone = !delta.clear && delta.changes().is_empty();
-                if !(alone && self.overwrite(key.as_str(), digits, delta)) {
+                if !(alone && self.overwrite(place, digits, delta)) {
                     self.replace_values(delta, Some((key.as_str(), Some(digits))))?;
                 }
                 Ok(Some(sum))
@@ -278,8 +282,9 @@ impl Record {
     }
 
     /// Changes one value of unchanged length in place, if nobody shares the values: without a copy of all the others.
-    fn overwrite(&mut self, key: &str, value: &[u8], delta: &Delta) -> bool {
-        self.values.size() <= delta.max_bytes && self.values.overwrite(key, value)
+    fn overwrite(&mut self, place: Option<Range<usize>>, value: &[u8], delta: &Delta) -> bool {
+        self.values.size() <= delta.max_bytes
+            && place.is_some_and(|place| self.values.overwrite(place, value))
     }
 
     fn replace_values(

@@ -9,7 +9,7 @@
 //!
 //! Numbers are little-endian, ends count from the first entry, and the keys ascend.
 
-use std::{cmp::Ordering, fmt, iter, sync::Arc};
+use std::{cmp::Ordering, fmt, iter, ops::Range, sync::Arc};
 
 use crate::key::KeyBuf;
 
@@ -126,23 +126,26 @@ impl Values {
         Self(Some(bytes))
     }
 
-    /// Puts `value` over the one at `key`, if nobody else holds these values and the lengths are the same: a counter's usual
-    /// step, without an allocation. `false` if that can't be done.
-    pub(crate) fn overwrite(&mut self, key: &str, value: &[u8]) -> bool {
-        let Some(range) = self.flat().and_then(|flat| {
-            let index = flat.find(key).ok()?;
-            let end = flat.end(index)?;
-            let (_, old) = flat.raw_entry(index)?;
-            let head = NUMBER + flat.count * NUMBER;
-            (old.len() == value.len()).then(|| head + end - old.len()..head + end)
-        }) else {
-            return false;
-        };
-        let Some(bytes) = self.0.as_mut().and_then(Arc::get_mut) else {
-            return false;
-        };
-        bytes[range].copy_from_slice(value);
-        true
+    /// Where the value at this key stands in [`as_bytes`](Self::as_bytes).
+    pub(crate) fn locate(&self, key: &str) -> Option<Range<usize>> {
+        let flat = self.flat()?;
+        let index = flat.find(key).ok()?;
+        let (_, value) = flat.raw_entry(index)?;
+        let end = NUMBER + flat.count * NUMBER + flat.end(index)?;
+        Some(end - value.len()..end)
+    }
+
+    /// Puts `value` over the one that stands there, if nobody else holds these values and the lengths are the same: a counter's
+    /// usual step, without an allocation. `false` if that can't be done.
+    pub(crate) fn overwrite(&mut self, place: Range<usize>, value: &[u8]) -> bool {
+        let bytes = self.0.as_mut().and_then(Arc::get_mut);
+        match bytes.and_then(|bytes| bytes.get_mut(place)) {
+            Some(old) if old.len() == value.len() => {
+                old.copy_from_slice(value);
+                true
+            }
+            _ => false,
+        }
     }
 
     fn flat(&self) -> Option<Flat<'_>> {
@@ -357,13 +360,14 @@ mod tests {
     #[test]
     fn overwrites_only_what_nobody_shares_and_what_fits() {
         let mut values: Values = [("a", "1"), ("b", "2")].into_iter().collect();
-        assert!(values.overwrite("b", b"3"));
+        let place = values.locate("b").unwrap();
+        assert!(values.overwrite(place.clone(), b"3"));
         assert_eq!(values.get("b"), Some(&b"3"[..]));
         assert_eq!(values.get("a"), Some(&b"1"[..]));
-        assert!(!values.overwrite("b", b"10"));
-        assert!(!values.overwrite("c", b"1"));
+        assert!(!values.overwrite(place.clone(), b"10"));
+        assert_eq!(values.locate("c"), None);
         let shared = values.clone();
-        assert!(!values.overwrite("b", b"4"));
+        assert!(!values.overwrite(place, b"4"));
         assert_eq!(shared.get("b"), Some(&b"3"[..]));
     }
 }

@@ -337,7 +337,7 @@ impl State {
     }
 }
 
-fn not_added(key: &KeyBuf, refused: &Applied) -> SessionError {
+pub(super) fn not_added(key: &KeyBuf, refused: &Applied) -> SessionError {
     let key = key.clone();
     match refused {
         Applied::NotAnInteger => SessionError::NotAnInteger { key },

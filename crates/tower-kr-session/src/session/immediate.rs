@@ -3,7 +3,7 @@
 
 use super::{
     Session,
-    atomic::Place,
+    atomic::{Place, not_added},
     commit::{Work, begin, persistent_until},
     in_place,
     notes::{Noted, ValueNotes},
@@ -67,13 +67,12 @@ impl Session {
             let mut delta = taken.into_delta(inner.shared.max_session_bytes);
             delta.operation = Some((key.clone(), Operation::Increment(by)));
             let applied = state.apply_now(store, &delta, at)?;
-            if let Applied::Applied(_) = applied {
-                state.remember(delta.changes());
-                return state.added(key, applied).map(Some);
+            if let Applied::Applied(receipt) = applied {
+                return Ok(receipt.incremented);
             }
             inner.notes().values.put_back(ValueNotes::of_delta(delta));
             match state.not_operated(&inner.shared, applied)? {
-                Some(refused) => state.added(key, refused).map(Some),
+                Some(refused) => Err(not_added(key, &refused)),
                 None => Ok(None),
             }
         })?;
@@ -100,9 +99,9 @@ impl State {
         delta: &Delta,
         at: Instants,
     ) -> Result<Applied, SessionError> {
-        // The store edits values in place if nobody shares them.
+        // The store edits values in place if nobody shares them. What was written need not be remembered: to load it anew is cheap.
         if !delta.is_touch() {
-            self.forget_record();
+            self.forget();
         }
         let Some(token) = &self.token else {
             return Ok(Applied::Missing);
@@ -127,9 +126,6 @@ impl State {
                 let delta = values.into_delta(shared.max_session_bytes);
                 let applied = self.apply_now(store, &delta, work.at)?;
                 if let Applied::Applied(_) = applied {
-                    if !work.last {
-                        self.remember(delta.changes());
-                    }
                     return Ok(());
                 }
                 work.values = ValueNotes::of_delta(delta);
