@@ -53,6 +53,18 @@ workflow:
 msrv:
     cargo +"$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)" check --all-features -p kr-cookie -p tower-kr-session -p tower-kr-session-redis
 
+# Pack each library as it would be published: metadata, files and versions must fit (needs the registry's index).
+package:
+    cargo package --no-verify {{ libraries }}
+
+# The rehearsal of a release: pack each library, build it from its package, and stop before the upload.
+publish-check:
+    cargo publish --dry-run {{ libraries }}
+
+# Compare the libraries' API with that of a revision: what breaks users asks for a new version (needs cargo-semver-checks).
+semver baseline="HEAD^":
+    cargo semver-checks --baseline-rev {{ baseline }} {{ libraries }}
+
 # All checks that read the code without running it.
 lint: fmt-check clippy features typos deny workflow
 
@@ -82,4 +94,4 @@ tools:
     @echo 'now: export PATH="$PWD/target/tools/bin:$PATH"'
 
 # Everything that the gate checks, with the tools that are installed.
-ci: lint test doc walkthrough
+ci: lint test doc package bench-counts walkthrough
