@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use http::StatusCode;
 
 use crate::{
+    assurance::AssuranceLevel,
     key::{InvalidKey, KeyBuf},
     owner::InvalidOwner,
     store::StoreError,
@@ -99,8 +100,15 @@ pub enum SessionError {
         source: Arc<serde_json::Error>,
     },
     /// The limit given to this session makes no sense. 500
-    #[error("{0} of a session must be longer than zero and at most {max} days", max = MAX_TIMEOUT.as_secs() / 86_400)]
-    InvalidLimit(&'static str),
+    #[error(
+        "the {name} of a session must be longer than zero and at most {} s", longest.as_secs()
+    )]
+    InvalidLimit {
+        /// Which timeout it is.
+        name: &'static str,
+        /// The longest one: 400 days, or what the layer's [assurance level](AssuranceLevel) allows.
+        longest: Duration,
+    },
     /// The head of the response has left: what needs a cookie can't be done any more, and a value change needs
     /// [`Session::detach`](crate::Session::detach) and `save`. 500
     #[error("the response head has left: {0}")]
@@ -127,7 +135,7 @@ impl SessionError {
             | Self::Overflow { .. }
             | Self::Decode { .. }
             | Self::Encode { .. }
-            | Self::InvalidLimit(_)
+            | Self::InvalidLimit { .. }
             | Self::ResponseSent(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -174,6 +182,18 @@ pub enum ConfigError {
         touch_interval: Duration,
         /// The idle timeout.
         idle_timeout: Duration,
+    },
+    /// A timeout is longer than the layer's assurance level allows.
+    #[error("{name} must be at most {longest:?} at {level} (NIST SP 800-63B-4), not {value:?}")]
+    Assurance {
+        /// The level that the layer was given.
+        level: AssuranceLevel,
+        /// The setters' names.
+        name: &'static str,
+        /// What they come to.
+        value: Duration,
+        /// The longest that the level allows.
+        longest: Duration,
     },
     /// The layer allows sessions that the store can't hold, or more than a session can have at all.
     #[error("max_session_bytes is {limit}, but the store holds at most {largest} bytes a session")]

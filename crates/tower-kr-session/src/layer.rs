@@ -11,6 +11,7 @@ use kr_cookie::CookieBuilder;
 use tower_layer::Layer;
 
 use crate::{
+    assurance::AssuranceLevel,
     clock::{Clock, SystemClock},
     error::{ConfigError, SessionError},
     service::SessionService,
@@ -42,6 +43,7 @@ const DEFAULT_MAX_SESSION_BYTES: u64 = 256 * 1024;
 /// | setting | default |
 /// |---|---|
 /// | [`cookie`](Self::cookie) | `__Host-Kr.Session`; Secure, HttpOnly, SameSite=Lax, Path=/ |
+/// | [`assurance_level`](Self::assurance_level) | none: the timeouts below |
 /// | [`idle_timeout`](Self::idle_timeout) | 20 minutes |
 /// | [`absolute_timeout`](Self::absolute_timeout) | 12 hours |
 /// | [`io_timeout`](Self::io_timeout) | 10 seconds |
@@ -64,6 +66,7 @@ impl SessionLayer {
                 store: Arc::new(ErasedStore::new(store)),
                 clock: Arc::new(SystemClock),
                 cookie: CookieBuilder::new(DEFAULT_COOKIE_NAME),
+                assurance: None,
                 idle_timeout: DEFAULT_IDLE_TIMEOUT,
                 absolute_timeout: DEFAULT_ABSOLUTE_TIMEOUT,
                 io_timeout: DEFAULT_IO_TIMEOUT,
@@ -90,6 +93,39 @@ impl SessionLayer {
     #[must_use]
     pub fn cookie(self, cookie: CookieBuilder) -> Self {
         self.with(|settings| settings.cookie = cookie)
+    }
+
+    /// Sets the timeouts that NIST SP 800-63B-4 asks for at this level, and holds everything to them. Default: none.
+    ///
+    /// | level | idle | absolute |
+    /// |---|---|---|
+    /// | [`Aal1`](AssuranceLevel::Aal1) | 1 day | 30 days |
+    /// | [`Aal2`](AssuranceLevel::Aal2) | 57 minutes | 24 hours |
+    /// | [`Aal3`](AssuranceLevel::Aal3) | 14 minutes | 12 hours |
+    ///
+    /// A session may live up to the touch interval longer than its idle timeout; both together stay within the hour of level 2 and
+    /// the 15 minutes of level 3. Setters that follow may shorten the timeouts. One that makes them longer than the level allows
+    /// fails in [`check`](Self::check), and a handler that gives its session such a limit gets
+    /// [`SessionError::InvalidLimit`]. Sessions that were stored before keep the limits that they carry.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tower_kr_session::{AssuranceLevel, ConfigError, MemoryStore, SessionLayer};
+    ///
+    /// let layer = SessionLayer::new(MemoryStore::new()).assurance_level(AssuranceLevel::Aal2);
+    /// layer.check()?;
+    /// let longer = layer.idle_timeout(Duration::from_secs(2 * 60 * 60));
+    /// assert!(matches!(longer.check(), Err(ConfigError::Assurance { .. })));
+    /// # Ok::<(), ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn assurance_level(self, level: AssuranceLevel) -> Self {
+        self.with(|settings| {
+            settings.assurance = Some(level);
+            settings.idle_timeout = level.idle_timeout();
+            settings.absolute_timeout = level.absolute_timeout();
+            settings.touch_interval = None;
+        })
     }
 
     /// How long a session lives without a request. Default: 20 minutes. From 1 ms to 400 days.

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod assurance;
 mod clock;
 mod delta;
 mod encoding;
@@ -28,6 +29,7 @@ pub use store::contract;
 #[cfg(feature = "memory")]
 pub use store::memory::{MemoryStore, MemoryStoreBuilder};
 pub use {
+    assurance::AssuranceLevel,
     clock::{Clock, ManualClock, SystemClock, Timestamp},
     delta::{Delta, IdleLimit, Instants, LimitsChange, Operation, SignIn},
     encoding::DecodeError,

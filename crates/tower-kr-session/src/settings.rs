@@ -12,6 +12,7 @@ use http::{request, response, uri::Scheme};
 use kr_cookie::{CookieBuilder, CookieTemplate, SecurePolicy};
 
 use crate::{
+    assurance::AssuranceLevel,
     clock::{Clock, Timestamp},
     delta::IdleLimit,
     error::{ConfigError, MAX_TIMEOUT, SessionError},
@@ -31,6 +32,7 @@ pub(crate) struct Settings {
     pub(crate) store: Arc<ErasedStore>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) cookie: CookieBuilder,
+    pub(crate) assurance: Option<AssuranceLevel>,
     pub(crate) idle_timeout: Duration,
     pub(crate) absolute_timeout: Duration,
     pub(crate) io_timeout: Duration,
@@ -47,7 +49,7 @@ impl Settings {
             ("absolute_timeout", self.absolute_timeout),
             ("io_timeout", self.io_timeout),
         ] {
-            if !is_timeout(value) {
+            if !is_timeout(value, MAX_TIMEOUT) {
                 return Err(ConfigError::Timeout { name, value });
             }
         }
@@ -64,6 +66,13 @@ impl Settings {
                 idle_timeout: idle.timeout,
             });
         }
+        let absolute_timeout = whole_millis(self.absolute_timeout);
+        let (mut longest_idle_timeout, mut longest_absolute_timeout) = (MAX_TIMEOUT, MAX_TIMEOUT);
+        if let Some(level) = self.assurance {
+            level.check(idle, absolute_timeout)?;
+            longest_idle_timeout = level.longest_idle_timeout();
+            longest_absolute_timeout = level.absolute_timeout();
+        }
         let largest = self
             .store
             .largest_session()
@@ -79,7 +88,9 @@ impl Settings {
             clock: Arc::clone(&self.clock),
             cookie: self.cookie.build()?,
             idle,
-            absolute_timeout: whole_millis(self.absolute_timeout),
+            absolute_timeout,
+            longest_idle_timeout,
+            longest_absolute_timeout,
             io_timeout: self.io_timeout,
             max_session_bytes: self.max_session_bytes,
             on_error: self.on_error.clone(),
@@ -98,6 +109,9 @@ pub(crate) struct Shared {
     pub(crate) cookie: CookieTemplate,
     pub(crate) idle: IdleLimit,
     pub(crate) absolute_timeout: Duration,
+    /// The longest that a handler may give one session.
+    pub(crate) longest_idle_timeout: Duration,
+    pub(crate) longest_absolute_timeout: Duration,
     pub(crate) io_timeout: Duration,
     pub(crate) max_session_bytes: u64,
     pub(crate) on_error: Option<ErrorHook>,
@@ -155,8 +169,8 @@ pub(crate) fn is_https(parts: &request::Parts) -> bool {
     parts.uri.scheme() == Some(&Scheme::HTTPS) || parts.extensions.get::<Https>().is_some()
 }
 
-pub(crate) fn is_timeout(value: Duration) -> bool {
-    value >= Duration::from_millis(1) && value <= MAX_TIMEOUT
+pub(crate) fn is_timeout(value: Duration, longest: Duration) -> bool {
+    value >= Duration::from_millis(1) && value <= longest
 }
 
 /// Limits are kept in milliseconds: what a record carries must be what a store gives back.

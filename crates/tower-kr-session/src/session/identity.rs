@@ -79,27 +79,33 @@ impl Session {
         Ok(())
     }
 
-    /// Gives this session an idle timeout of its own ("remember me"), from 1 ms to 400 days; it comes with a new token.
+    /// Gives this session an idle timeout of its own ("remember me"), from 1 ms to 400 days, or to what the layer's
+    /// [assurance level](crate::AssuranceLevel) allows; it comes with a new token.
     ///
     /// # Errors
     /// If the timeout is out of range, or the response head has left.
     pub fn set_idle_timeout(&self, timeout: Duration) -> Result<(), SessionError> {
-        if !is_timeout(timeout) {
-            return Err(SessionError::InvalidLimit("the idle timeout"));
-        }
+        check_limit(
+            "idle timeout",
+            timeout,
+            self.inner.shared.longest_idle_timeout,
+        )?;
         self.write_identity()?.identity.limits.idle = Some(IdleLimit::new(timeout));
         Ok(())
     }
 
-    /// Gives this session an absolute timeout of its own, from 1 ms to 400 days, counted from its start or the last sign-in (so a
-    /// short one can end an old session at once); it comes with a new token.
+    /// Gives this session an absolute timeout of its own, from 1 ms to 400 days, or to what the layer's
+    /// [assurance level](crate::AssuranceLevel) allows. It is counted from the session's start or the last sign-in (so a short one
+    /// can end an old session at once), and comes with a new token.
     ///
     /// # Errors
     /// If the timeout is out of range, or the response head has left.
     pub fn set_absolute_timeout(&self, timeout: Duration) -> Result<(), SessionError> {
-        if !is_timeout(timeout) {
-            return Err(SessionError::InvalidLimit("the absolute timeout"));
-        }
+        check_limit(
+            "absolute timeout",
+            timeout,
+            self.inner.shared.longest_absolute_timeout,
+        )?;
         self.write_identity()?.identity.limits.absolute_timeout = Some(whole_millis(timeout));
         Ok(())
     }
@@ -248,6 +254,17 @@ impl Session {
         }
         state.find_out(&self.inner.shared, at).await
     }
+}
+
+fn check_limit(
+    name: &'static str,
+    timeout: Duration,
+    longest: Duration,
+) -> Result<(), SessionError> {
+    if is_timeout(timeout, longest) {
+        return Ok(());
+    }
+    Err(SessionError::InvalidLimit { name, longest })
 }
 
 /// Signing in gives a fresh deadline, also while it waits for the commit.

@@ -4,7 +4,9 @@ use axum::{Router, body::Body, routing::get};
 use http::{Request, StatusCode, header};
 use http_body_util::BodyExt;
 use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
-use tower_kr_session::{ConfigError, MemoryStore, Session, SessionError, SessionKey, SessionLayer};
+use tower_kr_session::{
+    AssuranceLevel, ConfigError, MemoryStore, Session, SessionError, SessionKey, SessionLayer,
+};
 
 const COUNTER: SessionKey<i64> = SessionKey::new("counter");
 
@@ -144,6 +146,18 @@ fn misconfiguration_fails_at_start_and_names_the_setting() {
             "touch_interval",
         ),
         (layer().max_session_bytes(u64::MAX), "max_session_bytes"),
+        (
+            layer()
+                .assurance_level(AssuranceLevel::Aal2)
+                .absolute_timeout(hour * 25),
+            "absolute_timeout must be at most 86400s at AAL2",
+        ),
+        (
+            layer()
+                .assurance_level(AssuranceLevel::Aal3)
+                .touch_interval(hour / 30),
+            "idle_timeout and touch_interval together must be at most 900s at AAL3",
+        ),
         (layer().cookie(CookieBuilder::new("a b")), "cookie"),
         (
             layer().cookie(CookieBuilder::new("__Host-x").secure_policy(SecurePolicy::None)),

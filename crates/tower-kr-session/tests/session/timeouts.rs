@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tower_kr_session::{Session, SessionError};
+use tower_kr_session::{AssuranceLevel, Session, SessionError};
 
 use crate::support::{ABSOLUTE, App, IDLE, both, in_memory, ok, over_io};
 
@@ -173,5 +173,60 @@ async fn a_clock_that_jumps_neither_kills_nor_immortalises() {
     );
     app.clock
         .set(start.saturating_add(Duration::from_secs(3_600)));
+    assert_eq!(read(&app, &token).await, None);
+}
+
+#[tokio::test]
+async fn a_session_ends_within_the_timeouts_of_its_assurance_level() {
+    const MINUTE: Duration = Duration::from_secs(60);
+    const HOUR: Duration = Duration::from_secs(60 * 60);
+    for (level, idle, overall) in [
+        (AssuranceLevel::Aal2, HOUR, 24 * HOUR),
+        (AssuranceLevel::Aal3, 15 * MINUTE, 12 * HOUR),
+    ] {
+        for mut app in both() {
+            app.layer = app.layer.assurance_level(level);
+            let idler = app.start(&[("a", 1)]).await;
+            app.advance(idle - MINUTE - MINUTE / 2);
+            assert_eq!(read(&app, &idler).await, Some(1), "{level}");
+            app.advance(idle);
+            assert_eq!(read(&app, &idler).await, None, "{level}");
+
+            let busy = app.start(&[("a", 1)]).await;
+            let mut age = Duration::ZERO;
+            while age + 10 * MINUTE < overall {
+                app.advance(10 * MINUTE);
+                age += 10 * MINUTE;
+                assert_eq!(read(&app, &busy).await, Some(1), "{level} {age:?}");
+            }
+            app.advance(overall - age);
+            assert_eq!(read(&app, &busy).await, None, "{level}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_handler_can_shorten_the_timeouts_of_an_assurance_level_and_not_lengthen_them() {
+    let mut app = in_memory();
+    app.layer = app.layer.assurance_level(AssuranceLevel::Aal3);
+    let reply = app
+        .with(None, |session| async move {
+            session.insert("a", &1)?;
+            let longer = Duration::from_secs(15 * 60);
+            let error = session.set_idle_timeout(longer).unwrap_err();
+            let SessionError::InvalidLimit { longest, .. } = error else {
+                panic!("{error}");
+            };
+            session.set_idle_timeout(longest)?;
+            let longer = Duration::from_secs(13 * 60 * 60);
+            assert!(session.set_absolute_timeout(longer).is_err());
+            session.set_absolute_timeout(longest)?;
+            Ok(ok(""))
+        })
+        .await;
+    let token = reply.token();
+    app.advance(Duration::from_secs(14 * 60) - Duration::from_millis(1));
+    assert_eq!(read(&app, &token).await, Some(1));
+    app.advance(Duration::from_millis(1));
     assert_eq!(read(&app, &token).await, None);
 }

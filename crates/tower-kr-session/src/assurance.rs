@@ -1,0 +1,133 @@
+//! The timeouts of the NIST authentication assurance levels.
+
+use std::{fmt, time::Duration};
+
+use crate::{delta::IdleLimit, error::ConfigError};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// An authentication assurance level of NIST SP 800-63B-4, for
+/// [`SessionLayer::assurance_level`](crate::SessionLayer::assurance_level).
+///
+/// It is about how long a session may go on without the user proving himself again. How he proves himself (at level 2 and 3 with
+/// two factors) is the application's business.
+///
+/// | level | overall, at most | without activity, at most | section |
+/// |---|---|---|---|
+/// | [`Aal1`](Self::Aal1) | 30 days (should) | no rule | 2.1.3 |
+/// | [`Aal2`](Self::Aal2) | 24 hours (should) | 1 hour (should) | 2.2.3 |
+/// | [`Aal3`](Self::Aal3) | 12 hours (shall) | 15 minutes (should) | 2.3.3 |
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AssuranceLevel {
+    /// Some confidence: one factor.
+    Aal1,
+    /// High confidence: two factors. The least for personal data, for federal agencies.
+    Aal2,
+    /// Very high confidence: two factors, one of them a hardware key.
+    Aal3,
+}
+
+impl AssuranceLevel {
+    /// The longest that a session may live, whatever its activity: the absolute timeout of the level.
+    #[must_use]
+    pub const fn absolute_timeout(self) -> Duration {
+        match self {
+            Self::Aal1 => DAY.saturating_mul(30),
+            Self::Aal2 => DAY,
+            Self::Aal3 => HOUR.saturating_mul(12),
+        }
+    }
+
+    /// The longest that a session may live without activity, touch interval included; `None` at level 1, which has no such rule.
+    #[must_use]
+    pub const fn longest_inactivity(self) -> Option<Duration> {
+        match self {
+            Self::Aal1 => None,
+            Self::Aal2 => Some(HOUR),
+            Self::Aal3 => Some(MINUTE.saturating_mul(15)),
+        }
+    }
+
+    /// The idle timeout that the level sets: 57 minutes at level 2 and 14 at level 3, so that it stays within the
+    /// [longest inactivity](Self::longest_inactivity) together with a touch interval of a twentieth; a day at level 1, whose
+    /// users come back daily.
+    #[must_use]
+    pub const fn idle_timeout(self) -> Duration {
+        match self {
+            Self::Aal1 => DAY,
+            Self::Aal2 => MINUTE.saturating_mul(57),
+            Self::Aal3 => MINUTE.saturating_mul(14),
+        }
+    }
+
+    /// The longest idle timeout that one session may be given.
+    pub(crate) const fn longest_idle_timeout(self) -> Duration {
+        match self {
+            Self::Aal1 => self.absolute_timeout(),
+            Self::Aal2 | Self::Aal3 => self.idle_timeout(),
+        }
+    }
+
+    /// Whether a layer with these timeouts keeps the level.
+    pub(crate) fn check(self, idle: IdleLimit, absolute: Duration) -> Result<(), ConfigError> {
+        let inactivity = idle.timeout + idle.touch_interval;
+        let rules = [
+            ("absolute_timeout", absolute, Some(self.absolute_timeout())),
+            (
+                "idle_timeout and touch_interval together",
+                inactivity,
+                self.longest_inactivity(),
+            ),
+        ];
+        for (name, value, longest) in rules {
+            if let Some(longest) = longest
+                && value > longest
+            {
+                return Err(ConfigError::Assurance {
+                    level: self,
+                    name,
+                    value,
+                    longest,
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for AssuranceLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Aal1 => "AAL1",
+            Self::Aal2 => "AAL2",
+            Self::Aal3 => "AAL3",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_presets_keep_their_level_with_the_touch_interval_that_comes_with_them() {
+        for level in [
+            AssuranceLevel::Aal1,
+            AssuranceLevel::Aal2,
+            AssuranceLevel::Aal3,
+        ] {
+            for idle in [level.idle_timeout(), level.longest_idle_timeout()] {
+                let idle = IdleLimit::new(idle);
+                level.check(idle, level.absolute_timeout()).unwrap();
+            }
+            let longer = level.absolute_timeout() + Duration::from_millis(1);
+            let idle = IdleLimit::new(level.idle_timeout());
+            level.check(idle, longer).unwrap_err();
+        }
+        let late = IdleLimit::new(15 * MINUTE);
+        AssuranceLevel::Aal3.check(late, HOUR).unwrap_err();
+        AssuranceLevel::Aal2.check(late, HOUR).unwrap();
+    }
+}
