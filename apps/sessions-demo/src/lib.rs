@@ -97,6 +97,7 @@ mod documentation {
         Moving = "../../../docs/guides/moving.md",
         Operations = "../../../docs/guides/operations.md",
         QuickStart = "../../../docs/guides/quick-start.md",
+        SignIn = "../../../docs/guides/sign-in.md",
         Testing = "../../../docs/guides/testing.md",
         Timeouts = "../../../docs/guides/timeouts.md",
     );

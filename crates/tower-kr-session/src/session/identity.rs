@@ -17,6 +17,9 @@ use crate::{
     settings::{is_timeout, whole_millis},
 };
 
+/// How far the clocks of nodes may lie apart before a time in the future is no time.
+const CLOCK_SKEW: Duration = Duration::from_secs(10);
+
 /// What a session is to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -190,6 +193,40 @@ impl Session {
             None => record?.authenticated_at,
         })
         .await
+    }
+
+    /// Whether the user proved who he is less than `window` ago: ask it before something sensitive, and let him prove himself again
+    /// if not (ASVS 5.0, 7.5.1 and 7.5.3). `false` if nobody is signed in. A sign-in that this request noted counts.
+    ///
+    /// A sign-in that lies more than 10 seconds in the future was noted by a clock that was wrong, and counts as old. Less than that
+    /// is what the clocks of nodes may differ by.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tower_kr_session::{Session, SessionError};
+    ///
+    /// # async fn store(_: &str) {}
+    /// async fn change_email(session: Session, email: &str) -> Result<&'static str, SessionError> {
+    ///     if !session.authenticated_within(Duration::from_secs(5 * 60)).await? {
+    ///         return Ok("Please enter your password again.");
+    ///     }
+    ///     store(email).await;
+    ///     Ok("Changed.")
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// If the store can't answer.
+    pub async fn authenticated_within(&self, window: Duration) -> Result<bool, SessionError> {
+        let fresh = self.of_record(|sign_in, record| {
+            if sign_in.is_some() {
+                return Some(true);
+            }
+            let now = self.inner.shared.now();
+            let at = record?.authenticated_at?;
+            Some(at <= now.saturating_add(CLOCK_SKEW) && now < at.saturating_add(window))
+        });
+        Ok(fresh.await?.unwrap_or(false))
     }
 
     /// When the session began.

@@ -10,6 +10,7 @@ mod handles;
 mod lifetime;
 mod outcomes;
 mod routing;
+mod sign_in;
 mod support;
 mod timeouts;
 mod values;
