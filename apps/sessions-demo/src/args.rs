@@ -74,6 +74,10 @@ pub struct Args {
     #[arg(long, env = "SESSION_ABSOLUTE_TIMEOUT", value_name = "TIME", default_value = "12h", value_parser = duration)]
     pub absolute_timeout: Duration,
 
+    /// How many sessions a user may have; a further sign-in ends his oldest one.
+    #[arg(long, env = "SESSION_MAX_PER_OWNER", value_name = "NUMBER", default_value = "100", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_sessions_per_owner: u32,
+
     /// How long a call to the store may take.
     #[arg(long, env = "SESSION_IO_TIMEOUT", value_name = "TIME", default_value = "10s", value_parser = duration)]
     pub io_timeout: Duration,

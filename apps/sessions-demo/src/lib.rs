@@ -26,7 +26,7 @@ pub use error::StartError;
 pub use routes::router;
 pub use store::{Housekeeping, StoreUrl};
 
-use tower_kr_session::SessionLayer;
+use tower_kr_session::{SessionLayer, SessionLimit};
 
 use tls::Transport;
 
@@ -74,6 +74,7 @@ async fn sessions(args: &Args) -> Result<(SessionLayer, Housekeeping), StartErro
         .cookie(args.cookie())
         .idle_timeout(args.idle_timeout)
         .absolute_timeout(args.absolute_timeout)
+        .max_sessions_per_owner(SessionLimit::EndOldest(args.max_sessions_per_owner))
         .io_timeout(args.io_timeout)
         // One listener, one scheme: the server knows it better than any header could tell.
         .https_when(move |_| tls);

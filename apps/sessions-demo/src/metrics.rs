@@ -122,6 +122,7 @@ fn kind(error: &SessionError) -> &'static str {
         SessionError::Ended => "ended",
         SessionError::Superseded => "superseded",
         SessionError::Revoked => "revoked",
+        SessionError::TooManySessions { .. } => "too_many_sessions",
         SessionError::AmbiguousCookie => "ambiguous_cookie",
         SessionError::TooLarge { .. } => "too_large",
         _ => "other",

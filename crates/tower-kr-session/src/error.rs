@@ -28,7 +28,8 @@ pub enum SessionError {
     /// A call of this session was dropped before the store answered, so it is unknown whether it was done. 503
     #[error("a session call was dropped before the store answered")]
     Interrupted,
-    /// The session was alive when the request looked at it and is gone now: signed out, revoked or expired meanwhile. 409
+    /// The session was alive when the request looked at it and is gone now: signed out, revoked, expired or displaced by newer
+    /// sign-ins meanwhile. 409
     #[error("the session ended while the request was running")]
     Ended,
     /// The token was replaced by another request (a sign-in) moments ago. 409
@@ -37,6 +38,14 @@ pub enum SessionError {
     /// All sessions of the user were revoked after his sign-in was checked. 409
     #[error("all sessions of this user were revoked while he signed in")]
     Revoked,
+    /// The user has as many sessions as the layer allows, and it refuses further ones
+    /// ([`SessionLimit::Refuse`](crate::SessionLimit::Refuse)). The client's session is what it was. 409: it works once he has ended
+    /// one of them.
+    #[error("this user has {limit} sessions already: one of them has to end first")]
+    TooManySessions {
+        /// How many sessions a user may have.
+        limit: u32,
+    },
     /// Other requests kept changing the value between the reads and writes of an `update`. 409
     #[error(
         "session value `{key}` was changed by other requests in each of {attempts} attempts to update it"
@@ -124,9 +133,11 @@ impl SessionError {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Store(_) | Self::Interrupted => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Ended | Self::Superseded | Self::Revoked | Self::Contended { .. } => {
-                StatusCode::CONFLICT
-            }
+            Self::Ended
+            | Self::Superseded
+            | Self::Revoked
+            | Self::TooManySessions { .. }
+            | Self::Contended { .. } => StatusCode::CONFLICT,
             Self::AmbiguousCookie | Self::InvalidKey(_) | Self::InvalidOwner(_) => {
                 StatusCode::BAD_REQUEST
             }
@@ -195,6 +206,9 @@ pub enum ConfigError {
         /// The longest that the level allows.
         longest: Duration,
     },
+    /// No session per owner is allowed, so nobody could sign in.
+    #[error("max_sessions_per_owner must be at least 1")]
+    SessionLimit,
     /// The layer allows sessions that the store can't hold, or more than a session can have at all.
     #[error("max_session_bytes is {limit}, but the store holds at most {largest} bytes a session")]
     SessionBytes {

@@ -15,6 +15,7 @@ use crate::{
     clock::{Clock, SystemClock},
     error::{ConfigError, SessionError},
     service::SessionService,
+    session_limit::SessionLimit,
     sessions::Sessions,
     settings::{Settings, Shared, is_https},
     store::{SessionStore, erased::ErasedStore},
@@ -25,6 +26,7 @@ const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(20 * 60);
 const DEFAULT_ABSOLUTE_TIMEOUT: Duration = Duration::from_secs(12 * 60 * 60);
 const DEFAULT_IO_TIMEOUT: Duration = Duration::from_secs(10);
 const DEFAULT_MAX_SESSION_BYTES: u64 = 256 * 1024;
+const DEFAULT_SESSION_LIMIT: SessionLimit = SessionLimit::EndOldest(100);
 
 /// Gives each request a [`Session`](crate::Session), and stores what the handler did with it.
 ///
@@ -49,6 +51,7 @@ const DEFAULT_MAX_SESSION_BYTES: u64 = 256 * 1024;
 /// | [`io_timeout`](Self::io_timeout) | 10 seconds |
 /// | [`touch_interval`](Self::touch_interval) | a twentieth of the idle timeout |
 /// | [`max_session_bytes`](Self::max_session_bytes) | 256 KiB |
+/// | [`max_sessions_per_owner`](Self::max_sessions_per_owner) | 100; then the oldest one ends |
 ///
 /// A second layer inside the first passes requests through: the outer one counts.
 #[derive(Clone)]
@@ -72,6 +75,7 @@ impl SessionLayer {
                 io_timeout: DEFAULT_IO_TIMEOUT,
                 touch_interval: None,
                 max_session_bytes: DEFAULT_MAX_SESSION_BYTES,
+                session_limit: DEFAULT_SESSION_LIMIT,
                 on_error: None,
                 https_when: Arc::new(is_https),
             },
@@ -142,7 +146,8 @@ impl SessionLayer {
     }
 
     /// How long a call to the store may take; then the request fails with 503. Default: 10 seconds. A commit may need up
-    /// to three calls (say, to end another user's session and start a new one).
+    /// to three calls (say, to end another user's session and start a new one), and one that signs in as many more as
+    /// [`max_sessions_per_owner`](Self::max_sessions_per_owner) says.
     #[must_use]
     pub fn io_timeout(self, timeout: Duration) -> Self {
         self.with(|settings| settings.io_timeout = timeout)
@@ -160,6 +165,29 @@ impl SessionLayer {
     #[must_use]
     pub fn max_session_bytes(self, bytes: u64) -> Self {
         self.with(|settings| settings.max_session_bytes = bytes)
+    }
+
+    /// How many sessions a user may have at a time, and what a sign-in on top of them does. Default:
+    /// [`SessionLimit::EndOldest(100)`](SessionLimit::EndOldest), so that one account can't fill the store.
+    ///
+    /// Of sign-ins at the same time, on whatever node, exactly as many are left as are allowed: the newest ones under `EndOldest`,
+    /// the oldest ones under `Refuse`. A session that loses such a race ends, and its sign-in is answered 409 if it wasn't yet.
+    ///
+    /// A sign-in costs one call of [`list`](SessionStore::list) after its write (under `Refuse` one before it too), and one call for
+    /// each session that it ends. If the store fails in one of them, the sign-in is answered 503 and is stored all the same: the
+    /// response carries its cookie, and the next sign-in of this user puts the number right.
+    ///
+    /// ```
+    /// use tower_kr_session::{MemoryStore, SessionLayer, SessionLimit};
+    ///
+    /// let layer = SessionLayer::new(MemoryStore::new())
+    ///     .max_sessions_per_owner(SessionLimit::EndOldest(5));
+    /// # layer.check()?;
+    /// # Ok::<(), tower_kr_session::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn max_sessions_per_owner(self, limit: SessionLimit) -> Self {
+        self.with(|settings| settings.session_limit = limit)
     }
 
     /// Where the time comes from. Default: the system's clock. Tests give a [`ManualClock`](crate::ManualClock).

@@ -16,6 +16,7 @@ mod owner;
 mod record;
 mod service;
 mod session;
+mod session_limit;
 mod sessions;
 mod settings;
 mod store;
@@ -42,6 +43,7 @@ pub use {
     record::{Applied, RECLAIM_GRACE, RETIRED_FOR, Receipt, Record, Retired, Standing},
     service::SessionService,
     session::{Session, Status},
+    session_limit::SessionLimit,
     sessions::Sessions,
     settings::Https,
     store::{

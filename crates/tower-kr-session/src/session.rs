@@ -8,6 +8,7 @@ mod immediate;
 mod lock;
 mod notes;
 mod read;
+mod sign_in;
 mod state;
 mod write;
 

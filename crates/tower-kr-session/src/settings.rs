@@ -17,6 +17,7 @@ use crate::{
     delta::IdleLimit,
     error::{ConfigError, MAX_TIMEOUT, SessionError},
     log_limit::LogLimit,
+    session_limit::SessionLimit,
     store::erased::ErasedStore,
 };
 
@@ -38,6 +39,7 @@ pub(crate) struct Settings {
     pub(crate) io_timeout: Duration,
     pub(crate) touch_interval: Option<Duration>,
     pub(crate) max_session_bytes: u64,
+    pub(crate) session_limit: SessionLimit,
     pub(crate) on_error: Option<ErrorHook>,
     pub(crate) https_when: HttpsPredicate,
 }
@@ -83,6 +85,9 @@ impl Settings {
                 largest,
             });
         }
+        if !self.session_limit.is_possible() {
+            return Err(ConfigError::SessionLimit);
+        }
         Ok(Shared {
             store: Arc::clone(&self.store),
             clock: Arc::clone(&self.clock),
@@ -93,6 +98,7 @@ impl Settings {
             longest_absolute_timeout,
             io_timeout: self.io_timeout,
             max_session_bytes: self.max_session_bytes,
+            session_limit: self.session_limit,
             on_error: self.on_error.clone(),
             https_when: Arc::clone(&self.https_when),
             last_revocation: AtomicI64::new(i64::MIN),
@@ -114,6 +120,7 @@ pub(crate) struct Shared {
     pub(crate) longest_absolute_timeout: Duration,
     pub(crate) io_timeout: Duration,
     pub(crate) max_session_bytes: u64,
+    pub(crate) session_limit: SessionLimit,
     pub(crate) on_error: Option<ErrorHook>,
     pub(crate) https_when: HttpsPredicate,
     /// When [`Sessions`](crate::Sessions) last ended all sessions of somebody.

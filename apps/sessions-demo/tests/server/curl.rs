@@ -15,6 +15,7 @@ crate::tests!(
     the_walkthrough,
     a_cookie_is_set_once,
     a_session_ends_with_its_timeouts,
+    a_user_has_as_many_sessions_as_the_option_says,
     http_1_and_2,
     tls_1_2_and_1_3,
     the_wrong_scheme_fails_and_harms_nobody,
@@ -115,6 +116,22 @@ fn a_session_ends_with_its_timeouts() {
             .get("/session/whoami")
             .is(401, r#"{"error":"No active session or user not set"}"#);
     }
+}
+
+fn a_user_has_as_many_sessions_as_the_option_says() {
+    let dir = Dir::new("limit");
+    let server = Server::start(&["--max-sessions-per-owner", "1"]);
+    let [first, second] = ["first", "second"].map(|name| {
+        let browser = Browser::new(&server, &dir, name);
+        browser
+            .get("/session/login?user=max")
+            .is(200, r#"{"message":"Logged in","user":"max"}"#);
+        browser
+    });
+    first
+        .get("/session/whoami")
+        .is(401, r#"{"error":"No active session or user not set"}"#);
+    second.get("/session/whoami").is(200, r#"{"user":"max"}"#);
 }
 
 fn http_1_and_2() {

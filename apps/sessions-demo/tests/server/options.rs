@@ -40,6 +40,7 @@ fn a_bad_option_is_one_clear_line() {
             "'-1h' for '--absolute-timeout <TIME>'",
         ),
         (&["--absolute-timeout", "1000000d"], "absolute_timeout"),
+        (&["--max-sessions-per-owner", "0"], "0 is not in 1.."),
         (
             &["--same-site", "maybe"],
             "[possible values: lax, strict, none]",
@@ -229,6 +230,7 @@ fn every_option_has_a_variable() {
             ("SESSION_COOKIE_NAME", "id"),
             ("SESSION_IDLE_TIMEOUT", "500ms"),
             ("SESSION_ABSOLUTE_TIMEOUT", "10m"),
+            ("SESSION_MAX_PER_OWNER", "3"),
             ("SESSION_IO_TIMEOUT", "1s 500ms"),
             ("SESSION_SHUTDOWN_TIMEOUT", "1s"),
             ("SESSION_LOG_FORMAT", "json"),

@@ -27,7 +27,7 @@ pub(crate) struct Work {
 }
 
 impl State {
-    /// Stores the work.
+    /// Stores what was noted.
     ///
     /// | the request | record missing | token superseded |
     /// |---|---|---|
@@ -35,7 +35,11 @@ impl State {
     /// | wrote after it had seen the session alive | [`SessionError::Ended`] | the same |
     /// | signed in | a new session | a new session |
     /// | destroyed | done | [`SessionError::Superseded`] |
-    pub(super) async fn store(&mut self, shared: &Shared, work: Work) -> Result<(), SessionError> {
+    pub(super) async fn store_noted(
+        &mut self,
+        shared: &Shared,
+        work: Work,
+    ) -> Result<(), SessionError> {
         self.identify(shared, work.at).await?;
         if work.identity.destroy {
             return self.destroy(shared, work).await;

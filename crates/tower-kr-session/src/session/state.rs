@@ -8,9 +8,10 @@ use crate::{
     error::SessionError,
     id::{SessionId, Token},
     key::KeyBuf,
+    owner::Owner,
     record::{Applied, Record, Standing},
     settings::Shared,
-    store::{Created, Removed, StoreError},
+    store::{Created, Removed, SessionSummary, StoreError},
     transport::{Candidates, CookieChange},
 };
 
@@ -369,6 +370,30 @@ impl State {
             .store
             .remove(shared.io_timeout, id, Some(&secret), at)
             .await;
+        self.answered(answer)
+    }
+
+    /// Removes a session of which this request doesn't have the token.
+    pub(super) async fn remove_any(
+        &mut self,
+        shared: &Shared,
+        id: SessionId,
+        at: Instants,
+    ) -> Result<Removed, SessionError> {
+        self.in_flight = true;
+        let answer = shared.store.remove(shared.io_timeout, id, None, at).await;
+        self.answered(answer)
+    }
+
+    /// The sessions of an owner. It is part of a sign-in, so a call that is dropped half-way leaves that one half done.
+    pub(super) async fn list(
+        &mut self,
+        shared: &Shared,
+        owner: &Owner,
+        at: Instants,
+    ) -> Result<Vec<SessionSummary>, SessionError> {
+        self.in_flight = true;
+        let answer = shared.store.list(shared.io_timeout, owner, at.now).await;
         self.answered(answer)
     }
 

@@ -6,6 +6,7 @@ use http_body_util::BodyExt;
 use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
 use tower_kr_session::{
     AssuranceLevel, ConfigError, MemoryStore, Session, SessionError, SessionKey, SessionLayer,
+    SessionLimit,
 };
 
 const COUNTER: SessionKey<i64> = SessionKey::new("counter");
@@ -146,6 +147,10 @@ fn misconfiguration_fails_at_start_and_names_the_setting() {
             "touch_interval",
         ),
         (layer().max_session_bytes(u64::MAX), "max_session_bytes"),
+        (
+            layer().max_sessions_per_owner(SessionLimit::Refuse(0)),
+            "max_sessions_per_owner",
+        ),
         (
             layer()
                 .assurance_level(AssuranceLevel::Aal2)

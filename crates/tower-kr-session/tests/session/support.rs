@@ -11,6 +11,7 @@ use std::{
 
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use kr_cookie::CookieBuilder;
+use tokio::sync::Barrier;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_kr_session::{
     Applied, Clock, Created, Delta, Instants, ManualClock, MemoryStore, Owner, Record, Removed,
@@ -241,6 +242,10 @@ pub(crate) struct Remote {
     pub(crate) memory: MemoryStore,
     pub(crate) calls: AtomicUsize,
     behaviour: Mutex<Behaviour>,
+    /// What comes after how many calls.
+    next: Mutex<Option<(usize, Behaviour)>>,
+    /// Calls of `list` whose answers wait for each other.
+    meeting: Mutex<Vec<Arc<Barrier>>>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -261,6 +266,30 @@ impl Remote {
         *self.behaviour.lock().unwrap() = behaviour;
     }
 
+    /// Behaves like this once so many calls were answered.
+    pub(crate) fn set_after(&self, calls: usize, behaviour: Behaviour) {
+        *self.next.lock().unwrap() = Some((calls, behaviour));
+    }
+
+    /// Lets the next `calls` of `list` answer only once all of them know what they answer.
+    pub(crate) fn let_lists_meet(&self, calls: usize) {
+        let all = Arc::new(Barrier::new(calls));
+        *self.meeting.lock().unwrap() = vec![all; calls];
+    }
+
+    fn behave(&self) -> Behaviour {
+        let mut next = self.next.lock().unwrap();
+        match &mut *next {
+            Some((0, behaviour)) => {
+                self.set(*behaviour);
+                *next = None;
+            }
+            Some((calls, _)) => *calls -= 1,
+            None => {}
+        }
+        *self.behaviour.lock().unwrap()
+    }
+
     /// How many calls `requests` makes.
     pub(crate) fn take_calls(&self) -> usize {
         self.calls.swap(0, Ordering::SeqCst)
@@ -272,8 +301,7 @@ impl Remote {
     ) -> Result<T, StoreError> {
         self.calls.fetch_add(1, Ordering::SeqCst);
         tokio::task::yield_now().await;
-        let behaviour = *self.behaviour.lock().unwrap();
-        match behaviour {
+        match self.behave() {
             Behaviour::Answer => call.await,
             Behaviour::Fail => Err(StoreError::unavailable("connection refused")),
             Behaviour::Hang => std::future::pending().await,
@@ -323,7 +351,12 @@ impl SessionStore for Remote {
     }
 
     async fn list(&self, owner: &Owner, now: Timestamp) -> Result<Vec<SessionSummary>, StoreError> {
-        self.call(self.memory.list(owner, now)).await
+        let sessions = self.call(self.memory.list(owner, now)).await;
+        let all = self.meeting.lock().unwrap().pop();
+        if let Some(all) = all {
+            all.wait().await;
+        }
+        sessions
     }
 
     async fn remove_owned(

@@ -291,7 +291,7 @@ async fn a_call_costs_the_store_what_the_documentation_says() {
                 session.increment("n", 1).await.map(drop)
             })
         }),
-        ("sign in", 1, |session| {
+        ("sign in", 2, |session| {
             Box::pin(async move { session.sign_in("max") })
         }),
     ];

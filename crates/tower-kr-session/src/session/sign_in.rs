@@ -1,0 +1,102 @@
+//! What a sign-in does around its write: the limit of sessions that one owner may have.
+
+use super::{
+    commit::Work,
+    state::{State, View},
+};
+use crate::{
+    delta::Instants,
+    error::SessionError,
+    id::{SessionId, Token},
+    owner::Owner,
+    session_limit::SessionLimit,
+    settings::Shared,
+};
+
+impl State {
+    /// Stores the work.
+    pub(super) async fn store(&mut self, shared: &Shared, work: Work) -> Result<(), SessionError> {
+        match &work.identity.sign_in {
+            None => self.store_noted(shared, work).await,
+            // It is rare, so it doesn't make the futures of all the others larger.
+            Some(sign_in) => {
+                let owner = sign_in.owner.clone();
+                Box::pin(self.store_sign_in(shared, work, owner)).await
+            }
+        }
+    }
+
+    async fn store_sign_in(
+        &mut self,
+        shared: &Shared,
+        work: Work,
+        owner: Owner,
+    ) -> Result<(), SessionError> {
+        let at = work.at;
+        self.identify(shared, at).await?;
+        let counted = match shared.session_limit {
+            SessionLimit::Refuse(limit) => self.refuse_if_full(shared, &owner, limit, at).await?,
+            SessionLimit::EndOldest(_) | SessionLimit::Unlimited => None,
+        };
+        self.store_noted(shared, work).await?;
+        match &self.token {
+            Some(token) if shared.session_limit != SessionLimit::Unlimited => {
+                let own = token.id();
+                // It was there before, so there is not one more.
+                if counted == Some(own) {
+                    return Ok(());
+                }
+                self.end_surplus(shared, &owner, own, at).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses before anything is written: the visitor keeps the session that he has. Returns the session that signs in again.
+    async fn refuse_if_full(
+        &mut self,
+        shared: &Shared,
+        owner: &Owner,
+        limit: u32,
+        at: Instants,
+    ) -> Result<Option<SessionId>, SessionError> {
+        let sessions = self.list(shared, owner, at).await?;
+        let own = self.token.as_ref().map(Token::id);
+        let counted = own.filter(|own| sessions.iter().any(|session| session.id == *own));
+        if counted.is_none() && sessions.len() >= limit as usize {
+            return Err(SessionError::TooManySessions { limit });
+        }
+        Ok(counted)
+    }
+
+    /// Ends the sessions over the limit, of which this one is one if others signed in at the same time. Should the store fail now,
+    /// the request is not answered as a success, but with the cookie: the client's old token is worthless.
+    async fn end_surplus(
+        &mut self,
+        shared: &Shared,
+        owner: &Owner,
+        own: SessionId,
+        at: Instants,
+    ) -> Result<(), SessionError> {
+        let sessions = self.list(shared, owner, at).await?;
+        let mut lost = !sessions.iter().any(|session| session.id == own);
+        // After the list, so that no clock that goes right has noted a later time in it.
+        let now = shared.now_after_revocations();
+        let surplus = shared.session_limit.surplus(sessions, own, now);
+        lost |= surplus.contains(&own);
+        if lost {
+            self.leave();
+            self.view = View::Ended;
+            self.cookie = None;
+        }
+        for id in surplus {
+            self.remove_any(shared, id, at).await?;
+            tracing::debug!(session = %id, "ended a session over the limit of its owner");
+        }
+        match shared.session_limit {
+            SessionLimit::Refuse(limit) if lost => Err(SessionError::TooManySessions { limit }),
+            _ if lost => Err(SessionError::Ended),
+            _ => Ok(()),
+        }
+    }
+}
