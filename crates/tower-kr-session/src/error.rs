@@ -194,6 +194,16 @@ pub enum ConfigError {
         /// The idle timeout.
         idle_timeout: Duration,
     },
+    /// Anonymous sessions would outlive those of users.
+    #[error(
+        "anonymous_idle_timeout ({anonymous_idle_timeout:?}) must not be longer than idle_timeout ({idle_timeout:?})"
+    )]
+    AnonymousIdleTimeout {
+        /// The idle timeout of anonymous sessions.
+        anonymous_idle_timeout: Duration,
+        /// The idle timeout.
+        idle_timeout: Duration,
+    },
     /// A timeout is longer than the layer's assurance level allows.
     #[error("{name} must be at most {longest:?} at {level} (NIST SP 800-63B-4), not {value:?}")]
     Assurance {

@@ -47,6 +47,7 @@ const DEFAULT_SESSION_LIMIT: SessionLimit = SessionLimit::EndOldest(100);
 /// | [`cookie`](Self::cookie) | `__Host-Kr.Session`; Secure, HttpOnly, SameSite=Lax, Path=/ |
 /// | [`assurance_level`](Self::assurance_level) | none: the timeouts below |
 /// | [`idle_timeout`](Self::idle_timeout) | 20 minutes |
+/// | [`anonymous_idle_timeout`](Self::anonymous_idle_timeout) | as the idle timeout |
 /// | [`absolute_timeout`](Self::absolute_timeout) | 12 hours |
 /// | [`io_timeout`](Self::io_timeout) | 10 seconds |
 /// | [`touch_interval`](Self::touch_interval) | a twentieth of the idle timeout |
@@ -71,6 +72,7 @@ impl SessionLayer {
                 cookie: CookieBuilder::new(DEFAULT_COOKIE_NAME),
                 assurance: None,
                 idle_timeout: DEFAULT_IDLE_TIMEOUT,
+                anonymous_idle_timeout: None,
                 absolute_timeout: DEFAULT_ABSOLUTE_TIMEOUT,
                 io_timeout: DEFAULT_IO_TIMEOUT,
                 touch_interval: None,
@@ -136,6 +138,28 @@ impl SessionLayer {
     #[must_use]
     pub fn idle_timeout(self, timeout: Duration) -> Self {
         self.with(|settings| settings.idle_timeout = timeout)
+    }
+
+    /// How long a session that nobody has signed in to lives without a request. Default: as any other. From 1 ms to the idle
+    /// timeout.
+    ///
+    /// Crawlers and passers-by start sessions that they never come back to; so they leave the store sooner. When its user signs in,
+    /// the session gets the ordinary idle timeout, unless a handler gave it one of its own with
+    /// [`set_idle_timeout`](crate::Session::set_idle_timeout); to see that, a sign-in loads the session first.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tower_kr_session::{MemoryStore, SessionLayer};
+    ///
+    /// let layer = SessionLayer::new(MemoryStore::new())
+    ///     .idle_timeout(Duration::from_secs(60 * 60))
+    ///     .anonymous_idle_timeout(Duration::from_secs(5 * 60));
+    /// # layer.check()?;
+    /// # Ok::<(), tower_kr_session::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn anonymous_idle_timeout(self, timeout: Duration) -> Self {
+        self.with(|settings| settings.anonymous_idle_timeout = Some(timeout))
     }
 
     /// How long a session lives at most, from its start or the last sign-in, whatever its activity. Default: 12 hours. From

@@ -17,6 +17,7 @@ use crate::{
     delta::IdleLimit,
     error::{ConfigError, MAX_TIMEOUT, SessionError},
     log_limit::LogLimit,
+    record::Record,
     session_limit::SessionLimit,
     store::erased::ErasedStore,
 };
@@ -35,6 +36,7 @@ pub(crate) struct Settings {
     pub(crate) cookie: CookieBuilder,
     pub(crate) assurance: Option<AssuranceLevel>,
     pub(crate) idle_timeout: Duration,
+    pub(crate) anonymous_idle_timeout: Option<Duration>,
     pub(crate) absolute_timeout: Duration,
     pub(crate) io_timeout: Duration,
     pub(crate) touch_interval: Option<Duration>,
@@ -48,6 +50,10 @@ impl Settings {
     pub(crate) fn check(&self) -> Result<Shared, ConfigError> {
         for (name, value) in [
             ("idle_timeout", self.idle_timeout),
+            (
+                "anonymous_idle_timeout",
+                self.anonymous_idle_timeout.unwrap_or(self.idle_timeout),
+            ),
             ("absolute_timeout", self.absolute_timeout),
             ("io_timeout", self.io_timeout),
         ] {
@@ -65,6 +71,13 @@ impl Settings {
         if idle.touch_interval > idle.timeout {
             return Err(ConfigError::TouchInterval {
                 touch_interval: idle.touch_interval,
+                idle_timeout: idle.timeout,
+            });
+        }
+        let anonymous_idle = self.anonymous_idle_timeout.map_or(idle, IdleLimit::new);
+        if anonymous_idle.timeout > idle.timeout {
+            return Err(ConfigError::AnonymousIdleTimeout {
+                anonymous_idle_timeout: anonymous_idle.timeout,
                 idle_timeout: idle.timeout,
             });
         }
@@ -93,6 +106,7 @@ impl Settings {
             clock: Arc::clone(&self.clock),
             cookie: self.cookie.build()?,
             idle,
+            anonymous_idle,
             absolute_timeout,
             longest_idle_timeout,
             longest_absolute_timeout,
@@ -114,6 +128,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) cookie: CookieTemplate,
     pub(crate) idle: IdleLimit,
+    /// Of a session that nobody has signed in to.
+    pub(crate) anonymous_idle: IdleLimit,
     pub(crate) absolute_timeout: Duration,
     /// The longest that a handler may give one session.
     pub(crate) longest_idle_timeout: Duration,
@@ -140,6 +156,12 @@ impl Shared {
         let revoked = self.last_revocation.load(Ordering::SeqCst);
         self.now()
             .max(Timestamp::from_unix_millis(revoked.saturating_add(1)))
+    }
+
+    /// The limit that a session gets when its user signs in, if it has the one of anonymous sessions.
+    pub(crate) fn idle_at_sign_in(&self, record: &Record) -> Option<IdleLimit> {
+        let anonymous = record.owner.is_none() && record.idle == self.anonymous_idle;
+        (anonymous && self.anonymous_idle != self.idle).then_some(self.idle)
     }
 
     /// A client can do this on each request, so it is told once a second.

@@ -231,12 +231,11 @@ pub(super) fn begin(
     }
     let now = work.at.now;
     let token = Token::generate(now);
-    let mut record = Record::new(
-        token.secret_hash(),
-        now,
-        shared.idle,
-        shared.absolute_timeout,
-    );
+    let idle = match work.identity.sign_in {
+        Some(_) => shared.idle,
+        None => shared.anonymous_idle,
+    };
+    let mut record = Record::new(token.secret_hash(), now, idle, shared.absolute_timeout);
     record.values = work.values.to_values();
     if record.values.size() > shared.max_session_bytes {
         return Err(shared.too_large(record.values.size()));

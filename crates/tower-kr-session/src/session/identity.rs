@@ -244,9 +244,11 @@ impl Session {
     pub async fn expires_at(&self) -> Result<Option<Timestamp>, SessionError> {
         let now = self.inner.shared.now();
         // This very request counts as activity.
+        let shared = &self.inner.shared;
         self.of_record(|sign_in, record| {
             let record = record?;
-            let idle = now.saturating_add(record.idle.timeout);
+            let signed_in = sign_in.and_then(|_| shared.idle_at_sign_in(record));
+            let idle = now.saturating_add(signed_in.unwrap_or(record.idle).timeout);
             Some(idle.min(absolute_deadline(sign_in, record, now)))
         })
         .await

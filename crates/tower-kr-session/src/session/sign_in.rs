@@ -1,4 +1,4 @@
-//! What a sign-in does around its write: the limit of sessions that one owner may have.
+//! What a sign-in does around its write: the idle timeout of a session that gets a user, and the limit of sessions that one may have.
 
 use super::{
     commit::Work,
@@ -29,11 +29,12 @@ impl State {
     async fn store_sign_in(
         &mut self,
         shared: &Shared,
-        work: Work,
+        mut work: Work,
         owner: Owner,
     ) -> Result<(), SessionError> {
         let at = work.at;
         self.identify(shared, at).await?;
+        self.leave_anonymous_idle(shared, &mut work).await?;
         let counted = match shared.session_limit {
             SessionLimit::Refuse(limit) => self.refuse_if_full(shared, &owner, limit, at).await?,
             SessionLimit::EndOldest(_) | SessionLimit::Unlimited => None,
@@ -50,6 +51,23 @@ impl State {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Gives a session that was anonymous the ordinary idle timeout, unless it has one of its own.
+    async fn leave_anonymous_idle(
+        &mut self,
+        shared: &Shared,
+        work: &mut Work,
+    ) -> Result<(), SessionError> {
+        let limits = &mut work.identity.limits;
+        if shared.anonymous_idle == shared.idle || limits.idle.is_some() || work.identity.destroy {
+            return Ok(());
+        }
+        self.load(shared, work.at).await?;
+        limits.idle = self
+            .record()
+            .and_then(|record| shared.idle_at_sign_in(record));
+        Ok(())
     }
 
     /// Refuses before anything is written: the visitor keeps the session that he has. Returns the session that signs in again.

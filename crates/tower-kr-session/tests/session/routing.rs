@@ -143,6 +143,14 @@ fn misconfiguration_fails_at_start_and_names_the_setting() {
         ),
         (layer().io_timeout(Duration::ZERO), "io_timeout"),
         (
+            layer().anonymous_idle_timeout(Duration::ZERO),
+            "anonymous_idle_timeout",
+        ),
+        (
+            layer().idle_timeout(hour).anonymous_idle_timeout(hour * 2),
+            "anonymous_idle_timeout (7200s) must not be longer than idle_timeout (3600s)",
+        ),
+        (
             layer().idle_timeout(hour).touch_interval(hour * 2),
             "touch_interval",
         ),

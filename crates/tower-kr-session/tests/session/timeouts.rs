@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tower_kr_session::{AssuranceLevel, Session, SessionError};
+use tower_kr_session::{AssuranceLevel, Clock, Session, SessionError, SessionStore};
 
 use crate::support::{ABSOLUTE, App, IDLE, both, in_memory, ok, over_io};
 
@@ -94,7 +94,6 @@ async fn sign_in_gives_a_fresh_absolute_deadline_and_keeps_the_values() {
 #[tokio::test]
 async fn expires_at_is_what_the_client_can_rely_on() {
     async fn remaining(session: &Session, app: &App) -> Result<Duration, SessionError> {
-        use tower_kr_session::Clock;
         let expires_at = session.expires_at().await?.unwrap();
         Ok(expires_at.saturating_duration_since(app.clock.now()))
     }
@@ -229,4 +228,120 @@ async fn a_handler_can_shorten_the_timeouts_of_an_assurance_level_and_not_length
     assert_eq!(read(&app, &token).await, Some(1));
     app.advance(Duration::from_millis(1));
     assert_eq!(read(&app, &token).await, None);
+}
+
+/// The applications, with a shorter idle timeout for anonymous sessions.
+fn short_lived() -> [App; 2] {
+    both().map(|mut app| {
+        app.layer = app.layer.anonymous_idle_timeout(IDLE / 4);
+        app
+    })
+}
+
+async fn sign_in(app: &App, token: Option<&str>) -> String {
+    let reply = app
+        .with(token, |session| async move {
+            session.sign_in("max")?;
+            Ok(ok(""))
+        })
+        .await;
+    reply.token()
+}
+
+/// How long the session lives without a request. It ends.
+async fn idle_of(app: &App, token: &str) -> Duration {
+    let step = Duration::from_millis(250);
+    let began = Clock::now(&app.clock);
+    // Records are looked at from outside, so that no request moves their deadlines.
+    let id = app.id(token).await.unwrap();
+    settle().await;
+    loop {
+        app.advance(step);
+        let now = Clock::now(&app.clock);
+        let record = SessionStore::load(&app.remote.memory, id, now);
+        if record.await.unwrap().is_none() {
+            return now.saturating_duration_since(began);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_anonymous_session_can_have_a_shorter_idle_timeout_until_its_user_signs_in() {
+    let short = IDLE / 4 + IDLE / 80;
+    for app in short_lived() {
+        let token = app.start(&[("a", 1)]).await;
+        assert_eq!(idle_of(&app, &token).await, short);
+
+        for blind in [true, false] {
+            let token = app.start(&[("a", 1)]).await;
+            if !blind {
+                assert_eq!(read(&app, &token).await, Some(1));
+            }
+            let token = sign_in(&app, Some(&token)).await;
+            assert_eq!(read(&app, &token).await, Some(1));
+            assert_eq!(idle_of(&app, &token).await, IDLE + TOUCH);
+        }
+        let token = sign_in(&app, None).await;
+        assert_eq!(idle_of(&app, &token).await, IDLE + TOUCH);
+
+        let token = sign_in(&app, None).await;
+        let reply = app
+            .with(Some(&token), |session| async move {
+                session.sign_out()?;
+                session.insert("a", &1)?;
+                Ok(ok(""))
+            })
+            .await;
+        assert_eq!(idle_of(&app, &reply.token()).await, short);
+    }
+}
+
+#[tokio::test]
+async fn an_idle_timeout_of_its_own_stays_when_the_user_signs_in() {
+    let own = Duration::from_secs(10);
+    for app in short_lived() {
+        for before in [true, false] {
+            let reply = app
+                .with(None, move |session| async move {
+                    session.insert("a", &1)?;
+                    if before {
+                        session.set_idle_timeout(own)?;
+                    }
+                    Ok(ok(""))
+                })
+                .await;
+            let reply = app
+                .with(Some(&reply.token()), move |session| async move {
+                    session.sign_in("max")?;
+                    if !before {
+                        session.set_idle_timeout(own)?;
+                    }
+                    Ok(ok(""))
+                })
+                .await;
+            let token = sign_in(&app, Some(&reply.token())).await;
+            assert_eq!(idle_of(&app, &token).await, own + own / 20);
+        }
+    }
+}
+
+#[tokio::test]
+async fn expires_at_of_an_anonymous_session_knows_of_the_sign_in() {
+    for app in short_lived() {
+        let token = app.start(&[("a", 1)]).await;
+        let now = Clock::now(&app.clock);
+        app.with(Some(&token), move |session| async move {
+            let left = async || {
+                let expires_at = session.expires_at().await.unwrap().unwrap();
+                expires_at.saturating_duration_since(now)
+            };
+            assert_eq!(left().await, IDLE / 4);
+            session.sign_in("max")?;
+            assert_eq!(left().await, IDLE);
+            session.save().await?;
+            assert_eq!(left().await, IDLE);
+            Ok(ok(""))
+        })
+        .await;
+    }
 }
