@@ -16,14 +16,17 @@ use crate::{
 impl State {
     /// Stores the work.
     pub(super) async fn store(&mut self, shared: &Shared, work: Work) -> Result<(), SessionError> {
-        match &work.identity.sign_in {
+        self.storing = true;
+        let stored = match &work.identity.sign_in {
             None => self.store_noted(shared, work).await,
             // It is rare, so it doesn't make the futures of all the others larger.
             Some(sign_in) => {
                 let owner = sign_in.owner.clone();
                 Box::pin(self.store_sign_in(shared, work, owner)).await
             }
-        }
+        };
+        self.storing = false;
+        stored
     }
 
     async fn store_sign_in(

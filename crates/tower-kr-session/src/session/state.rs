@@ -33,6 +33,8 @@ pub(super) struct State {
     /// A call is with the store. If it is still set when the next call begins, that one was dropped, and nobody knows whether
     /// it was done.
     in_flight: bool,
+    /// The same for all calls that store the notes: they were taken, so also a read among them must not be dropped in silence.
+    pub(super) storing: bool,
     poison: Option<SessionError>,
 }
 
@@ -68,6 +70,7 @@ impl State {
             touched: false,
             written: Vec::new(),
             in_flight: false,
+            storing: false,
             poison: None,
         }
     }
@@ -75,8 +78,9 @@ impl State {
     /// # Errors
     /// If an earlier call failed or was dropped, so that nobody knows what the store has.
     pub(super) fn check(&mut self) -> Result<(), SessionError> {
-        if self.in_flight {
+        if self.in_flight || self.storing {
             self.in_flight = false;
+            self.storing = false;
             self.poison = Some(SessionError::Interrupted);
         }
         self.poison.clone().map_or(Ok(()), Err)

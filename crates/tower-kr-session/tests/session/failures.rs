@@ -323,6 +323,38 @@ async fn a_token_that_was_saved_early_reaches_the_client_even_if_the_commit_fail
 }
 
 #[tokio::test]
+async fn a_save_that_is_dropped_while_it_looks_for_its_session_loses_nothing_in_silence() {
+    for sign_in in [false, true] {
+        let mut app = over_io();
+        app.layer = app.layer.anonymous_idle_timeout(IO / 10);
+        let token = app.start(&[("a", 1)]).await;
+        let mut cookies = vec![format!("Kr.Session={token}")];
+        if !sign_in {
+            cookies.push(format!("Kr.Session={}", "A".repeat(64)));
+        }
+        let remote = Arc::clone(&app.remote);
+        let reply = app
+            .raw(&cookies, move |session| async move {
+                session.insert("a", &2)?;
+                if sign_in {
+                    session.sign_in("max")?;
+                }
+                remote.set_after(usize::from(!sign_in), Behaviour::Hang);
+                tokio::select! {
+                    biased;
+                    _ = session.save() => panic!("the store hangs"),
+                    () = async { for _ in 0..4 { tokio::task::yield_now().await } } => {}
+                }
+                remote.set(Behaviour::Answer);
+                Ok(ok(""))
+            })
+            .await;
+        reply.assert_refused(StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(app.read(&token, "a").await, Some(1));
+    }
+}
+
+#[tokio::test]
 async fn a_save_that_is_dropped_half_way_poisons() {
     for destroy in [false, true] {
         let app = over_io();
