@@ -18,6 +18,7 @@ use crate::{
     session_limit::SessionLimit,
     sessions::Sessions,
     settings::{Settings, Shared, is_https},
+    site_data::SiteData,
     store::{SessionStore, erased::ErasedStore},
 };
 
@@ -53,6 +54,7 @@ const DEFAULT_SESSION_LIMIT: SessionLimit = SessionLimit::EndOldest(100);
 /// | [`touch_interval`](Self::touch_interval) | a twentieth of the idle timeout |
 /// | [`max_session_bytes`](Self::max_session_bytes) | 256 KiB |
 /// | [`max_sessions_per_owner`](Self::max_sessions_per_owner) | 100; then the oldest one ends |
+/// | [`clear_site_data`](Self::clear_site_data) | nothing |
 ///
 /// A second layer inside the first passes requests through: the outer one counts.
 #[derive(Clone)]
@@ -78,6 +80,7 @@ impl SessionLayer {
                 touch_interval: None,
                 max_session_bytes: DEFAULT_MAX_SESSION_BYTES,
                 session_limit: DEFAULT_SESSION_LIMIT,
+                clear_site_data: Vec::new(),
                 on_error: None,
                 https_when: Arc::new(is_https),
             },
@@ -212,6 +215,28 @@ impl SessionLayer {
     #[must_use]
     pub fn max_sessions_per_owner(self, limit: SessionLimit) -> Self {
         self.with(|settings| settings.session_limit = limit)
+    }
+
+    /// What the browser is told to forget, besides the cookie, when a session ends (`Clear-Site-Data`; ASVS 5.0, 14.3.1): pages
+    /// in its cache, what scripts stored. Default: nothing.
+    ///
+    /// The header goes with the cookie's removal: after [`sign_out`](crate::Session::sign_out) and
+    /// [`destroy`](crate::Session::destroy), unless the same request started another session; not when a session expires or is
+    /// revoked, of which no response tells. [`SiteData`] says what each kind costs: [`Cookies`](SiteData::Cookies) are those of
+    /// the whole registrable domain.
+    ///
+    /// ```
+    /// use tower_kr_session::{MemoryStore, SessionLayer, SiteData};
+    ///
+    /// let layer = SessionLayer::new(MemoryStore::new())
+    ///     .clear_site_data([SiteData::Cache, SiteData::Storage]);
+    /// # layer.check()?;
+    /// # Ok::<(), tower_kr_session::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn clear_site_data(self, kinds: impl IntoIterator<Item = SiteData>) -> Self {
+        let kinds = kinds.into_iter().collect();
+        self.with(|settings| settings.clear_site_data = kinds)
     }
 
     /// Where the time comes from. Default: the system's clock. Tests give a [`ManualClock`](crate::ManualClock).

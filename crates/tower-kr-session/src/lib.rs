@@ -19,6 +19,7 @@ mod session;
 mod session_limit;
 mod sessions;
 mod settings;
+mod site_data;
 mod store;
 mod transport;
 mod values;
@@ -46,6 +47,7 @@ pub use {
     session_limit::SessionLimit,
     sessions::Sessions,
     settings::Https,
+    site_data::SiteData,
     store::{
         Created, ImmediateStore, Removed, SessionStore, SessionSummary, StoreError, StoreFailure,
     },

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use http::{request, response, uri::Scheme};
+use http::{HeaderValue, request, response, uri::Scheme};
 use kr_cookie::{CookieBuilder, CookieTemplate, SecurePolicy};
 
 use crate::{
@@ -19,6 +19,7 @@ use crate::{
     log_limit::LogLimit,
     record::Record,
     session_limit::SessionLimit,
+    site_data::SiteData,
     store::erased::ErasedStore,
 };
 
@@ -42,6 +43,7 @@ pub(crate) struct Settings {
     pub(crate) touch_interval: Option<Duration>,
     pub(crate) max_session_bytes: u64,
     pub(crate) session_limit: SessionLimit,
+    pub(crate) clear_site_data: Vec<SiteData>,
     pub(crate) on_error: Option<ErrorHook>,
     pub(crate) https_when: HttpsPredicate,
 }
@@ -113,6 +115,7 @@ impl Settings {
             io_timeout: self.io_timeout,
             max_session_bytes: self.max_session_bytes,
             session_limit: self.session_limit,
+            clear_site_data: SiteData::header(&self.clear_site_data),
             on_error: self.on_error.clone(),
             https_when: Arc::clone(&self.https_when),
             last_revocation: AtomicI64::new(i64::MIN),
@@ -137,6 +140,8 @@ pub(crate) struct Shared {
     pub(crate) io_timeout: Duration,
     pub(crate) max_session_bytes: u64,
     pub(crate) session_limit: SessionLimit,
+    /// Goes with the cookie's removal.
+    pub(crate) clear_site_data: Option<HeaderValue>,
     pub(crate) on_error: Option<ErrorHook>,
     pub(crate) https_when: HttpsPredicate,
     /// When [`Sessions`](crate::Sessions) last ended all sessions of somebody.

@@ -11,6 +11,7 @@ use crate::{
     clock::Timestamp,
     id::{TOKEN_CHARACTERS, Token},
     settings::Shared,
+    site_data::CLEAR_SITE_DATA,
 };
 
 /// A token as it came, not yet decoded.
@@ -82,7 +83,12 @@ pub(crate) fn send(
     https: bool,
 ) -> Result<(), kr_cookie::CookieError> {
     let value = match change {
-        CookieChange::Remove => shared.cookie.removal(https),
+        CookieChange::Remove => {
+            if let Some(kinds) = &shared.clear_site_data {
+                headers.append(CLEAR_SITE_DATA, kinds.clone());
+            }
+            shared.cookie.removal(https)
+        }
         CookieChange::Set {
             token,
             persistent_until,

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use http::{StatusCode, header};
 use kr_cookie::{CookieBuilder, SecurePolicy};
-use tower_kr_session::{Https, Status};
+use tower_kr_session::{Https, SiteData, Status};
 
-use crate::support::{ABSOLUTE, App, NAME, both, in_memory, ok};
+use crate::support::{ABSOLUTE, App, Behaviour, NAME, both, in_memory, ok, over_io};
 
 #[tokio::test]
 async fn a_client_without_a_session_that_writes_nothing_gets_no_cookie_and_no_record() {
@@ -313,4 +313,76 @@ async fn same_as_request_asks_how_the_request_came() {
         let cookie = response.headers()[header::SET_COOKIE].to_str().unwrap();
         assert_eq!(cookie.contains("; Secure"), secure, "{cookie}");
     }
+}
+
+#[tokio::test]
+async fn a_logout_clears_what_the_browser_keeps_if_the_layer_says_so() {
+    const HEADER: &str = "clear-site-data";
+    for plain in both() {
+        let mut app = plain.clone();
+        app.layer = app
+            .layer
+            .clear_site_data([SiteData::Storage, SiteData::Cache]);
+        let logout = async |app: &App, token: Option<&str>| {
+            app.with(token, |session| async move {
+                session.sign_out()?;
+                let mut response = ok("");
+                let headers = response.headers_mut();
+                headers.insert(HEADER, "\"executionContexts\"".parse().unwrap());
+                Ok(response)
+            })
+            .await
+        };
+        // Also if the session is gone already: its traces may be there.
+        let token = app.start(&[("a", 1)]).await;
+        for token in [Some(token.as_str()), Some(&token), None] {
+            let reply = logout(&app, token).await;
+            assert!(reply.removes_cookie());
+            let all: Vec<_> = reply.headers.get_all(HEADER).iter().collect();
+            assert_eq!(all, ["\"executionContexts\"", "\"cache\", \"storage\""]);
+        }
+
+        let token = app.start(&[("a", 1)]).await;
+        let read = app
+            .with(Some(&token), |session| async move {
+                session.get::<i64>("a").await?;
+                session.insert("b", &1)?;
+                Ok(ok(""))
+            })
+            .await;
+        assert_eq!(read.headers.get(HEADER), None);
+        let replaced = app
+            .with(Some(&token), |session| async move {
+                session.destroy()?;
+                session.sign_in("max")?;
+                Ok(ok(""))
+            })
+            .await;
+        assert_eq!(replaced.headers.get(HEADER), None, "a new session starts");
+        let token = replaced.token();
+        let without = plain
+            .with(Some(&token), |session| async move {
+                session.sign_out()?;
+                Ok(ok(""))
+            })
+            .await;
+        assert!(without.removes_cookie());
+        assert_eq!(without.headers.get(HEADER), None);
+    }
+}
+
+#[tokio::test]
+async fn a_logout_that_failed_clears_nothing() {
+    let mut app = over_io();
+    app.layer = app.layer.clear_site_data([SiteData::Cookies]);
+    let token = app.start(&[("a", 1)]).await;
+    app.remote.set(Behaviour::Fail);
+    let reply = app
+        .with(Some(&token), |session| async move {
+            session.sign_out()?;
+            Ok(ok(""))
+        })
+        .await;
+    reply.assert_refused(StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(reply.headers.get("clear-site-data"), None);
 }
