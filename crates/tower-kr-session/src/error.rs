@@ -74,6 +74,10 @@ pub enum SessionError {
         /// How many keys can be noted.
         limit: usize,
     },
+    /// A sign-in or a `save` would start a session, and the visitor has not consented to its cookie
+    /// ([`SessionLayer::consent_when`](crate::SessionLayer::consent_when)). 403
+    #[error("the visitor has not consented to the session cookie")]
+    NoConsent,
     /// A key is empty, too long or has control characters. 400
     #[error(transparent)]
     InvalidKey(#[from] InvalidKey),
@@ -141,6 +145,7 @@ impl SessionError {
             Self::AmbiguousCookie | Self::InvalidKey(_) | Self::InvalidOwner(_) => {
                 StatusCode::BAD_REQUEST
             }
+            Self::NoConsent => StatusCode::FORBIDDEN,
             Self::TooLarge { .. } | Self::TooManyChanges { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotAnInteger { .. }
             | Self::Overflow { .. }

@@ -55,6 +55,7 @@ const DEFAULT_SESSION_LIMIT: SessionLimit = SessionLimit::EndOldest(100);
 /// | [`max_session_bytes`](Self::max_session_bytes) | 256 KiB |
 /// | [`max_sessions_per_owner`](Self::max_sessions_per_owner) | 100; then the oldest one ends |
 /// | [`clear_site_data`](Self::clear_site_data) | nothing |
+/// | [`consent_when`](Self::consent_when) | nobody is asked; a cookie that is [essential](CookieBuilder::essential), as is the default, never needs it |
 ///
 /// A second layer inside the first passes requests through: the outer one counts.
 #[derive(Clone)]
@@ -83,6 +84,7 @@ impl SessionLayer {
                 clear_site_data: Vec::new(),
                 on_error: None,
                 https_when: Arc::new(is_https),
+                consent_when: None,
             },
             shared: Arc::default(),
         }
@@ -267,6 +269,35 @@ impl SessionLayer {
         predicate: impl Fn(&request::Parts) -> bool + Send + Sync + 'static,
     ) -> Self {
         self.with(|settings| settings.https_when = Arc::new(predicate))
+    }
+
+    /// Whether a visitor consents to a cookie that is not [`essential`](CookieBuilder::essential). Default: such a cookie is sent
+    /// without asking, as one that is essential always is.
+    ///
+    /// Without consent no session starts: the request reads what it wrote, its status is
+    /// [`Status::RequestOnly`](crate::Status::RequestOnly), and in the end nothing is stored and no cookie sent. Whoever counts on it
+    /// is told: a sign-in and a [`save`](crate::Session::save) fail with [`SessionError::NoConsent`]. A session that exists goes on,
+    /// new tokens included, until it ends; to end it when consent is withdrawn, [`destroy`](crate::Session::destroy) it.
+    ///
+    /// ```
+    /// use kr_cookie::CookieBuilder;
+    /// use tower_kr_session::{MemoryStore, SessionLayer};
+    ///
+    /// let layer = SessionLayer::new(MemoryStore::new())
+    ///     .cookie(CookieBuilder::new("__Host-Preferences").essential(false))
+    ///     .consent_when(|request| {
+    ///         kr_cookie::cookies(&request.headers)
+    ///             .any(|cookie| cookie.name == b"consent" && cookie.value == b"yes")
+    ///     });
+    /// # layer.check()?;
+    /// # Ok::<(), tower_kr_session::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn consent_when(
+        self,
+        predicate: impl Fn(&request::Parts) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.with(|settings| settings.consent_when = Some(Arc::new(predicate)))
     }
 
     /// Whether the layer can work as configured.

@@ -43,10 +43,11 @@ where
     }
 
     fn call(&mut self, mut request: Request<RequestBody>) -> Self::Future {
-        let mut https = false;
-        if self.shared.asks_for_scheme() {
+        let (mut https, mut withheld) = (false, false);
+        if self.shared.asks_for_head() {
             let (parts, body) = request.into_parts();
-            https = (self.shared.https_when)(&parts);
+            https = self.shared.is_https(&parts);
+            withheld = self.shared.withholds_cookie(&parts);
             request = Request::from_parts(parts, body);
         }
         let candidates = transport::candidates(request.headers(), self.shared.cookie.name());
@@ -54,7 +55,7 @@ where
             self.shared
                 .log_ambiguous("too many different session cookies");
         }
-        let session = Session::new(Arc::clone(&self.shared), candidates, https);
+        let session = Session::new(Arc::clone(&self.shared), candidates, https, withheld);
         if let Some(outer) = request.extensions_mut().insert(session.clone()) {
             // A layer outside of this one has the session in its hands. Found out last, since it is rare.
             request.extensions_mut().insert(outer);

@@ -90,12 +90,20 @@ macro_rules! with_state {
 use with_state;
 
 impl Session {
-    pub(crate) fn new(shared: Arc<Shared>, candidates: Candidates, https: bool) -> Self {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        candidates: Candidates,
+        https: bool,
+        withheld: bool,
+    ) -> Self {
         Self {
             inner: Arc::new(Inner {
                 shared,
                 https,
-                notes: Mutex::default(),
+                notes: Mutex::new(Notes {
+                    withheld,
+                    ..Notes::default()
+                }),
                 state: StateLock::new(candidates),
             }),
             detached: false,
@@ -107,17 +115,25 @@ impl Session {
     ///
     /// # Errors
     /// As the commit at the end of the request: if the store can't answer, the session would become too large, or it ended or
-    /// changed its token since this request looked at it. What was noted is then dropped, and nothing of it is stored.
+    /// changed its token since this request looked at it. What was noted is then dropped, and nothing of it is stored. If the
+    /// session can't start for want of [consent](crate::SessionLayer::consent_when), the values that were noted stay for this request.
     pub async fn save(&self) -> Result<(), SessionError> {
         with_state!(self, |state, at| self.save_now(state, at))
     }
 
     async fn save_now(&self, state: &mut State, at: Instants) -> Result<(), SessionError> {
-        let work = self.inner.notes().take_work(at, false);
-        match work {
-            Some(work) => state.store(&self.inner.shared, work).await,
-            None => Ok(()),
+        let (kept, work) = {
+            let mut notes = self.inner.notes();
+            let kept = notes.withheld.then(|| notes.values.clone());
+            (kept, notes.take_work(at, false))
+        };
+        let Some(work) = work else { return Ok(()) };
+        let saved = state.store(&self.inner.shared, work).await;
+        if let (Err(SessionError::NoConsent), Some(kept)) = (&saved, kept) {
+            // The request goes on with what it noted.
+            self.inner.notes().values.put_back(kept);
         }
+        saved
     }
 
     /// A handle for work that outlives the response: a stream, a socket, a spawned task. On it, changes of values and

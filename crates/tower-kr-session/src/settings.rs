@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
     time::Duration,
 };
@@ -24,7 +24,7 @@ use crate::{
 };
 
 pub(crate) type ErrorHook = Arc<dyn Fn(&SessionError, &mut response::Parts) + Send + Sync>;
-pub(crate) type HttpsPredicate = Arc<dyn Fn(&request::Parts) -> bool + Send + Sync>;
+pub(crate) type Predicate = Arc<dyn Fn(&request::Parts) -> bool + Send + Sync>;
 
 /// Sessions of more than this are no sessions; it also keeps the encoding's 32-bit offsets far from their end.
 const MAX_SESSION_BYTES: u64 = 1024 * 1024 * 1024;
@@ -45,7 +45,8 @@ pub(crate) struct Settings {
     pub(crate) session_limit: SessionLimit,
     pub(crate) clear_site_data: Vec<SiteData>,
     pub(crate) on_error: Option<ErrorHook>,
-    pub(crate) https_when: HttpsPredicate,
+    pub(crate) https_when: Predicate,
+    pub(crate) consent_when: Option<Predicate>,
 }
 
 impl Settings {
@@ -103,10 +104,12 @@ impl Settings {
         if !self.session_limit.is_possible() {
             return Err(ConfigError::SessionLimit);
         }
+        let cookie = self.cookie.build()?;
+        let asks_for_consent = !cookie.is_essential();
         Ok(Shared {
             store: Arc::clone(&self.store),
             clock: Arc::clone(&self.clock),
-            cookie: self.cookie.build()?,
+            cookie,
             idle,
             anonymous_idle,
             absolute_timeout,
@@ -118,6 +121,8 @@ impl Settings {
             clear_site_data: SiteData::header(&self.clear_site_data),
             on_error: self.on_error.clone(),
             https_when: Arc::clone(&self.https_when),
+            consent_when: self.consent_when.clone().filter(|_| asks_for_consent),
+            withheld_was_logged: AtomicBool::new(false),
             last_revocation: AtomicI64::new(i64::MIN),
             ambiguous_log: LogLimit::new(),
             failure_log: LogLimit::new(),
@@ -143,11 +148,14 @@ pub(crate) struct Shared {
     /// Goes with the cookie's removal.
     pub(crate) clear_site_data: Option<HeaderValue>,
     pub(crate) on_error: Option<ErrorHook>,
-    pub(crate) https_when: HttpsPredicate,
+    pub(crate) https_when: Predicate,
+    /// Asked only if the cookie is not essential.
+    pub(crate) consent_when: Option<Predicate>,
     /// When [`Sessions`](crate::Sessions) last ended all sessions of somebody.
     pub(crate) last_revocation: AtomicI64,
     pub(crate) ambiguous_log: LogLimit,
     pub(crate) failure_log: LogLimit,
+    withheld_was_logged: AtomicBool,
 }
 
 impl Shared {
@@ -186,9 +194,32 @@ impl Shared {
         }
     }
 
-    /// Whether cookies of this layer depend on the scheme of the request.
-    pub(crate) fn asks_for_scheme(&self) -> bool {
+    /// Whether cookies of this layer depend on the head of the request.
+    pub(crate) fn asks_for_head(&self) -> bool {
+        self.asks_for_scheme() || self.consent_when.is_some()
+    }
+
+    fn asks_for_scheme(&self) -> bool {
         self.cookie.secure_policy() == SecurePolicy::SameAsRequest
+    }
+
+    pub(crate) fn is_https(&self, parts: &request::Parts) -> bool {
+        self.asks_for_scheme() && (self.https_when)(parts)
+    }
+
+    pub(crate) fn withholds_cookie(&self, parts: &request::Parts) -> bool {
+        self.consent_when
+            .as_ref()
+            .is_some_and(|consents| !consents(parts))
+    }
+
+    /// Every visitor may do this for long, so it is told once.
+    pub(crate) fn log_withheld(&self) {
+        if !self.withheld_was_logged.swap(true, Ordering::Relaxed) {
+            tracing::info!(
+                "a session was not stored: its cookie is not essential, and the visitor has not consented (said once)"
+            );
+        }
     }
 }
 

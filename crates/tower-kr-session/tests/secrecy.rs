@@ -1,4 +1,4 @@
-//! No token in what a developer or an operator gets to see. One test in a process of its own: which log lines are wanted is decided
+//! No token in what a developer or an operator gets to see, and no line that is said more often than it should be. One test in a process of its own: which log lines are wanted is decided
 //! once for a process, and other tests want none.
 
 // Helpers of tests may panic as tests do; the lint's own exception covers test functions only.
@@ -12,9 +12,10 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use kr_cookie::CookieBuilder;
 use tracing_subscriber::fmt::MakeWriter;
 
-use support::{Behaviour, ok, over_io};
+use support::{Behaviour, NAME, ok, over_io};
 
 #[derive(Clone, Default)]
 struct Captured(Arc<Mutex<Vec<u8>>>);
@@ -46,6 +47,20 @@ async fn debug_errors_and_logs_at_trace_hold_no_token() {
         .with_writer(captured.clone())
         .finish();
     let guard = tracing::subscriber::set_default(subscriber);
+    let mut asking = over_io();
+    asking.layer = asking
+        .layer
+        .cookie(CookieBuilder::new(NAME).essential(false))
+        .consent_when(|_| false);
+    for _ in 0..3 {
+        asking
+            .with(None, |session| async move {
+                session.insert("a", &1)?;
+                Ok(ok(""))
+            })
+            .await
+            .assert_plain();
+    }
     let app = over_io();
     let mut tokens = vec![app.start(&[("a", 1)]).await];
     let rotated = app
@@ -83,6 +98,7 @@ async fn debug_errors_and_logs_at_trace_hold_no_token() {
     let logs = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
     assert!(logs.contains("could not commit a session"), "{logs}");
     assert!(logs.contains("several live sessions"), "{logs}");
+    assert_eq!(logs.matches("has not consented").count(), 1, "{logs}");
     for token in tokens {
         // The first 22 characters hold the id, which is no secret.
         for piece in token.as_bytes()[22..].windows(10) {

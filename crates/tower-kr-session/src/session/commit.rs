@@ -22,6 +22,8 @@ pub(crate) struct Work {
     pub(super) at: Instants,
     /// Once the head of the response has left, no cookie can be sent, so none may be needed.
     pub(super) head_sent: bool,
+    /// The visitor has not consented to a cookie, so no session starts.
+    pub(super) withheld: bool,
     /// It is the commit at the end: nobody reads afterwards what was written.
     pub(super) last: bool,
 }
@@ -228,6 +230,16 @@ pub(super) fn begin(
     }
     if work.head_sent {
         return Err(SessionError::ResponseSent("a session can't start any more"));
+    }
+    if work.withheld {
+        shared.log_withheld();
+        // Who signs in or saves counts on it. Whatever else was noted may be worth no more than this request.
+        let matters = work.identity.sign_in.is_some() || !work.last;
+        return if matters {
+            Err(SessionError::NoConsent)
+        } else {
+            Ok(None)
+        };
     }
     let now = work.at.now;
     let token = Token::generate(now);

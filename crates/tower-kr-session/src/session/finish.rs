@@ -170,6 +170,7 @@ impl Notes {
             identity: mem::take(&mut self.identity),
             at,
             head_sent,
+            withheld: self.withheld,
             last: closing,
         })
     }

@@ -34,6 +34,9 @@ pub enum Status {
     Expired,
     /// The token was replaced by another request moments ago.
     Superseded,
+    /// There is none, and none starts: the visitor has not consented to its cookie
+    /// ([`SessionLayer::consent_when`](crate::SessionLayer::consent_when)). What this request writes, it reads; nothing is stored.
+    RequestOnly,
     /// The request has cookies of several live sessions, or too many different ones. Reads as absent, writes are refused.
     Conflict,
 }
@@ -155,17 +158,22 @@ impl Session {
     ) -> Result<Status, SessionError> {
         self.find_out(state, at).await?;
         let notes = self.inner.notes();
+        let starting = if notes.withheld {
+            Status::RequestOnly
+        } else {
+            Status::New
+        };
         Ok(match state.view {
             View::Ambiguous => Status::Conflict,
-            _ if notes.identity.destroy && notes.starts_session() => Status::New,
+            _ if notes.identity.destroy && notes.starts_session() => starting,
             _ if notes.identity.destroy => Status::Absent,
             View::Alive(_) if state.started => Status::New,
             View::Alive(_) => Status::Active,
             // Somebody who signs in gets a session of his own.
-            _ if notes.identity.sign_in.is_some() => Status::New,
+            _ if notes.identity.sign_in.is_some() => starting,
             View::Superseded => Status::Superseded,
             View::Ended => Status::Expired,
-            View::Absent { .. } if notes.starts_session() => Status::New,
+            View::Absent { .. } if notes.starts_session() => starting,
             View::Absent { expired: true } => Status::Expired,
             View::Absent { expired: false } | View::Unknown(_) => Status::Absent,
         })

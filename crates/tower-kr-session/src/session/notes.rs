@@ -22,6 +22,8 @@ pub(super) struct Notes {
     pub(super) first_contact: Option<Timestamp>,
     /// The response head has left, or never will.
     pub(super) head_sent: bool,
+    /// The visitor has not consented to a cookie, so no session starts.
+    pub(super) withheld: bool,
 }
 
 /// Changes of values: they may ride on any operation.

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod concurrency;
+mod consent;
 mod cookies;
 mod failures;
 mod handles;
