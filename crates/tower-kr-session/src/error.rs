@@ -39,8 +39,8 @@ pub enum SessionError {
     #[error("all sessions of this user were revoked while he signed in")]
     Revoked,
     /// The user has as many sessions as the layer allows, and it refuses further ones
-    /// ([`SessionLimit::Refuse`](crate::SessionLimit::Refuse)). The client's session is what it was. 409: it works once he has ended
-    /// one of them.
+    /// ([`SessionLimit::Refuse`](crate::SessionLimit::Refuse)). The client's session is what it was; only one that lost a race
+    /// against other sign-ins of this user has ended. 409: it works once he has ended one of his sessions.
     #[error("this user has {limit} sessions already: one of them has to end first")]
     TooManySessions {
         /// How many sessions a user may have.

@@ -48,6 +48,10 @@ impl Session {
     /// If the session belongs to another user, it is ended, and a new one starts with what this request noted. Call it after
     /// the credentials were checked, also when a signed-in user proves himself again.
     ///
+    /// The commit may still refuse it, and so does a [`save`](Self::save), which lets the handler say why: all of the user's sessions
+    /// were revoked meanwhile ([`SessionError::Revoked`]), he has too many ([`SessionError::TooManySessions`]), or the visitor has
+    /// not consented to the cookie ([`SessionError::NoConsent`]).
+    ///
     /// # Errors
     /// If the owner is empty or longer than 256 bytes, or the response head has left.
     pub fn sign_in(&self, owner: impl AsRef<str>) -> Result<(), SessionError> {

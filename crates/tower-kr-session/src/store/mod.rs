@@ -76,7 +76,8 @@ pub trait SessionStore: Send + Sync + 'static {
         at: Instants,
     ) -> impl Future<Output = Result<Removed, StoreError>> + Send;
 
-    /// The live sessions of a user, the oldest first.
+    /// The live sessions of a user, the oldest first. All that was stored before the call is in it: after each sign-in the layer
+    /// counts the user's sessions with it ([`SessionLayer::max_sessions_per_owner`](crate::SessionLayer::max_sessions_per_owner)).
     ///
     /// # Errors
     /// If the store can't answer.
