@@ -404,7 +404,7 @@ pub(crate) struct Answer {
 }
 
 #[track_caller]
-fn curl(args: &[&str]) -> Answer {
+pub(crate) fn curl(args: &[&str]) -> Answer {
     try_curl(args).unwrap_or_else(|| panic!("curl {args:?} got no answer"))
 }
 

@@ -14,6 +14,7 @@ use crate::processes;
 crate::tests!(
     a_session_goes_on_at_the_other_process_and_ends_at_both,
     two_processes_lose_no_count,
+    two_processes_keep_the_limit_of_a_users_sessions,
     what_was_acknowledged_survives_a_kill_of_the_database,
 );
 
@@ -31,6 +32,11 @@ fn two_processes_lose_no_count() {
     let dir = Dir::new("postgres-count");
     let postgres = Postgres::start();
     processes::lose_no_count(&dir, &postgres.url());
+}
+
+fn two_processes_keep_the_limit_of_a_users_sessions() {
+    let postgres = Postgres::start();
+    processes::keep_the_limit_of_a_users_sessions(&postgres.url());
 }
 
 /// The server dies without a word, 503 follows with the cookie kept, and after its restart all goes on by itself.

@@ -2,7 +2,7 @@
 
 use std::process::{Child, Command, Stdio};
 
-use crate::curl::Browser;
+use crate::curl::{Browser, curl};
 use crate::options::Dir;
 use crate::process::Server;
 
@@ -75,12 +75,50 @@ pub(crate) fn keep_each_others_values(dir: &Dir, url: &str) {
     }
 }
 
+/// 32 clients at each of two processes sign the same user in at the same time: three sessions are left, and these were told so.
+pub(crate) fn keep_the_limit_of_a_users_sessions(url: &str) {
+    let [one, other] = [(); 2].map(|()| {
+        Server::start(&[
+            "--store",
+            url,
+            "--idle-timeout",
+            "10m",
+            "--max-sessions-per-owner",
+            "3",
+        ])
+    });
+    let runs = [&one, &other].map(|server| {
+        let url = format!("{}/session/login?user=max&client=[1-32]", server.base);
+        parallel_writing("%{http_code} %header{set-cookie}\n", "", &url)
+    });
+    let (mut refused, mut alive) = (0, 0);
+    for run in runs {
+        let output = run.wait_with_output().unwrap();
+        for answer in String::from_utf8(output.stdout).unwrap().lines() {
+            let (status, cookie) = answer.split_once(' ').unwrap();
+            if status == "409" {
+                refused += 1;
+                continue;
+            }
+            assert_eq!(status, "200", "{answer}");
+            let cookie = cookie.split(';').next().unwrap();
+            let whoami = format!("{}/session/whoami", one.base);
+            alive += usize::from(curl(&["-k", "-b", cookie, &whoami]).status == 200);
+        }
+    }
+    assert_eq!(alive, 3, "{refused} refused");
+}
+
 /// curl with 32 requests at a time; it writes a line with the status of each.
 pub(crate) fn parallel(jar: &str, url: &str) -> Child {
+    parallel_writing("%{http_code}\n", jar, url)
+}
+
+fn parallel_writing(line: &str, jar: &str, url: &str) -> Child {
     Command::new("curl")
         .args(["-q", "-k", "-s", "--noproxy", "*", "--max-time", "60"])
         .args(["-Z", "--parallel-max", "32", "-b", jar, "-o", "/dev/null"])
-        .args(["-w", "%{http_code}\n", url])
+        .args(["-w", line, url])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()

@@ -14,6 +14,7 @@ crate::tests!(
     a_session_goes_on_at_the_other_process_and_ends_at_both,
     two_processes_lose_no_count,
     two_processes_keep_each_others_values,
+    two_processes_keep_the_limit_of_a_users_sessions,
     redis_may_fail_and_come_back,
 );
 
@@ -38,6 +39,12 @@ fn two_processes_keep_each_others_values() {
     let dir = Dir::new("redis-values");
     let redis = Redis::start(&dir);
     processes::keep_each_others_values(&dir, &redis.url());
+}
+
+fn two_processes_keep_the_limit_of_a_users_sessions() {
+    let dir = Dir::new("redis-limit");
+    let redis = Redis::start(&dir);
+    processes::keep_the_limit_of_a_users_sessions(&redis.url());
 }
 
 fn redis_may_fail_and_come_back() {

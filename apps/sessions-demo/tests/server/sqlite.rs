@@ -9,6 +9,7 @@ crate::tests!(
     a_session_goes_on_at_the_other_process_and_ends_at_both,
     two_processes_lose_no_count,
     two_processes_keep_each_others_values,
+    two_processes_keep_the_limit_of_a_users_sessions,
     what_was_acknowledged_survives_a_kill,
     a_file_that_is_no_database_is_told_at_start,
 );
@@ -20,6 +21,11 @@ fn url(dir: &Dir) -> String {
 fn a_session_goes_on_at_the_other_process_and_ends_at_both() {
     let dir = Dir::new("sqlite-both");
     processes::share_a_session(&dir, &url(&dir));
+}
+
+fn two_processes_keep_the_limit_of_a_users_sessions() {
+    let dir = Dir::new("sqlite-limit");
+    processes::keep_the_limit_of_a_users_sessions(&url(&dir));
 }
 
 fn two_processes_lose_no_count() {
