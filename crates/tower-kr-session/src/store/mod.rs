@@ -29,6 +29,11 @@ use crate::{
 ///   [`Record::reclaim_at`], so that a slow request can still commit.
 /// - The index of owners is written before the record, so that no session escapes a revocation.
 /// - Nothing that isn't idempotent is sent twice.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no store of sessions",
+    note = "a `SessionLayer` is made of a `MemoryStore`, a `RedisStore`, a `SqliteStore`, a `PostgresStore` or a `SessionStore` of your own",
+    note = "give the layer the store itself or an `Arc` of it, not a reference"
+)]
 pub trait SessionStore: Send + Sync + 'static {
     /// The record of this id, if there is one and it is alive `now`. The caller compares the secret.
     ///
