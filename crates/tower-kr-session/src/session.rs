@@ -80,9 +80,12 @@ macro_rules! with_state {
         match $session.at_once(|$state, $at| $crate::session::in_place($call)) {
             Some(answer) => answer,
             None => {
-                let (mut taken, $at) = $session.begin().await?;
-                let $state = &mut *taken;
-                Box::pin($call).await
+                let waiting = async {
+                    let (mut taken, $at) = $session.begin().await?;
+                    let $state = &mut *taken;
+                    $call.await
+                };
+                Box::pin(waiting).await
             }
         }
     };

@@ -104,8 +104,11 @@ impl Session {
         if let Some(result) = result {
             return Ok(result);
         }
-        let (mut state, at) = self.begin().await?;
-        Box::pin(self.find(&mut state, at, name, found)).await
+        let waiting = async {
+            let (mut state, at) = self.begin().await?;
+            self.find(&mut state, at, name, found).await
+        };
+        Box::pin(waiting).await
     }
 
     async fn find<R>(

@@ -85,7 +85,7 @@ pub(super) fn encode<T: Serialize + ?Sized>(
 
 /// Where a value is written. Most are short: on the stack first, they take one allocation of their own size.
 struct Scratch {
-    short: [u8; 64],
+    short: [u8; 256],
     length: usize,
     /// All of it, if it is longer than `short`.
     long: Vec<u8>,
@@ -94,7 +94,7 @@ struct Scratch {
 impl Default for Scratch {
     fn default() -> Self {
         Self {
-            short: [0; 64],
+            short: [0; 256],
             length: 0,
             long: Vec::new(),
         }
@@ -121,6 +121,7 @@ impl io::Write for Scratch {
             }
             _ => {
                 if self.long.is_empty() {
+                    self.long.reserve(2 * end);
                     self.long.extend_from_slice(&self.short[..self.length]);
                 }
                 self.long.extend_from_slice(text);
@@ -149,7 +150,7 @@ mod tests {
     #[test]
     fn values_of_any_length_are_written_whole() {
         let key = KeyBuf::new("key").unwrap();
-        for length in 0..200 {
+        for length in 0..400 {
             let parts = ["é".repeat(length), "x".repeat(length / 3)];
             let expected = serde_json::to_vec(&parts).unwrap();
             assert_eq!(encode(&key, &parts).unwrap(), expected);
