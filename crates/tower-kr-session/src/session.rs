@@ -127,10 +127,12 @@ impl Session {
     async fn save_now(&self, state: &mut State, at: Instants) -> Result<(), SessionError> {
         let (kept, work) = {
             let mut notes = self.inner.notes();
+            if notes.is_empty() {
+                return Ok(());
+            }
             let kept = notes.withheld.then(|| notes.values.clone());
             (kept, notes.take_work(at, false))
         };
-        let Some(work) = work else { return Ok(()) };
         let saved = state.store(&self.inner.shared, work).await;
         if let (Err(SessionError::NoConsent), Some(kept)) = (&saved, kept) {
             // The request goes on with what it noted.

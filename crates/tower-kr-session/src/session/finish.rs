@@ -5,7 +5,13 @@ use std::{
     sync::{Arc, PoisonError},
 };
 
-use super::{Inner, Session, commit::Work, in_place, notes::Notes, state::State};
+use super::{
+    Inner, Session,
+    commit::Work,
+    in_place,
+    notes::{IdentityNotes, Notes, ValueNotes},
+    state::State,
+};
 use crate::{
     delta::Instants,
     error::SessionError,
@@ -58,14 +64,8 @@ impl Session {
 
     /// The request ends without a commit.
     pub(crate) fn abandon(&self) {
-        let mut notes = self.inner.notes();
-        let first_contact = notes.first_contact;
         // What the handler noted dies with it: no handle that outlives it can store that.
-        *notes = Notes {
-            first_contact,
-            head_sent: true,
-            ..Notes::default()
-        };
+        self.inner.notes().end();
     }
 
     /// Commits; `work` is what [`commit_at_once`](Self::commit_at_once) took from the notes.
@@ -161,24 +161,35 @@ impl Notes {
         unused
     }
 
+    /// Forgets what was noted: the request is over.
+    fn end(&mut self) {
+        self.head_sent = true;
+        if !self.is_empty() {
+            self.values = ValueNotes::default();
+            self.identity = IdentityNotes::default();
+        }
+    }
+
     /// Takes what was noted. `closing`: the commit takes it, and from here on the head of the response is on its way.
-    pub(super) fn take_work(&mut self, at: Instants, closing: bool) -> Option<Work> {
+    pub(super) fn take_work(&mut self, at: Instants, closing: bool) -> Work {
         let head_sent = self.head_sent;
         self.head_sent |= closing;
-        (!self.is_empty()).then(|| Work {
+        Work {
             values: mem::take(&mut self.values),
             identity: mem::take(&mut self.identity),
             at,
             head_sent,
             withheld: self.withheld,
             last: closing,
-        })
+        }
     }
 
-    /// Takes what was noted, for the last time.
+    /// Takes what was noted, if that is anything, for the last time.
     fn close(&mut self, shared: &Shared) -> (Option<Work>, Instants) {
         let at = self.closing_time(shared);
-        (self.take_work(at, true), at)
+        let work = (!self.is_empty()).then(|| self.take_work(at, true));
+        self.head_sent = true;
+        (work, at)
     }
 
     /// A request that has nothing to store asks no clock once more: a touch is judged by when it began.
@@ -205,21 +216,20 @@ impl State {
     ) -> AtOnce {
         let at = notes.closing_time(shared);
         let result = match (shared.store.immediate(), self.check()) {
+            (Some(store), Ok(())) if !notes.is_empty() => self.store_now(shared, store, notes, at),
+            (Some(_), Ok(())) if self.touch_is_due(at.now) => in_place(async {
+                self.touch(shared, at).await;
+                Ok(())
+            }),
+            (Some(_), checked) => checked,
             (None, Ok(())) if notes.is_empty() => {
-                notes.head_sent = true;
                 *touch = self.touch_is_due(at.now).then_some(at);
                 Ok(())
             }
-            (None, _) => return AtOnce::Later(notes.take_work(at, true)),
-            (Some(store), checked) => match (checked, notes.take_work(at, true)) {
-                (Ok(()), Some(work)) => self.store_now(shared, store, work),
-                (Ok(()), None) if self.touch_is_due(at.now) => in_place(async {
-                    self.touch(shared, at).await;
-                    Ok(())
-                }),
-                (checked, _) => checked,
-            },
+            (None, _) => return AtOnce::Later(notes.close(shared).0),
         };
+        // Nothing that was not stored may be stored later.
+        notes.end();
         if result.is_ok() && self.cookie.is_none() {
             return AtOnce::Unchanged;
         }

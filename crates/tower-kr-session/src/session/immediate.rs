@@ -1,12 +1,14 @@
 //! The calls that most requests make, on a store that answers at once: as their twins with futures, and a third of their cost, most
 //! of which was copying nested futures and what they hold.
 
+use std::mem;
+
 use super::{
     Session,
     atomic::{Place, not_added},
-    commit::{Work, begin, persistent_until},
+    commit::{begin, persistent_until},
     in_place,
-    notes::{Noted, ValueNotes},
+    notes::{Noted, Notes, ValueNotes},
     state::{State, View},
 };
 use crate::{
@@ -62,7 +64,7 @@ impl Session {
             if let Place::Notes = notes.place(&state.view, key)? {
                 return notes.add(key, by).map(Some);
             }
-            let taken = std::mem::take(&mut notes.values);
+            let taken = mem::take(&mut notes.values);
             drop(notes);
             let mut delta = taken.into_delta(inner.shared.max_session_bytes);
             delta.operation = Some((key.clone(), Operation::Increment(by)));
@@ -110,37 +112,37 @@ impl State {
         self.applied(delta.clear, answer)
     }
 
-    /// Stores the work.
+    /// Stores what was noted, which is something.
     pub(super) fn store_now(
         &mut self,
         shared: &Shared,
         store: &dyn ImmediateStore,
-        mut work: Work,
+        notes: &mut Notes,
+        at: Instants,
     ) -> Result<(), SessionError> {
-        if !work.identity.is_empty() || !self.identify_one() {
-            return in_place(self.store(shared, work));
-        }
+        let plain = notes.identity.is_empty() && self.identify_one();
         match self.view {
-            View::Alive(_) | View::Unknown(_) => {
-                let values = std::mem::take(&mut work.values);
+            View::Alive(_) | View::Unknown(_) if plain => {
+                let values = mem::take(&mut notes.values);
                 let delta = values.into_delta(shared.max_session_bytes);
-                let applied = self.apply_now(store, &delta, work.at)?;
+                let applied = self.apply_now(store, &delta, at)?;
                 if let Applied::Applied(_) = applied {
                     return Ok(());
                 }
-                work.values = ValueNotes::of_delta(delta);
-                in_place(self.refused(shared, work, applied))
+                notes.values = ValueNotes::of_delta(delta);
+                in_place(self.refused(shared, notes.take_work(at, true), applied))
             }
-            View::Absent { .. } => {
+            View::Absent { .. } if plain => {
+                let mut work = notes.take_work(at, true);
                 let Some((token, record)) = begin(shared, &mut work)? else {
                     return Ok(());
                 };
                 let until = persistent_until(&record);
-                let created = store.create_now(token.id(), record, work.at.now);
+                let created = store.create_now(token.id(), record, at.now);
                 let created = self.answered(created)?;
                 self.started(created, token, until, &work)
             }
-            _ => in_place(self.store(shared, work)),
+            _ => in_place(self.store(shared, notes.take_work(at, true))),
         }
     }
 }
