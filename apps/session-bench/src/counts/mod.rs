@@ -3,6 +3,7 @@
 pub mod allocations;
 pub mod budget;
 pub mod callgrind;
+pub mod parts;
 pub mod work;
 
 use std::{error::Error, fs, io, path::Path};
@@ -30,6 +31,23 @@ pub fn overhead(candidate: Candidate, scenario: Scenario) -> io::Result<Counts> 
         allocations: allocations.count - base.count,
         bytes: allocations.bytes - base.bytes,
     })
+}
+
+/// The instructions of each part of a request above the identity layer, in the order of [`parts::titles`].
+///
+/// # Errors
+/// If valgrind is missing or fails.
+pub fn parts(candidate: Candidate, scenario: Scenario) -> io::Result<Vec<f64>> {
+    let profile = Profile::measure(candidate, scenario)?;
+    let base = Profile::measure(Candidate::Identity, scenario)?;
+    let differences = profile.above(&base);
+    let sum = |title| {
+        let of_part = differences
+            .iter()
+            .filter(|(function, _)| parts::of(function) == title);
+        of_part.map(|(_, instructions)| instructions).sum()
+    };
+    Ok(parts::titles().map(sum).collect())
 }
 
 /// Compares our counts with the budgets, or with `bless` makes them the budgets. Prints them.

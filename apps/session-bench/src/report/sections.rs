@@ -296,9 +296,42 @@ pub fn counted() -> Result<String, Box<dyn Error>> {
     }
     Ok(format!(
         "## Instructions and allocations\n\nOf tower-kr-session with the memory store, per request. Callgrind shows no SHA \
-         instructions to the program: a hash takes 3,400 instructions there and about 200 (40 ns) otherwise.\n\n{}",
-        table.render()
+         instructions to the program: a hash takes 3,400 instructions there and about 200 (40 ns) otherwise.\n\n{}\n\
+         What they are spent on:\n\n{}",
+        table.render(),
+        parts()?.render(),
     ))
+}
+
+/// What our overhead is made of, beside axum's own `Extension` layer.
+fn parts() -> io::Result<Table> {
+    let extension = (Candidate::Extension, Scenario::UntouchedCookie);
+    let ours = [
+        Scenario::UntouchedCookie,
+        Scenario::Read,
+        Scenario::Increment,
+        Scenario::ReadWrite,
+        Scenario::New,
+    ];
+    let columns: Vec<_> = [extension]
+        .into_iter()
+        .chain(ours.map(|scenario| (Candidate::Kr, scenario)))
+        .collect();
+    let mut header = vec!["instructions".to_owned()];
+    let mut counted = Vec::new();
+    for (candidate, scenario) in columns {
+        header.push(match candidate {
+            Candidate::Extension => format!("`Extension` layer, {}", scenario.title()),
+            _ => scenario.title().to_owned(),
+        });
+        counted.push(counts::parts(candidate, scenario)?);
+    }
+    let mut table = Table::new(header);
+    for (index, title) in counts::parts::titles().enumerate() {
+        let cells = counted.iter().map(|column| thousands(column[index]));
+        table.row([title.to_owned()].into_iter().chain(cells));
+    }
+    Ok(table)
 }
 
 /// Over a socket.
