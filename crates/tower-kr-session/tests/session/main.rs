@@ -3,10 +3,13 @@
 // Helpers of tests may panic as tests do; the lint's own exception covers test functions only.
 #![allow(clippy::unwrap_used)]
 
+mod clocks;
 mod concurrency;
 mod consent;
 mod cookies;
+mod defaults;
 mod failures;
+mod guessing;
 mod handles;
 mod lifetime;
 mod outcomes;

@@ -6,7 +6,7 @@ use tower_kr_session::{AssuranceLevel, Clock, Session, SessionError, SessionStor
 
 use crate::support::{ABSOLUTE, App, IDLE, both, in_memory, ok, over_io};
 
-const TOUCH: Duration = Duration::from_secs(1);
+pub(crate) const TOUCH: Duration = Duration::from_secs(1);
 
 /// Lets tasks that follow a response finish.
 async fn settle() {
@@ -15,7 +15,7 @@ async fn settle() {
     }
 }
 
-async fn read(app: &App, token: &str) -> Option<i64> {
+pub(crate) async fn read(app: &App, token: &str) -> Option<i64> {
     let value = app.read(token, "a").await;
     settle().await;
     value
