@@ -6,6 +6,7 @@
 )]
 
 mod curl;
+mod dir;
 mod options;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -14,6 +15,7 @@ mod process;
 mod processes;
 #[cfg(feature = "redis")]
 mod redis;
+mod secret;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod stop;

@@ -3,7 +3,7 @@
 use std::process::{Child, Command, Stdio};
 
 use crate::curl::{Browser, curl};
-use crate::options::Dir;
+use crate::dir::Dir;
 use crate::process::Server;
 
 /// A process on this store.

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::curl::Browser;
-use crate::options::Dir;
+use crate::dir::Dir;
 use crate::processes;
 
 crate::tests!(

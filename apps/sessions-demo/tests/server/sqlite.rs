@@ -1,7 +1,7 @@
 //! Processes on one SQLite file.
 
 use crate::curl::Browser;
-use crate::options::Dir;
+use crate::dir::Dir;
 use crate::process::run;
 use crate::processes;
 

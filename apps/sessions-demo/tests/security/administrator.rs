@@ -1,0 +1,85 @@
+//! 7.4.2, 7.4.3, 7.4.5: sessions are ended by somebody who is not their holder, in another process than the one that serves them.
+
+use tower_kr_session::{Owner, SessionLayer, Sessions};
+use tower_kr_session_sqlx::SqliteStore;
+
+use crate::client::{Site, Visitor};
+use crate::dir::Dir;
+
+/// A server on a file, and an administrator's hand on the same file.
+fn site(name: &str) -> (Site, Sessions, Dir) {
+    let dir = Dir::new(&format!("{name}-store"));
+    let url = format!("sqlite://{}/sessions.db", dir.path.display());
+    let site = Site::start(name, &["--store", &url, "--idle-timeout", "10m"]);
+    let store = block_on(SqliteStore::connect(&url)).unwrap();
+    (site, SessionLayer::new(store).sessions().unwrap(), dir)
+}
+
+fn block_on<F: Future>(future: F) -> F::Output {
+    // The store's connections live in it.
+    static RUNTIME: std::sync::LazyLock<tokio::runtime::Runtime> =
+        std::sync::LazyLock::new(|| tokio::runtime::Runtime::new().unwrap());
+    RUNTIME.block_on(future)
+}
+
+fn signed_in(site: &Site, user: &str) -> Visitor {
+    let mut visitor = site.visitor();
+    visitor.get(&format!("/session/login?user={user}"));
+    assert_eq!(visitor.user().as_deref(), Some(user));
+    visitor
+}
+
+#[test]
+fn all_sessions_of_a_user_end_at_once_and_nobody_elses() {
+    let (site, sessions, _dir) = site("disabled");
+    let mut max = [(); 3].map(|()| signed_in(&site, "max"));
+    let mut eve = signed_in(&site, "eve");
+    let mut nobody = site.visitor();
+    nobody.get("/session/counter");
+    let user = Owner::new("max").unwrap();
+    assert_eq!(block_on(sessions.revoke_all(&user)).unwrap(), 3);
+    for max in &mut max {
+        assert_eq!(max.user(), None);
+        assert!(max.get("/").text().contains("Over"));
+    }
+    assert_eq!(eve.user().unwrap(), "eve");
+    assert!(
+        nobody
+            .get("/session/counter")
+            .text()
+            .contains("\"counter\":2")
+    );
+    assert!(block_on(sessions.list(&user)).unwrap().is_empty());
+}
+
+#[test]
+fn one_session_is_ended_by_its_id_alone() {
+    let (site, sessions, _dir) = site("one");
+    let mut first = signed_in(&site, "max");
+    let mut second = signed_in(&site, "max");
+    let user = Owner::new("max").unwrap();
+    let listed = block_on(sessions.list(&user)).unwrap();
+    assert_eq!(listed.len(), 2);
+    assert!(block_on(sessions.revoke(listed[0].id)).unwrap());
+    assert_eq!(
+        (first.user(), second.user().as_deref()),
+        (None, Some("max"))
+    );
+    assert_eq!(block_on(sessions.list(&user)).unwrap().len(), 1);
+}
+
+/// After a changed password: the session in which it was changed goes on, all others end.
+#[test]
+fn all_sessions_but_one_end_when_a_credential_changes() {
+    let (site, sessions, _dir) = site("credential");
+    let mut others = [(); 2].map(|()| signed_in(&site, "max"));
+    let mut this = signed_in(&site, "max");
+    let user = Owner::new("max").unwrap();
+    let listed = block_on(sessions.list(&user)).unwrap();
+    let newest = listed.last().unwrap().id;
+    assert_eq!(block_on(sessions.revoke_others(&user, newest)).unwrap(), 2);
+    assert_eq!(this.user().unwrap(), "max");
+    for other in &mut others {
+        assert_eq!(other.user(), None);
+    }
+}
