@@ -13,6 +13,7 @@ mod cookies;
 #[allow(dead_code, reason = "the tests of the server use the rest")]
 mod dir;
 mod everywhere;
+mod input;
 #[path = "../server/process.rs"]
 #[allow(dead_code, reason = "the tests of the server use the rest")]
 mod process;
