@@ -35,6 +35,7 @@
 mod answers;
 mod builder;
 mod cleanup;
+mod columns;
 mod dialect;
 mod error;
 mod lease;

@@ -5,11 +5,12 @@ use std::ops::RangeInclusive;
 use sqlx::SqlStr;
 
 use crate::{
+    columns::HEAD,
     dialect::Dialect,
     error::{DatabaseFailure, SetupError},
     lease::Lease,
     names::Names,
-    row::{HEAD, SLOT_COLUMN, VALUES},
+    row::{SLOT_COLUMN, VALUES},
     statements::checked,
     store::SqlStore,
 };

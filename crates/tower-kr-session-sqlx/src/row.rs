@@ -2,14 +2,12 @@
 
 use std::time::Duration;
 
-use tower_kr_session::{
-    DecodeError, IdleLimit, Owner, Record, Retired, SecretHash, SessionId, Timestamp, Values,
+use tower_kr_session::{DecodeError, Owner, Record, SessionId, Timestamp};
+
+use crate::{
+    columns::{self, Columns, VERSION},
+    dialect::{Argument, Dialect},
 };
-
-use crate::dialect::{Argument, Dialect};
-
-/// What this release writes into the column `version`. It tells how the other columns and the values are to be read.
-const VERSION: i64 = 1;
 
 /// A row's slot is the time from which it may be deleted, rounded up to a multiple of this.
 ///
@@ -17,30 +15,13 @@ const VERSION: i64 = 1;
 /// that PostgreSQL does without touching any index (HOT).
 const SLOT: Duration = Duration::from_secs(600);
 
-/// The columns that every call reads, in the order in which [`head`] writes and [`read_head`] reads them.
-pub(crate) const HEAD: [&str; 13] = [
-    "version",
-    "created_at",
-    "authenticated_at",
-    "idle_timeout",
-    "touch_interval",
-    "absolute_timeout",
-    "idle_deadline",
-    "absolute_deadline",
-    "persistent",
-    "secret",
-    "retired_secret",
-    "retired_at",
-    "owner",
-];
-
-/// Written after the [`HEAD`], and read only by the index.
+/// Written after the [`HEAD`](columns::HEAD), and read only by the index.
 pub(crate) const SLOT_COLUMN: &str = "reclaim_slot";
 
 /// The values, in the encoding of [`Values::as_bytes`].
 pub(crate) const VALUES: &str = "session_values";
 
-/// The arguments for the id, the [`HEAD`] and the slot; without the values.
+/// The arguments for the id, the [`HEAD`](columns::HEAD) and the slot; without the values.
 pub(crate) fn head(id: SessionId, record: &Record) -> Vec<Argument<'_>> {
     use Argument::{Bytes, Flag, Id, Integer};
     let time = |time: Timestamp| Integer(Some(time.as_unix_millis()));
@@ -82,48 +63,40 @@ pub(crate) fn owner(owner: &Owner) -> Argument<'_> {
     Argument::Bytes(Some(owner.as_str().as_bytes()))
 }
 
-/// A record without its values, from a row of the id and the [`HEAD`].
+/// A record without its values, from a row of the id and the [`HEAD`](columns::HEAD).
 ///
 /// # Errors
 /// If the row is of a later version, or no record.
 pub(crate) fn read_head<D: Dialect>(row: &D::Row) -> Result<Record, DecodeError> {
-    let version = integer::<D>(row, 1)?;
-    if version != VERSION {
-        let version = u8::try_from(version).unwrap_or(u8::MAX);
-        return Err(DecodeError::UnknownVersion { version });
-    }
-    let idle = IdleLimit {
-        timeout: limit::<D>(row, 4)?,
-        touch_interval: limit::<D>(row, 5)?,
-    };
-    let secret = hash(bytes::<D>(row, 10)?)?.ok_or(DecodeError::Corrupt)?;
-    let created_at = time::<D>(row, 2)?.ok_or(DecodeError::Corrupt)?;
-    let mut record = Record::new(secret, created_at, idle, limit::<D>(row, 6)?);
-    record.authenticated_at = time::<D>(row, 3)?;
-    record.idle_deadline = time::<D>(row, 7)?.ok_or(DecodeError::Corrupt)?;
-    record.absolute_deadline = time::<D>(row, 8)?.ok_or(DecodeError::Corrupt)?;
-    record.persistent = D::flag(row, 9).map_err(corrupt)?;
-    record.retired = match (hash(bytes::<D>(row, 11)?)?, time::<D>(row, 12)?) {
-        (Some(secret), Some(at)) => Some(Retired { secret, at }),
-        (None, None) => None,
-        _ => return Err(DecodeError::Corrupt),
-    };
-    record.owner = match bytes::<D>(row, 13)? {
-        Some(owner) => Some(read_owner(owner)?),
-        None => None,
-    };
-    Ok(record)
+    columns::read_head(&Row::<D>(row))
 }
 
-/// A record from a row of the id, the [`HEAD`] and the values.
+/// A record from a row of the id, the [`HEAD`](columns::HEAD) and the values.
 ///
 /// # Errors
 /// If the row is of a later version, or no record.
 pub(crate) fn read<D: Dialect>(row: &D::Row) -> Result<Record, DecodeError> {
-    let mut record = read_head::<D>(row)?;
-    let values = bytes::<D>(row, 1 + HEAD.len())?.ok_or(DecodeError::Corrupt)?;
-    record.values = Values::decode(values)?;
-    Ok(record)
+    columns::read(&Row::<D>(row))
+}
+
+struct Row<'a, D: Dialect>(&'a D::Row);
+
+impl<D: Dialect> Columns for Row<'_, D> {
+    fn integer(&self, column: usize) -> Result<Option<i64>, DecodeError> {
+        D::integer(self.0, column).map_err(corrupt)
+    }
+
+    fn flag(&self, column: usize) -> Result<bool, DecodeError> {
+        D::flag(self.0, column).map_err(corrupt)
+    }
+
+    fn bytes(&self, column: usize) -> Result<Option<&[u8]>, DecodeError> {
+        D::bytes(self.0, column).map_err(corrupt)
+    }
+}
+
+fn corrupt(_: sqlx::Error) -> DecodeError {
+    DecodeError::Corrupt
 }
 
 /// The slot until which rows may be deleted now.
@@ -140,47 +113,10 @@ fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
-fn integer<D: Dialect>(row: &D::Row, column: usize) -> Result<i64, DecodeError> {
-    D::integer(row, column)
-        .map_err(corrupt)?
-        .ok_or(DecodeError::Corrupt)
-}
-
-fn time<D: Dialect>(row: &D::Row, column: usize) -> Result<Option<Timestamp>, DecodeError> {
-    let millis = D::integer(row, column).map_err(corrupt)?;
-    Ok(millis.map(Timestamp::from_unix_millis))
-}
-
-fn limit<D: Dialect>(row: &D::Row, column: usize) -> Result<Duration, DecodeError> {
-    let millis = u64::try_from(integer::<D>(row, column)?).map_err(|_| DecodeError::Corrupt)?;
-    Ok(Duration::from_millis(millis))
-}
-
-fn bytes<D: Dialect>(row: &D::Row, column: usize) -> Result<Option<&[u8]>, DecodeError> {
-    D::bytes(row, column).map_err(corrupt)
-}
-
-fn hash(bytes: Option<&[u8]>) -> Result<Option<SecretHash>, DecodeError> {
-    match bytes {
-        Some(bytes) => match bytes.try_into() {
-            Ok(bytes) => Ok(Some(SecretHash::from_bytes(bytes))),
-            Err(_) => Err(DecodeError::Corrupt),
-        },
-        None => Ok(None),
-    }
-}
-
-fn read_owner(bytes: &[u8]) -> Result<Owner, DecodeError> {
-    let text = str::from_utf8(bytes).map_err(|_| DecodeError::Corrupt)?;
-    Owner::new(text).map_err(|_| DecodeError::Corrupt)
-}
-
-fn corrupt(_: sqlx::Error) -> DecodeError {
-    DecodeError::Corrupt
-}
-
 #[cfg(test)]
 mod tests {
+    use tower_kr_session::{IdleLimit, SecretHash};
+
     use super::*;
 
     #[test]

@@ -4,9 +4,10 @@ use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 use std::{sync::Arc, time::Duration};
 
 use crate::{
+    columns::HEAD,
     dialect::Dialect,
     names::Names,
-    row::{HEAD, SLOT_COLUMN, VALUES},
+    row::{SLOT_COLUMN, VALUES},
 };
 
 /// All statements of a store. Both databases take `$1`, `$2` for arguments; what comes from a request is only ever an argument.
