@@ -20,10 +20,12 @@ test *args:
 # Format the code.
 fmt:
     cargo fmt --all
+    cargo fmt --manifest-path fuzz/Cargo.toml
 
 # Check the format.
 fmt-check:
     cargo fmt --all --check
+    cargo fmt --manifest-path fuzz/Cargo.toml --check
 
 # Run clippy on all targets; a warning is an error.
 clippy:
@@ -78,6 +80,22 @@ bench-counts *args:
     cd apps/session-bench && cargo build --release --bins \
         && cargo run --quiet --release --bin session-bench -- counts {{ args }}
 
+# Give the readers of cookies, tokens and records a million random inputs each, or as many as FUZZ_CASES says.
+properties *args:
+    cd fuzz && cargo test --release --locked {{ args }}
+
+# Look for an input that breaks a reader, so many seconds for each (needs cargo-fuzz and a nightly Rust; else as `properties`, and ten times as many).
+fuzz seconds="60":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    if ! cargo fuzz --version >/dev/null 2>&1 || ! cargo +nightly --version >/dev/null 2>&1; then
+        echo 'no cargo-fuzz or no nightly Rust: random inputs instead'
+        FUZZ_CASES="${FUZZ_CASES:-10000000}" exec just properties
+    fi
+    for target in $(cargo fuzz list); do
+        cargo +nightly fuzz run --features libfuzzer "$target" -- -max_total_time={{ seconds }} -max_len=1024
+    done
+
 # Go through the tutorial with curl against a server that is built and started for it.
 walkthrough:
     cargo build -p sessions-demo
@@ -94,4 +112,4 @@ tools:
     @echo 'now: export PATH="$PWD/target/tools/bin:$PATH"'
 
 # Everything that the gate checks, with the tools that are installed.
-ci: lint test doc package bench-counts walkthrough
+ci: lint test properties doc package bench-counts walkthrough

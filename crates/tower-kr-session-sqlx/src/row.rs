@@ -18,7 +18,7 @@ const SLOT: Duration = Duration::from_secs(600);
 /// Written after the [`HEAD`](columns::HEAD), and read only by the index.
 pub(crate) const SLOT_COLUMN: &str = "reclaim_slot";
 
-/// The values, in the encoding of [`Values::as_bytes`].
+/// The values, in the encoding of [`Values::as_bytes`](tower_kr_session::Values::as_bytes).
 pub(crate) const VALUES: &str = "session_values";
 
 /// The arguments for the id, the [`HEAD`](columns::HEAD) and the slot; without the values.

@@ -1,0 +1,4 @@
+//! See `kr_fuzz::redis_fields`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| kr_fuzz::redis_fields(data));

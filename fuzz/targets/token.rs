@@ -1,0 +1,4 @@
+//! See `kr_fuzz::token`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| kr_fuzz::token(data));
