@@ -20,4 +20,5 @@ mod process;
 mod secrecy;
 #[path = "../server/secret.rs"]
 mod secret;
+mod table;
 mod tokens;
