@@ -93,6 +93,7 @@ mod documentation {
     documents!(
         Readme = "../../../README.md",
         Cookies = "../../../docs/guides/cookies.md",
+        Csrf = "../../../docs/guides/csrf.md",
         Errors = "../../../docs/guides/errors.md",
         Kestrun = "../../../docs/guides/kestrun.md",
         Moving = "../../../docs/guides/moving.md",
