@@ -1,31 +1,21 @@
-//! A record as the fields of a hash. The scripts know the same names.
+//! A record as the fields of a hash; `record.lua` says what is in each of them.
 
-use std::{borrow::Cow, time::Duration};
+use std::borrow::Cow;
 
-use tower_kr_session::{IdleLimit, KeyBuf, Owner, Record, Retired, SecretHash, Timestamp, Values};
+use tower_kr_session::{KeyBuf, Owner, Record, Retired, SecretHash, Timestamp, Values};
+
+use crate::{
+    life::{self, Life},
+    numbers::{self, NUMBER},
+};
 
 /// What the field of a value begins with: no user key can meet a field of the record.
 pub(crate) const VALUE_PREFIX: &str = "v:";
 
-const VERSION: &str = "1";
+const VERSION: u8 = 2;
 
 /// The fields of a record without its values.
-pub(crate) const NAMES: [&str; 14] = [
-    "version",
-    "secret",
-    "retired",
-    "retired_at",
-    "owner",
-    "created_at",
-    "authenticated_at",
-    "idle_timeout",
-    "touch_interval",
-    "absolute_timeout",
-    "persistent",
-    "idle_deadline",
-    "absolute_deadline",
-    "size",
-];
+pub(crate) const NAMES: [&str; 4] = ["head", "life", "owner", "retired"];
 
 /// Why a hash is no record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,55 +27,32 @@ pub(crate) enum Unreadable {
 }
 
 /// The field of a value.
-pub(crate) fn value_field(key: &KeyBuf) -> Vec<u8> {
-    [VALUE_PREFIX.as_bytes(), key.as_str().as_bytes()].concat()
+pub(crate) fn value_field(key: &str) -> Vec<u8> {
+    [VALUE_PREFIX.as_bytes(), key.as_bytes()].concat()
 }
 
 /// All fields with their values, one after the other.
 pub(crate) fn write(record: &Record) -> Vec<Cow<'_, [u8]>> {
     let mut fields: Vec<Cow<'_, [u8]>> =
         Vec::with_capacity(2 * (NAMES.len() + record.values.len()));
-    let mut field = |name: &'static str, value: Cow<'static, [u8]>| {
-        fields.push(Cow::Borrowed(name.as_bytes()));
-        fields.push(value);
-    };
-    let text = |text: String| Cow::Owned(text.into_bytes());
-    field("version", Cow::Borrowed(VERSION.as_bytes()));
-    field("secret", text(hash_text(&record.secret)));
-    if let Some(retired) = &record.retired {
-        field("retired", text(hash_text(&retired.secret)));
-        field("retired_at", text(time_text(retired.at)));
-    }
-    if let Some(owner) = &record.owner {
-        field("owner", text(owner.as_str().to_owned()));
-    }
-    field("created_at", text(time_text(record.created_at)));
+    let mut head = Vec::with_capacity(1 + HASH + 2 * NUMBER);
+    head.push(VERSION);
+    head.extend(record.secret.as_bytes());
+    head.extend(numbers::time(record.created_at));
     if let Some(time) = record.authenticated_at {
-        field("authenticated_at", text(time_text(time)));
+        head.extend(numbers::time(time));
     }
-    field("idle_timeout", text(duration_text(record.idle.timeout)));
-    field(
-        "touch_interval",
-        text(duration_text(record.idle.touch_interval)),
-    );
-    field(
-        "absolute_timeout",
-        text(duration_text(record.absolute_timeout)),
-    );
-    if record.persistent {
-        field("persistent", Cow::Borrowed(b"1"));
+    fields.extend([Cow::from(&b"head"[..]), Cow::from(head)]);
+    fields.extend([Cow::from(&b"life"[..]), Cow::from(life::write(record))]);
+    if let Some(owner) = &record.owner {
+        fields.extend([&b"owner"[..], owner.as_str().as_bytes()].map(Cow::from));
     }
-    field("idle_deadline", text(time_text(record.idle_deadline)));
-    field(
-        "absolute_deadline",
-        text(time_text(record.absolute_deadline)),
-    );
-    field("size", text(record.values.size().to_string()));
+    if let Some(retired) = &record.retired {
+        let retired = [&retired.secret.as_bytes()[..], &numbers::time(retired.at)].concat();
+        fields.extend([Cow::from(&b"retired"[..]), Cow::from(retired)]);
+    }
     for (key, value) in record.values.iter() {
-        fields.push(Cow::Owned(
-            [VALUE_PREFIX.as_bytes(), key.as_bytes()].concat(),
-        ));
-        fields.push(Cow::Borrowed(value));
+        fields.extend([Cow::from(value_field(key)), Cow::from(value)]);
     }
     fields
 }
@@ -94,7 +61,7 @@ pub(crate) fn write(record: &Record) -> Vec<Cow<'_, [u8]>> {
 pub(crate) fn read<'a>(
     fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
 ) -> Result<Record, Unreadable> {
-    let mut head: [Option<&[u8]>; NAMES.len()] = [None; NAMES.len()];
+    let mut known: [Option<&[u8]>; NAMES.len()] = [None; NAMES.len()];
     let mut values: Vec<(&str, &[u8])> = Vec::new();
     for (field, value) in fields {
         if let Some(key) = field.strip_prefix(VALUE_PREFIX.as_bytes()) {
@@ -103,127 +70,74 @@ pub(crate) fn read<'a>(
                 .filter(|key| KeyBuf::new(key).is_ok());
             values.push((key.ok_or(Unreadable::Corrupt("a key"))?, value));
         } else if let Some(index) = NAMES.iter().position(|name| name.as_bytes() == field) {
-            head[index] = Some(value);
+            known[index] = Some(value);
         }
     }
-    let head = Head(head);
-    head.check_version()?;
-    let idle = IdleLimit {
-        timeout: head.duration("idle_timeout")?,
-        touch_interval: head.duration("touch_interval")?,
-    };
+    let [head, life, owner, retired] = known;
+    let head = head.ok_or(Unreadable::Corrupt("head"))?;
+    match head.first() {
+        Some(&VERSION) => {}
+        Some(&version) => return Err(Unreadable::Version(version)),
+        None => return Err(Unreadable::Corrupt("head")),
+    }
+    let head = Head::read(head).ok_or(Unreadable::Corrupt("head"))?;
+    let life = life.and_then(Life::read);
+    let life = life.ok_or(Unreadable::Corrupt("life"))?;
     let mut record = Record::new(
-        head.hash("secret")?.ok_or(Unreadable::Corrupt("secret"))?,
-        head.required_time("created_at")?,
-        idle,
-        head.duration("absolute_timeout")?,
+        head.secret,
+        head.created_at,
+        life.idle,
+        life.absolute_timeout,
     );
-    record.retired = match (head.hash("retired")?, head.time("retired_at")?) {
-        (Some(secret), Some(at)) => Some(Retired { secret, at }),
-        (None, None) => None,
-        _ => return Err(Unreadable::Corrupt("retired")),
-    };
-    record.owner = match head.get("owner") {
-        Some(owner) => {
-            let owner = str::from_utf8(owner)
-                .ok()
-                .and_then(|owner| Owner::new(owner).ok());
-            Some(owner.ok_or(Unreadable::Corrupt("owner"))?)
-        }
-        None => None,
-    };
-    record.authenticated_at = head.time("authenticated_at")?;
-    record.persistent = match head.get("persistent") {
-        Some(b"1") => true,
-        None => false,
-        Some(_) => return Err(Unreadable::Corrupt("persistent")),
-    };
-    record.idle_deadline = head.required_time("idle_deadline")?;
-    record.absolute_deadline = head.required_time("absolute_deadline")?;
-    head.duration("size")?;
+    record.authenticated_at = head.authenticated_at;
+    record.idle_deadline = life.idle_deadline;
+    record.absolute_deadline = life.absolute_deadline;
+    record.persistent = life.persistent;
+    if let Some(owner) = owner {
+        let owner = str::from_utf8(owner).ok();
+        let owner = owner.and_then(|owner| Owner::new(owner).ok());
+        record.owner = Some(owner.ok_or(Unreadable::Corrupt("owner"))?);
+    }
+    if let Some(retired) = retired {
+        record.retired = Some(read_retired(retired).ok_or(Unreadable::Corrupt("retired"))?);
+    }
     record.values = values.into_iter().collect::<Values>();
     Ok(record)
 }
 
-struct Head<'a>([Option<&'a [u8]>; NAMES.len()]);
+const HASH: usize = 32;
 
-impl<'a> Head<'a> {
-    fn get(&self, name: &str) -> Option<&'a [u8]> {
-        let index = NAMES.iter().position(|known| *known == name)?;
-        self.0[index]
-    }
+struct Head {
+    secret: SecretHash,
+    created_at: Timestamp,
+    authenticated_at: Option<Timestamp>,
+}
 
-    fn check_version(&self) -> Result<(), Unreadable> {
-        let version = self.get("version").unwrap_or_default();
-        if version == VERSION.as_bytes() {
-            return Ok(());
-        }
-        let number = parse_integer(version).and_then(|number| u8::try_from(number).ok());
-        Err(number.map_or(Unreadable::Corrupt("version"), Unreadable::Version))
-    }
-
-    fn integer(&self, name: &'static str) -> Result<Option<i64>, Unreadable> {
-        let parse = |text| parse_integer(text).ok_or(Unreadable::Corrupt(name));
-        self.get(name).map(parse).transpose()
-    }
-
-    fn time(&self, name: &'static str) -> Result<Option<Timestamp>, Unreadable> {
-        Ok(self.integer(name)?.map(Timestamp::from_unix_millis))
-    }
-
-    fn required_time(&self, name: &'static str) -> Result<Timestamp, Unreadable> {
-        self.time(name)?.ok_or(Unreadable::Corrupt(name))
-    }
-
-    fn duration(&self, name: &'static str) -> Result<Duration, Unreadable> {
-        let millis = self
-            .integer(name)?
-            .and_then(|millis| u64::try_from(millis).ok());
-        millis
-            .map(Duration::from_millis)
-            .ok_or(Unreadable::Corrupt(name))
-    }
-
-    fn hash(&self, name: &'static str) -> Result<Option<SecretHash>, Unreadable> {
-        let parse = |text| parse_hash(text).ok_or(Unreadable::Corrupt(name));
-        self.get(name).map(parse).transpose()
+impl Head {
+    fn read(head: &[u8]) -> Option<Self> {
+        let (_version, mut rest) = head.split_first()?;
+        let head = Self {
+            secret: take_hash(&mut rest)?,
+            created_at: numbers::take_time(&mut rest)?,
+            authenticated_at: match rest.is_empty() {
+                true => None,
+                false => Some(numbers::take_time(&mut rest)?),
+            },
+        };
+        rest.is_empty().then_some(head)
     }
 }
 
-pub(crate) fn time_text(time: Timestamp) -> String {
-    time.as_unix_millis().to_string()
+fn read_retired(mut retired: &[u8]) -> Option<Retired> {
+    let secret = take_hash(&mut retired)?;
+    let at = numbers::take_time(&mut retired)?;
+    retired.is_empty().then_some(Retired { secret, at })
 }
 
-/// Whole milliseconds, at most what a timestamp can be.
-pub(crate) fn duration_text(duration: Duration) -> String {
-    i64::try_from(duration.as_millis())
-        .unwrap_or(i64::MAX)
-        .to_string()
-}
-
-pub(crate) fn hash_text(hash: &SecretHash) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
-    hash.as_bytes()
-        .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
-        .collect()
-}
-
-fn parse_hash(text: &[u8]) -> Option<SecretHash> {
-    let nibble = |digit: u8| match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
-    };
-    let mut bytes = [0; 32];
-    if text.len() != 2 * bytes.len() {
-        return None;
-    }
-    for (byte, digits) in bytes.iter_mut().zip(text.chunks_exact(2)) {
-        *byte = nibble(digits[0])? << 4 | nibble(digits[1])?;
-    }
-    Some(SecretHash::from_bytes(bytes))
+fn take_hash(bytes: &mut &[u8]) -> Option<SecretHash> {
+    let (hash, rest) = bytes.split_first_chunk::<HASH>()?;
+    *bytes = rest;
+    Some(SecretHash::from_bytes(*hash))
 }
 
 /// Only what an integer is written with: the scripts are as strict.
@@ -232,19 +146,34 @@ pub(crate) fn parse_integer(text: &[u8]) -> Option<i64> {
     (number.to_string().as_bytes() == text).then_some(number)
 }
 
+pub(crate) fn time_text(time: Timestamp) -> String {
+    time.as_unix_millis().to_string()
+}
+
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use proptest::{collection::vec, option, prelude::*};
+    use tower_kr_session::IdleLimit;
 
     use super::*;
 
+    /// Beyond this a float skips integers.
+    const EXACT: i64 = 1 << 53;
+
+    fn millis() -> impl Strategy<Value = i64> {
+        -EXACT..=EXACT
+    }
+
     fn records() -> impl Strategy<Value = Record> {
         let values = vec(("[a-z\u{1f36a}:]{1,4}", vec(any::<u8>(), 0..20)), 0..6);
-        let times = (any::<i64>(), any::<i64>(), any::<i64>());
-        let retired = option::of((any::<[u8; 32]>(), any::<i64>()));
-        let limits = (0..i64::MAX as u64, 0..i64::MAX as u64, 0..i64::MAX as u64);
+        let times = (millis(), millis(), millis());
+        let retired = option::of((any::<[u8; 32]>(), millis()));
+        let limit = || 0..=EXACT as u64;
+        let limits = (limit(), limit(), limit());
         let owner = option::of("[^a]{1,20}");
-        let more = (option::of(any::<i64>()), any::<bool>());
+        let more = (option::of(millis()), any::<bool>());
         (
             any::<[u8; 32]>(),
             times,
@@ -337,7 +266,7 @@ mod tests {
             }
         }
         let mut later = whole;
-        later[0].1 = b"7".to_vec();
+        later[0].1[0] = 7;
         assert_eq!(read_pairs(&later), Err(Unreadable::Version(7)));
     }
 }

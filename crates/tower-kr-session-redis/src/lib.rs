@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod address;
+mod arguments;
 mod builder;
 mod cluster;
 mod connect_error;
@@ -8,7 +9,9 @@ mod connector;
 mod failure;
 mod fields;
 mod keys;
+mod life;
 mod link;
+mod numbers;
 mod owners;
 mod reply;
 mod scripts;

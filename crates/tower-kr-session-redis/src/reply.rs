@@ -1,11 +1,9 @@
 //! What the scripts answer: a word, and what belongs to it.
 
-use std::time::Duration;
-
 use redis::Value;
-use tower_kr_session::{Applied, IdleLimit, Receipt, SessionId, StoreError, Timestamp};
+use tower_kr_session::{Applied, SessionId, StoreError};
 
-use crate::{failure::Failure, fields::parse_integer};
+use crate::{failure::Failure, fields::parse_integer, life::Life};
 
 /// An answer of a script.
 pub(crate) struct Reply(Vec<Vec<u8>>);
@@ -46,17 +44,6 @@ impl Reply {
         part.ok_or(Failure::BadReply("no integer"))
     }
 
-    fn time(&self, index: usize) -> Result<Timestamp, Failure> {
-        self.integer(index).map(Timestamp::from_unix_millis)
-    }
-
-    fn duration(&self, index: usize) -> Result<Duration, Failure> {
-        let millis = u64::try_from(self.integer(index)?);
-        millis
-            .map(Duration::from_millis)
-            .map_err(|_| Failure::BadReply("a negative duration"))
-    }
-
     /// What a script found that all scripts can find: a record of a later release is an error, a corrupt one is missing.
     pub(crate) fn check_readable(&self, id: SessionId) -> Result<(), StoreError> {
         match self.word() {
@@ -74,22 +61,13 @@ impl Reply {
     pub(crate) fn applied(&self) -> Result<Applied, Failure> {
         Ok(match self.word() {
             "applied" => {
-                let incremented = match self.text(1) {
+                let incremented = match self.text(2) {
                     "" => None,
-                    _ => Some(self.integer(1)?),
+                    _ => Some(self.integer(2)?),
                 };
-                let idle = IdleLimit {
-                    timeout: self.duration(2)?,
-                    touch_interval: self.duration(3)?,
-                };
-                let persistent = self.text(6) == "1";
-                Applied::Applied(Receipt::new(
-                    incremented,
-                    idle,
-                    self.time(4)?,
-                    self.time(5)?,
-                    persistent,
-                ))
+                let life = self.0.get(1).and_then(|life| Life::read(life));
+                let life = life.ok_or(Failure::BadReply("no lifetime"))?;
+                Applied::Applied(life.receipt(incremented))
             }
             "missing" | "corrupt" => Applied::Missing,
             "superseded" => Applied::Superseded,

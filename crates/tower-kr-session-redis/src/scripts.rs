@@ -22,13 +22,13 @@ macro_rules! program {
     };
 }
 
-program!(APPLY: "numbers", "record", "apply");
-program!(CREATE: "numbers", "record", "create");
-program!(REMOVE: "numbers", "record", "remove");
-program!(INDEX: "numbers", "record", "owner", "index");
-program!(SETTLE: "numbers", "record", "owner", "settle");
-program!(RESTORE: "numbers", "record", "owner", "restore");
-program!(REVOKE: "numbers", "record", "owner", "revoke");
+program!(APPLY: "common", "record", "numbers", "apply");
+program!(CREATE: "common", "create");
+program!(REMOVE: "record", "remove");
+program!(INDEX: "owner", "index");
+program!(SETTLE: "common", "owner", "settle");
+program!(RESTORE: "common", "owner", "restore");
+program!(REVOKE: "common", "owner", "revoke");
 
 /// All of them, to be loaded on each new connection.
 pub(crate) static PROGRAMS: [&Program; 7] =

@@ -1,19 +1,20 @@
 //! Sessions in Redis.
 
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{fmt, sync::Arc};
 
-use bytes::Bytes;
 use tower_kr_session::{
-    Applied, Created, Delta, Instants, Operation, Owner, Record, Removed, SecretHash, SessionId,
-    SessionStore, SessionSummary, StoreError, Timestamp,
+    Applied, Created, Delta, Instants, Owner, Record, Removed, SecretHash, SessionId, SessionStore,
+    SessionSummary, StoreError, Timestamp,
 };
 
 use crate::{
+    arguments::{self, Index},
     builder::RedisStoreBuilder,
     connect_error::ConnectError,
     failure::Failure,
-    fields::{self, Unreadable, duration_text, hash_text, time_text, value_field},
+    fields::{self, Unreadable},
     keys::Keys,
+    life, numbers,
     owners::Nonces,
     reply::{Reply, warn_of_corruption},
     scripts,
@@ -163,8 +164,7 @@ impl SessionStore for RedisStore {
         secret: Option<&SecretHash>,
         at: Instants,
     ) -> Result<Removed, StoreError> {
-        let secret = secret.map(hash_text).unwrap_or_default();
-        let reply = self.0.run_remove(id, &secret, at, "").await?;
+        let reply = self.0.run_remove(id, secret, at, "").await?;
         if let Ok(owner) = Owner::new(reply.text(1))
             && reply.word() != "corrupt"
         {
@@ -190,14 +190,6 @@ impl SessionStore for RedisStore {
     ) -> Result<u64, StoreError> {
         self.0.remove_all_of(owner, except, now).await
     }
-}
-
-/// What the index of the owner said before an `apply`.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Index {
-    NotAsked,
-    Indexed,
-    Revoked,
 }
 
 impl Inner {
@@ -233,12 +225,9 @@ impl Inner {
         record: &Record,
         now: Timestamp,
     ) -> Result<Created, StoreError> {
-        let (now, deadline) = (
-            time_text(now),
-            time_text(record.idle_deadline.min(record.absolute_deadline)),
-        );
+        let left = life::time_to_live(record, now).to_string();
         let fields = fields::write(record);
-        let mut arguments = vec![now.as_bytes(), deadline.as_bytes()];
+        let mut arguments = vec![left.as_bytes()];
         arguments.extend(fields.iter().map(|field| &**field));
         let key = self.keys.session(id);
         let reply = Reply::new(self.servers.run(&scripts::CREATE, &key, &arguments).await?)?;
@@ -291,7 +280,7 @@ impl Inner {
         at: Instants,
         index: Index,
     ) -> Result<Reply, StoreError> {
-        let arguments = apply_arguments(secret, delta, at, index)?;
+        let arguments = arguments::of_apply(secret, delta, at, index)?;
         let arguments: Vec<&[u8]> = arguments.iter().map(|argument| &**argument).collect();
         let key = self.keys.session(id);
         let reply = Reply::new(self.servers.run(&scripts::APPLY, &key, &arguments).await?)?;
@@ -302,12 +291,13 @@ impl Inner {
     async fn run_remove(
         &self,
         id: SessionId,
-        secret: &str,
+        secret: Option<&SecretHash>,
         at: Instants,
         owner: &str,
     ) -> Result<Reply, StoreError> {
-        let (first_contact, now) = (time_text(at.first_contact), time_text(at.now));
-        let arguments = [secret, &first_contact, &now, owner].map(str::as_bytes);
+        let times = [numbers::time(at.first_contact), numbers::time(at.now)].concat();
+        let secret = secret.map_or(&[][..], |secret| secret.as_bytes());
+        let arguments = [&times, secret, owner.as_bytes()];
         let key = self.keys.session(id);
         let reply = Reply::new(self.servers.run(&scripts::REMOVE, &key, &arguments).await?)?;
         reply.check_readable(id)?;
@@ -322,7 +312,7 @@ impl Inner {
         now: Timestamp,
     ) -> Result<Found, StoreError> {
         let reply = self
-            .run_remove(id, "", Instants::at(now), owner.as_str())
+            .run_remove(id, None, Instants::at(now), owner.as_str())
             .await?;
         match reply.word() {
             "removed" => Ok(Found::Removed),
@@ -331,81 +321,4 @@ impl Inner {
             _ => Err(Failure::BadReply("an unknown word").into()),
         }
     }
-}
-
-/// The arguments of `apply.lua`, in its order. What is empty isn't there: no owner, hash or number is an empty text.
-fn apply_arguments<'a>(
-    secret: &SecretHash,
-    delta: &'a Delta,
-    at: Instants,
-    index: Index,
-) -> Result<Vec<Cow<'a, [u8]>>, StoreError> {
-    let mut arguments: Vec<Cow<'a, [u8]>> = Vec::with_capacity(20 + 2 * delta.changes().len());
-    let text = |text: String| Cow::Owned(text.into_bytes());
-    let optional = |value: Option<String>| text(value.unwrap_or_default());
-    let flag = |flag: bool| Cow::Borrowed(if flag { &b"1"[..] } else { b"0" });
-    let bytes = |value: &'a Option<Bytes>| Cow::Borrowed(value.as_deref().unwrap_or_default());
-    let limits = &delta.limits;
-    arguments.extend([
-        text(hash_text(secret)),
-        text(time_text(at.first_contact)),
-        text(time_text(at.now)),
-        text(delta.max_bytes.to_string()),
-        flag(delta.clear),
-        optional(delta.rotate.as_ref().map(hash_text)),
-    ]);
-    arguments.extend(match &delta.sign_in {
-        Some(sign_in) => [
-            Cow::Borrowed(sign_in.owner.as_str().as_bytes()),
-            text(time_text(sign_in.authenticated_at)),
-        ],
-        None => [Cow::default(), Cow::default()],
-    });
-    arguments.extend([
-        optional(limits.idle.map(|idle| duration_text(idle.timeout))),
-        optional(limits.idle.map(|idle| duration_text(idle.touch_interval))),
-        optional(limits.absolute_timeout.map(duration_text)),
-        limits.persistent.map(flag).unwrap_or_default(),
-        Cow::Borrowed(match index {
-            Index::NotAsked => b"",
-            Index::Indexed => b"indexed",
-            Index::Revoked => b"revoked",
-        }),
-    ]);
-    let operation = |name: &'static str| Cow::Borrowed(name.as_bytes());
-    arguments.extend(match &delta.operation {
-        None => std::array::from_fn(|_| Cow::default()),
-        Some((key, Operation::Increment(by))) => [
-            operation("increment"),
-            Cow::Owned(value_field(key)),
-            flag(true),
-            text(by.to_string()),
-            flag(false),
-            Cow::default(),
-        ],
-        Some((key, Operation::CompareAndSet { expected, new })) => [
-            operation("compare_and_set"),
-            Cow::Owned(value_field(key)),
-            flag(expected.is_some()),
-            bytes(expected),
-            flag(new.is_some()),
-            bytes(new),
-        ],
-        Some(_) => {
-            return Err(StoreError::unavailable(
-                "this release of the Redis store doesn't know the operation",
-            ));
-        }
-    });
-    let sets = delta.changes().iter().filter(|(_, value)| value.is_some());
-    arguments.push(text(sets.clone().count().to_string()));
-    for (key, value) in sets {
-        arguments.extend([Cow::Owned(value_field(key)), bytes(value)]);
-    }
-    for (key, value) in delta.changes() {
-        if value.is_none() {
-            arguments.push(Cow::Owned(value_field(key)));
-        }
-    }
-    Ok(arguments)
 }

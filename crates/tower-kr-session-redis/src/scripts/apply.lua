@@ -1,158 +1,165 @@
 -- Does a delta to a record, all or nothing. A script does not roll back: everything is checked before the first write.
+--
+-- After the packed request come the fields that the delta is about: those to set, those to remove, and that of the
+-- operation, each of them once; then the values to set, the operands, and what is rare as names and values.
 
 local key = KEYS[1]
-local secret, first_contact, now, max_bytes = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local clear, rotate, owner, authenticated_at = ARGV[5] == '1', ARGV[6], ARGV[7], ARGV[8]
-local idle_timeout, touch_interval, absolute_timeout, persistent = ARGV[9], ARGV[10], ARGV[11], ARGV[12]
--- Whether the owner's index has this session: `indexed`, `revoked`, or empty if the caller didn't ask it.
-local index = ARGV[13]
-local operation, operation_field = ARGV[14], ARGV[15]
-local set_count = tonumber(ARGV[20])
+local first_contact, now, max_bytes, secret, sets, removals, clear, operation, current_is =
+  struct.unpack('<dddc32I4I4BBB', ARGV[1])
+local fields = sets + removals
+if operation ~= 0 then
+  fields = fields + 1
+end
 
-local record, refusal = read(key)
-if not record then
+local found = redis.pcall('HMGET', key, 'head', 'life', unpack(ARGV, 2, math.min(fields, CHUNK) + 1))
+local refusal, own, idle_timeout, touch_interval, absolute_timeout, idle_deadline, absolute_deadline, size, kept_until,
+  persistent = open(key, found)
+if refusal then
   return refusal
 end
-local found = standing(record, secret, first_contact, now)
-if found ~= 'admitted' then
-  return {found}
+if not (first_contact < idle_deadline and now < absolute_deadline) then
+  return {'missing'}
 end
-if index == 'revoked' then
-  return {'revoked'}
+if own ~= secret then
+  return {standing(key, own, secret, now)}
 end
-if owner ~= '' and record.owner and record.owner ~= owner then
-  return {'other_owner'}
+for from = CHUNK + 2, fields + 1, CHUNK do
+  for _, value in ipairs(redis.call('HMGET', key, unpack(ARGV, from, math.min(from + CHUNK - 1, fields + 1)))) do
+    found[#found + 1] = value
+  end
 end
 
--- The changes: a field's new value, or false to remove it.
-local edits, fields = {}, {}
-local function edit(field, value)
-  if edits[field] == nil then
-    fields[#fields + 1] = field
+local changed, rest = false, fields + sets + 2
+if operation ~= 0 then
+  -- 0: what is stored; 1: nothing; 2: what the delta sets before.
+  local current = false
+  if current_is == 0 then
+    current = found[fields + 2]
+  elseif current_is == 2 then
+    current, rest = ARGV[rest], rest + 1
   end
-  edits[field] = value
-end
-local argument = 21
-for _ = 1, set_count do
-  edit(ARGV[argument], ARGV[argument + 1])
-  argument = argument + 2
-end
-for removed = argument, #ARGV do
-  edit(ARGV[removed], false)
-end
-
-local incremented = ''
-if operation ~= '' then
-  local current = edits[operation_field]
-  if current == nil then
-    current = not clear and redis.call('HGET', key, operation_field)
-  end
-  if operation == 'increment' then
-    if current and not is_integer(current) then
-      return {'not_an_integer'}
-    end
-    incremented = sum(current or '0', ARGV[17])
-    if not is_integer(incremented) then
-      return {'overflow'}
-    end
-    edit(operation_field, incremented)
+  if operation == 1 then
+    changed, refusal = sum(current or '0', ARGV[rest])
+    rest = rest + 1
   else
-    local expected = ARGV[16] == '1' and ARGV[17]
-    if current ~= expected then
-      return {'conflict'}
+    -- What is there begins with an equals sign.
+    local expected, new = ARGV[rest], ARGV[rest + 1]
+    if (current and '=' .. current or '') ~= expected then
+      refusal = {'conflict'}
     end
-    edit(operation_field, ARGV[18] == '1' and ARGV[19])
+    changed = new ~= '' and string.sub(new, 2)
+    rest = rest + 2
   end
 end
 
-local size = clear and 0 or tonumber(record.size)
-if clear or #fields > 0 then
-  for _, field in ipairs(fields) do
-    local name = #field - #VALUE_PREFIX
-    if not clear then
-      local stored = redis.call('HSTRLEN', key, field)
-      if stored > 0 or redis.call('HEXISTS', key, field) == 1 then
-        size = size - name - stored
-      end
-    end
-    if edits[field] then
-      size = size + name + #edits[field]
-    end
+local written = {'life', false}
+if rest <= #ARGV then
+  local options = {}
+  for argument = rest, #ARGV, 2 do
+    options[ARGV[argument]] = ARGV[argument + 1]
   end
+  local owner = redis.call('HGET', key, 'owner')
+  -- Whether the owner's index has this session: `indexed`, `revoked`, or nothing if the caller didn't ask it.
+  if options.index == 'revoked' then
+    return {'revoked'}
+  end
+  if options.owner and owner and owner ~= options.owner then
+    return {'other_owner'}
+  end
+  -- A later absolute deadline must be in the owner's index before it is in the record.
+  if options.absolute_timeout and owner and not options.index then
+    return {'owned', owner}
+  end
+  local head = found[1]
+  if options.rotate then
+    written = {'life', false, 'retired', own .. struct.pack('<d', now)}
+    head = string.sub(head, 1, 1) .. options.rotate .. string.sub(head, 34)
+  end
+  if options.idle then
+    idle_timeout, touch_interval = struct.unpack('<dd', options.idle)
+  end
+  if options.absolute_timeout then
+    local start = math.max(absolute_deadline - absolute_timeout, -FOREVER)
+    absolute_timeout = struct.unpack('<d', options.absolute_timeout)
+    absolute_deadline = math.min(start + absolute_timeout, FOREVER)
+  end
+  if options.owner then
+    written[#written + 1] = 'owner'
+    written[#written + 1] = options.owner
+    head = string.sub(head, 1, 41) .. options.authenticated_at
+    absolute_deadline = math.min(now + absolute_timeout, FOREVER)
+  end
+  if head ~= found[1] then
+    written[#written + 1] = 'head'
+    written[#written + 1] = head
+  end
+  if options.persistent then
+    persistent = tonumber(options.persistent)
+  end
+end
+if refusal then
+  return refusal
+end
+
+local removed = {}
+if clear == 1 then
+  size = 0
+end
+for position = 1, fields do
+  local field, before = ARGV[position + 1], clear == 0 and found[position + 2]
+  local value = changed
+  if position <= sets then
+    value = ARGV[fields + position + 1]
+  elseif position < fields or operation == 0 then
+    value = false
+  end
+  if before then
+    size = size - #field + 2 - #before
+  end
+  if value then
+    size = size + #field - 2 + #value
+    written[#written + 1] = field
+    written[#written + 1] = value
+  elseif before then
+    removed[#removed + 1] = field
+  end
+end
+if fields > 0 or clear == 1 then
   if size < 0 then
-    return {'corrupt', 'size'}
+    return {'corrupt', 'life'}
   end
-  if size > tonumber(max_bytes) then
+  if size > max_bytes then
     return {'too_large', string.format('%.0f', size)}
   end
 end
 
--- A later absolute deadline must be in the owner's index before it is in the record.
-if absolute_timeout ~= '' and record.owner and index == '' then
-  return {'owned', record.owner}
+absolute_deadline = math.min(absolute_deadline, now + absolute_timeout)
+idle_deadline = math.min(now + idle_timeout + touch_interval, absolute_deadline)
+-- Most writes move the deadline by little: Redis may keep the session longer than it has to, never shorter.
+local expires = idle_deadline > kept_until or idle_deadline + LEEWAY < kept_until
+if expires then
+  kept_until = math.min(idle_deadline + LEEWAY, FOREVER)
 end
+local life = struct.pack(LIFE, idle_timeout, touch_interval, absolute_timeout, idle_deadline, absolute_deadline, size,
+  kept_until, persistent)
+written[2] = life
 
-local head = {}
-local function write(name, value)
-  record[name] = value
-  head[#head + 1] = name
-  head[#head + 1] = value
-end
-if rotate ~= '' then
-  write('retired', record.secret)
-  write('retired_at', now)
-  write('secret', rotate)
-end
-if idle_timeout ~= '' then
-  write('idle_timeout', idle_timeout)
-  write('touch_interval', touch_interval)
-end
-if absolute_timeout ~= '' then
-  record.absolute_deadline =
-    saturating_add(saturating_subtract(record.absolute_deadline, record.absolute_timeout), absolute_timeout)
-  write('absolute_timeout', absolute_timeout)
-end
-local latest = saturating_add(now, record.absolute_timeout)
-if owner ~= '' then
-  write('owner', owner)
-  write('authenticated_at', authenticated_at)
-  record.absolute_deadline = latest
-end
-write('absolute_deadline', earlier(record.absolute_deadline, latest))
-local idle_deadline = saturating_add(saturating_add(now, record.idle_timeout), record.touch_interval)
-write('idle_deadline', earlier(idle_deadline, record.absolute_deadline))
-write('size', string.format('%.0f', size))
-if persistent == '1' then
-  write('persistent', '1')
-end
-
-local removed = {}
-if clear then
+if clear == 1 then
+  local stays = {}
+  for position = 1, #written, 2 do
+    stays[written[position]] = true
+  end
   for _, field in ipairs(redis.call('HKEYS', key)) do
-    if string.sub(field, 1, #VALUE_PREFIX) == VALUE_PREFIX then
+    if string.sub(field, 1, 2) == 'v:' and not stays[field] then
       removed[#removed + 1] = field
     end
   end
 end
-for _, field in ipairs(fields) do
-  if edits[field] then
-    head[#head + 1] = field
-    head[#head + 1] = edits[field]
-  elseif not clear then
-    removed[#removed + 1] = field
-  end
-end
-if persistent == '0' then
-  record.persistent = nil
-  removed[#removed + 1] = 'persistent'
-end
 
 -- The first write is one that a full server refuses, so that it refuses all or nothing.
-redis.call('HSET', key, 'version', record.version)
-call_in_chunks('HDEL', key, removed)
-call_in_chunks('HSET', key, head)
-redis.call('PEXPIRE', key, lifetime(now, record.idle_deadline))
-return {
-  'applied', incremented, record.idle_timeout, record.touch_interval, record.idle_deadline, record.absolute_deadline,
-  record.persistent or '0',
-}
+call_in_chunks('HSET', key, written, 1)
+call_in_chunks('HDEL', key, removed, 1)
+if expires then
+  redis.call('PEXPIRE', key, lifetime(kept_until - now))
+end
+return {'applied', life, operation == 1 and changed or ''}

@@ -5,7 +5,7 @@ local key, id, entry, authenticated_at = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
 local previous = redis.call('HGET', key, id)
 if authenticated_at ~= '' then
   local not_before = redis.call('HGET', key, NOT_BEFORE)
-  if not_before and not less(not_before, authenticated_at) then
+  if not_before and tonumber(authenticated_at) <= tonumber(not_before) then
     return {'revoked'}
   end
 elseif previous and is_revoked(previous) then

@@ -5,7 +5,7 @@
 --   revoked:AT        to be removed, whoever meets it
 
 local NOT_BEFORE = 'not_before'
-local DAY = '86400000'
+local DAY = 24 * 60 * 60 * 1000
 
 local function is_revoked(entry)
   return string.sub(entry, 1, 8) == 'revoked:'
@@ -19,24 +19,25 @@ local function keep(key, now)
   for position = 1, #index, 2 do
     local id, entry = index[position], index[position + 1]
     local state, time = string.match(entry, '^(%a+):(%-?%d+)')
+    time = tonumber(time)
     if id == NOT_BEFORE then
-      latest = later(latest, saturating_add(entry, DAY))
+      latest = math.max(latest, tonumber(entry) + DAY)
     elseif state == 'until' then
-      if less(saturating_add(time, DAY), now) then
+      if time + DAY < now then
         past[#past + 1] = id
       else
-        latest = later(latest, time)
+        latest = math.max(latest, time)
       end
     elseif state == 'revoked' then
-      latest = later(latest, saturating_add(time, DAY))
+      latest = math.max(latest, time + DAY)
     else
       pending = true
     end
   end
-  call_in_chunks('HDEL', key, past)
+  call_in_chunks('HDEL', key, past, 1)
   if pending then
     redis.call('PERSIST', key)
   else
-    redis.call('PEXPIRE', key, lifetime(now, latest))
+    redis.call('PEXPIRE', key, lifetime(latest - now))
   end
 end

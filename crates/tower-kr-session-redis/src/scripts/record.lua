@@ -1,97 +1,68 @@
--- A session is one hash: the record in fields of plain names, the values in fields that begin with `v:`.
+-- A session is one hash. Each value has a field, whose name begins with `v:`. The record is in these fields; they are short,
+-- so that Redis keeps a small session in one piece:
+--   head     version (a byte), hash of the secret (32 bytes), created_at, and authenticated_at once somebody signed in
+--   life     idle_timeout, touch_interval, absolute_timeout, idle_deadline, absolute_deadline, size of the values, the time
+--            until which Redis keeps the session at least, and a byte that is 1 if the cookie is persistent
+--   owner    the user, once he signed in
+--   retired  the hash before the last rotation, and the time of it
+-- Numbers are floats of 64 bits, little-endian, as Lua reckons with them: milliseconds are exact for 285,000 years, and the
+-- largest times stay the largest.
 
-local RETIRED_FOR = '60000'
-local VALUE_PREFIX = 'v:'
+local VERSION = 2
+local LIFE = '<dddddddB'
+local FOREVER = 2 ^ 63
+local RETIRED_FOR = 60 * 1000
 
--- More arguments than this at once could exceed Lua's stack.
-local CHUNK = 1000
+-- By so much longer than it must Redis may keep a session: a deadline that moves by less needs no PEXPIRE.
+local LEEWAY = 60 * 1000
 
-local NAMES = {
-  'version', 'secret', 'retired', 'retired_at', 'owner', 'created_at', 'authenticated_at', 'idle_timeout',
-  'touch_interval', 'absolute_timeout', 'persistent', 'idle_deadline', 'absolute_deadline', 'size',
-}
-
-local function is_secret(text)
-  return #text == 64 and not string.find(text, '[^0-9a-f]')
-end
-
-local function is_flag(text)
-  return text == '1'
-end
-
-local function is_duration(text)
-  return is_integer(text) and string.byte(text) ~= 45
-end
-
-local CHECKS = {
-  {'secret', is_secret}, {'created_at', is_integer}, {'idle_timeout', is_duration}, {'touch_interval', is_duration},
-  {'absolute_timeout', is_duration}, {'idle_deadline', is_integer}, {'absolute_deadline', is_integer},
-  {'size', is_duration},
-}
-local OPTIONAL_CHECKS = {
-  {'retired', is_secret}, {'retired_at', is_integer}, {'authenticated_at', is_integer}, {'persistent', is_flag},
-}
-
--- The record without its values; or nothing and the reply that says why.
-local function read(key)
-  local fields = redis.pcall('HMGET', key, unpack(NAMES))
-  if fields.err then
-    if string.find(fields.err, 'WRONGTYPE', 1, true) then
-      return nil, {'corrupt', 'type'}
+-- What HMGET found of `head` and `life`: the reply that says why it is no record; or nothing, the hash of the secret, and
+-- what `life` says.
+local function open(key, found)
+  if found.err then
+    if string.find(found.err, 'WRONGTYPE', 1, true) then
+      return {'corrupt', 'type'}
     end
-    return nil, fields
+    return found
   end
-  local record = {}
-  for index, name in ipairs(NAMES) do
-    record[name] = fields[index] or nil
+  local head, life = found[1], found[2]
+  if not head and redis.call('EXISTS', key) == 0 then
+    return {'missing'}
   end
-  if not record.version and redis.call('EXISTS', key) == 0 then
-    return nil, {'missing'}
+  if not head or head == '' then
+    return {'corrupt', 'head'}
   end
-  if record.version ~= '1' then
-    -- A number of a byte is a later release's; anything else is damage.
-    if record.version and is_duration(record.version) and #record.version <= 3 and tonumber(record.version) <= 255 then
-      return nil, {'version', record.version}
-    end
-    return nil, {'corrupt', 'version'}
+  if string.byte(head) ~= VERSION then
+    return {'version', string.format('%d', string.byte(head))}
   end
-  for _, check in ipairs(CHECKS) do
-    if not record[check[1]] or not check[2](record[check[1]]) then
-      return nil, {'corrupt', check[1]}
-    end
+  if #head ~= 41 and #head ~= 49 then
+    return {'corrupt', 'head'}
   end
-  for _, check in ipairs(OPTIONAL_CHECKS) do
-    if record[check[1]] and not check[2](record[check[1]]) then
-      return nil, {'corrupt', check[1]}
-    end
+  if not life or #life ~= 57 then
+    return {'corrupt', 'life'}
   end
-  if not record.retired ~= not record.retired_at then
-    return nil, {'corrupt', 'retired'}
+  local idle_timeout, touch_interval, absolute_timeout, idle_deadline, absolute_deadline, size, kept_until, persistent =
+    struct.unpack(LIFE, life)
+  -- No comparison holds for what is no number.
+  if not (idle_timeout >= 0 and touch_interval >= 0 and absolute_timeout >= 0 and size >= 0
+      and idle_deadline >= -FOREVER and absolute_deadline >= -FOREVER and kept_until >= -FOREVER
+      and math.max(idle_timeout, touch_interval, absolute_timeout, size, idle_deadline, absolute_deadline, kept_until) <= FOREVER
+      and persistent <= 1) then
+    return {'corrupt', 'life'}
   end
-  return record
+  return nil, string.sub(head, 2, 33), idle_timeout, touch_interval, absolute_timeout, idle_deadline, absolute_deadline,
+    size, kept_until, persistent
 end
 
-local function is_expired(record, first_contact, now)
-  return not less(first_contact, record.idle_deadline) or not less(now, record.absolute_deadline)
-end
-
--- What the holder of a token is to the record: `admitted`, `superseded` or `missing`.
-local function standing(record, secret, first_contact, now)
-  if is_expired(record, first_contact, now) then
-    return 'missing'
-  end
-  if record.secret == secret then
+-- What the holder of a token is to a live record: `admitted`, `superseded` or `missing`.
+local function standing(key, own, secret, now)
+  if own == secret then
     return 'admitted'
   end
-  if record.retired == secret and less(now, saturating_add(record.retired_at, RETIRED_FOR)) then
+  local retired = redis.call('HGET', key, 'retired')
+  if retired and #retired == 40 and string.sub(retired, 1, 32) == secret
+      and now < struct.unpack('<d', retired, 33) + RETIRED_FOR then
     return 'superseded'
   end
   return 'missing'
-end
-
--- Calls a command with all arguments, as many at a time as Lua can pass.
-local function call_in_chunks(command, key, arguments)
-  for first = 1, #arguments, CHUNK do
-    redis.call(command, key, unpack(arguments, first, math.min(first + CHUNK - 1, #arguments)))
-  end
 end

@@ -1,22 +1,21 @@
 -- Removes a record: the token's holder with his secret; without one, anybody (only the owner's or nobody's, if one is named).
 
-local key, secret, first_contact, now, owner = KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local key, secret, owner = KEYS[1], ARGV[2], ARGV[3]
+local first_contact, now = struct.unpack('<dd', ARGV[1])
 
-local record, refusal = read(key)
-if not record then
+local found = redis.pcall('HMGET', key, 'head', 'life', 'owner')
+local refusal, own, _, _, _, idle_deadline, absolute_deadline = open(key, found)
+if refusal then
   return refusal
 end
-local outcome
+local alive = first_contact < idle_deadline and now < absolute_deadline
 if secret ~= '' then
-  outcome = standing(record, secret, first_contact, now)
+  local outcome = alive and standing(key, own, secret, now) or 'missing'
   if outcome ~= 'admitted' then
     return {outcome}
   end
-  outcome = 'removed'
-elseif owner ~= '' and record.owner and record.owner ~= owner then
+elseif owner ~= '' and found[3] and found[3] ~= owner then
   return {'other_owner'}
-else
-  outcome = is_expired(record, first_contact, now) and 'missing' or 'removed'
 end
 redis.call('DEL', key)
-return {outcome, record.owner or ''}
+return {alive and 'removed' or 'missing', found[3] or ''}

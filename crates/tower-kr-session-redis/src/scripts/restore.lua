@@ -13,6 +13,6 @@ for argument = 2, #ARGV, 3 do
   end
 end
 if redis.call('EXISTS', key) == 1 then
-  keep(key, now)
+  keep(key, tonumber(now))
 end
 return {'restored'}

@@ -6,7 +6,7 @@ local key, now, except = KEYS[1], ARGV[1], ARGV[2]
 -- A full server refuses a script's first write if it may take memory, and a revocation must not wait for memory.
 redis.call('HDEL', key, '')
 local not_before = redis.call('HGET', key, NOT_BEFORE)
-if not not_before or less(not_before, now) then
+if not not_before or tonumber(not_before) < tonumber(now) then
   redis.call('HSET', key, NOT_BEFORE, now)
 end
 local revoked, marks = {}, {}
@@ -22,6 +22,6 @@ for position = 1, #index, 2 do
     revoked[#revoked + 1] = mark
   end
 end
-call_in_chunks('HSET', key, marks)
-keep(key, now)
+call_in_chunks('HSET', key, marks, 1)
+keep(key, tonumber(now))
 return revoked

@@ -9,6 +9,6 @@ end
 -- Another sign-in that is on its way settles by itself.
 if found == entry then
   redis.call('HSET', key, id, 'until:' .. deadline)
-  keep(key, now)
+  keep(key, tonumber(now))
 end
 return {'settled'}

@@ -32,7 +32,7 @@ fn main() -> ExitCode {
         start: what_is_wrong_is_said_at_start_without_the_password, an_existing_client_gives_its_settings,
             a_start_in_the_background_waits_for_the_server, prefixes_keep_applications_apart,
             a_user_with_few_rights_is_enough;
-        keys: a_session_is_readable_and_holds_no_secret, corrupt_records_are_missing_and_kept,
+        keys: a_session_is_what_the_guide_says_and_holds_no_secret, corrupt_records_are_missing_and_kept,
             records_of_a_later_release_are_errors_and_kept, a_key_of_another_type_is_missing_and_kept,
             redis_forgets_a_session_after_its_deadline_and_a_grace, limits_without_an_end_are_kept,
             an_owners_index_goes_with_its_sessions;

@@ -13,8 +13,8 @@ use std::{
 const START_WITHIN: Duration = Duration::from_secs(20);
 
 /// What a user of the server must be allowed, as the guide says.
-pub(crate) const RIGHTS: &str = "~kr:* -@all +evalsha +eval +script|load +hget +hgetall +hset +hdel +hmget +hkeys +hexists \
-    +hstrlen +exists +del +pexpire +persist +ping +role +info";
+pub(crate) const RIGHTS: &str = "~kr:* -@all +evalsha +eval +script|load +hget +hgetall +hset +hdel +hmget +hkeys \
+    +exists +del +pexpire +persist +ping +role +info";
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
