@@ -84,9 +84,9 @@ impl Cluster {
                 Target::Importing(ref address) => (self.shared.link_to(address), true),
             };
             let reply = if asking {
-                link.call_asking(command).await
+                link.call_asking(command.clone()).await
             } else {
-                link.call(command).await
+                link.call(command.clone()).await
             };
             let failure = match reply {
                 Ok(value) => return Ok(value),
@@ -189,7 +189,7 @@ impl Shared {
             if link.is_down() {
                 continue;
             }
-            if let Ok(reply) = link.call(&cluster_slots()).await
+            if let Ok(reply) = link.call(cluster_slots()).await
                 && let Some((host, _)) = link.server().rsplit_once(':')
                 && let Some(ranges) = ranges(reply, host)
             {

@@ -1,5 +1,7 @@
 //! Names of keys in Redis.
 
+use std::{fmt::Display, io::Write};
+
 use tower_kr_session::{Owner, SessionId};
 
 /// What all keys begin with. Two applications on one Redis take different ones.
@@ -14,12 +16,22 @@ impl Keys {
 
     /// The hash of a session.
     pub(crate) fn session(&self, id: SessionId) -> Vec<u8> {
-        format!("{}session:{id}", self.prefix).into_bytes()
+        self.name("session:", id)
     }
 
     /// The index of an owner's sessions. The owner is the whole rest of the name, so no two owners share one.
     pub(crate) fn owner(&self, owner: &Owner) -> Vec<u8> {
-        format!("{}owner:{owner}", self.prefix).into_bytes()
+        self.name("owner:", owner)
+    }
+
+    fn name(&self, kind: &str, what: impl Display) -> Vec<u8> {
+        /// As long as an id of a session.
+        const USUAL: usize = 36;
+        let mut name = Vec::with_capacity(self.prefix.len() + kind.len() + USUAL);
+        name.extend(self.prefix.as_bytes());
+        name.extend(kind.as_bytes());
+        write!(name, "{what}").expect("memory takes it all");
+        name
     }
 
     pub(crate) fn prefix(&self) -> &str {

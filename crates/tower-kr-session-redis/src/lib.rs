@@ -6,6 +6,7 @@ mod builder;
 mod cluster;
 mod connect_error;
 mod connector;
+mod dispatch;
 mod failure;
 mod fields;
 mod keys;

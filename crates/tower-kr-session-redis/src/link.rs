@@ -1,6 +1,6 @@
 //! One server, and the task that watches over the connection to it.
 //!
-//! All calls share one connection. It is *up* or known to be *down*, and whoever finds out first says so to all: calls that are
+//! All calls share one connection, and the calls that wait at the same time share one message to it. It is *up* or known to be *down*, and whoever finds out first says so to all: calls that are
 //! under way end at once, and new ones fail without being sent, until the supervisor has a new connection. Nobody waits for a
 //! reconnect, but for a moment right after a connection broke: mostly the server is back within milliseconds.
 
@@ -9,15 +9,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-use redis::{Cmd, Pipeline, RedisError, Value, aio::MultiplexedConnection};
+use redis::{Cmd, Value, aio::MultiplexedConnection};
 use tokio::{
-    sync::{Notify, watch},
-    task::AbortHandle,
+    sync::{
+        Notify,
+        mpsc::{UnboundedSender, error::SendError, unbounded_channel},
+        oneshot, watch,
+    },
+    task::{AbortHandle, JoinSet},
     time::{sleep, timeout_at},
 };
 
 use crate::{
     connector::Connector,
+    dispatch::{self, Call},
     failure::{Failure, reason},
 };
 
@@ -54,7 +59,7 @@ enum State {
     New,
     Up {
         generation: u64,
-        connection: MultiplexedConnection,
+        calls: UnboundedSender<Call>,
     },
     Down {
         since: Instant,
@@ -88,7 +93,7 @@ impl Link {
 
     /// Waits for the first connection.
     pub(crate) async fn ready(&self) -> Result<(), Failure> {
-        self.shared.connection().await.map(drop)
+        self.shared.up().await
     }
 
     /// Whether calls fail without being sent.
@@ -97,57 +102,47 @@ impl Link {
     }
 
     /// Sends a command once. What fails is not sent again here.
-    pub(crate) async fn call(&self, command: &Cmd) -> Result<Value, Failure> {
-        self.exchange(async |mut connection| connection.send_packed_command(command).await)
-            .await
+    pub(crate) fn call(&self, command: Cmd) -> impl Future<Output = Result<Value, Failure>> {
+        self.exchange(command, false)
     }
 
     /// Sends a command to a server that is about to take over its slot.
-    pub(crate) async fn call_asking(&self, command: &Cmd) -> Result<Value, Failure> {
-        let mut pipeline = Pipeline::with_capacity(2);
-        pipeline.cmd("ASKING").add_command(command.clone());
-        self.exchange(async |mut connection| {
-            let mut replies = connection.send_packed_commands(&pipeline, 0, 2).await?;
-            Ok(replies.pop().unwrap_or(Value::Nil))
-        })
-        .await
+    pub(crate) fn call_asking(&self, command: Cmd) -> impl Future<Output = Result<Value, Failure>> {
+        self.exchange(command, true)
     }
 
-    async fn exchange(
-        &self,
-        send: impl AsyncFnOnce(MultiplexedConnection) -> Result<Value, RedisError>,
-    ) -> Result<Value, Failure> {
+    async fn exchange(&self, command: Cmd, asking: bool) -> Result<Value, Failure> {
         let shared = &*self.shared;
-        let (generation, connection) = shared.connection().await?;
-        let mut states = shared.state.subscribe();
-        let mut given_up = GivenUp(Some(&shared.suspicion));
-        let reply = tokio::select! {
-            biased;
-            reply = send(connection) => reply,
-            // Answers come in order: if a call before this one got none, this one won't either.
-            () = loss(&mut states, generation) => {
-                given_up.0 = None;
-                return Err(shared.unknown());
-            }
+        let (answer, answered) = oneshot::channel();
+        let call = Call {
+            command,
+            asking,
+            answer,
         };
+        let generation = match shared.enqueue(call) {
+            Ok(generation) => generation,
+            // Boxed, since what is rare should not make each call larger.
+            Err(call) => Box::pin(shared.enqueue_later(call)).await?,
+        };
+        let mut given_up = GivenUp(Some(&shared.suspicion));
+        let reply = answered.await;
         given_up.0 = None;
-        match reply.and_then(Value::extract_error) {
-            Ok(value) => Ok(value),
-            Err(error) if error.code().is_some() => {
-                // A server that is no primary any more, or has a new password: connect anew, perhaps to another one.
-                if matches!(error.code(), Some("READONLY" | "NOAUTH")) {
-                    shared.fail(generation, error.to_string().into());
-                }
-                Err(Failure::Refused {
-                    server: Arc::clone(&shared.server),
-                    error,
-                })
+        // Answers come in order: if a call before this one got none, this one won't either.
+        let reply = match reply.map_err(|_| shared.unknown())? {
+            error @ Value::ServerError(_) => error.extract_error(),
+            // No command or script of ours answers with an error inside.
+            value => return Ok(value),
+        };
+        reply.map_err(|error| {
+            // A server that is no primary any more, or has a new password: connect anew, perhaps to another one.
+            if matches!(error.code(), Some("READONLY" | "NOAUTH")) {
+                shared.fail(generation, error.to_string().into());
             }
-            Err(error) => {
-                shared.fail(generation, reason(&error, shared.response_timeout));
-                Err(shared.unknown())
+            Failure::Refused {
+                server: Arc::clone(&shared.server),
+                error,
             }
-        }
+        })
     }
 }
 
@@ -158,15 +153,36 @@ impl Drop for Link {
 }
 
 impl Shared {
-    async fn connection(&self) -> Result<(u64, MultiplexedConnection), Failure> {
+    /// Hands a call to the connection and says to which one; or hands it back, if there is none.
+    fn enqueue(&self, call: Call) -> Result<u64, Call> {
+        match &*self.state.borrow() {
+            State::Up { generation, calls } => match calls.send(call) {
+                Ok(()) => Ok(*generation),
+                Err(SendError(call)) => Err(call),
+            },
+            _ => Err(call),
+        }
+    }
+
+    async fn enqueue_later(&self, mut call: Call) -> Result<u64, Failure> {
+        loop {
+            self.up().await?;
+            match self.enqueue(call) {
+                Ok(generation) => return Ok(generation),
+                Err(back) => call = back,
+            }
+        }
+    }
+
+    /// Waits for a connection, but not for long.
+    async fn up(&self) -> Result<(), Failure> {
         let first_attempt = Instant::now() + self.connect_timeout + GRACE;
         let mut states = self.state.subscribe();
         loop {
             let deadline = match &*states.borrow_and_update() {
-                State::Up {
-                    generation,
-                    connection,
-                } => return Ok((*generation, connection.clone())),
+                State::Up { calls, .. } if !calls.is_closed() => return Ok(()),
+                // Nobody has said yet that it is lost.
+                State::Up { .. } => Instant::now() + GRACE,
                 State::New => first_attempt,
                 State::Down { since, reason } => {
                     let deadline = *since + GRACE;
@@ -178,7 +194,7 @@ impl Shared {
             };
             // Also if the time is up: the state says what to answer.
             let waited = timeout_at(deadline.into(), states.changed()).await;
-            if waited.is_err() && matches!(*states.borrow(), State::New) {
+            if waited.is_err() && !matches!(*states.borrow(), State::Down { .. }) {
                 return Err(self.down(&"no connection yet".into()));
             }
         }
@@ -239,10 +255,18 @@ async fn supervise(shared: Arc<Shared>, connector: Connector) {
         match connector.connect(&closed).await {
             Ok(connection) => {
                 let again = matches!(*shared.state.borrow(), State::Down { .. });
-                shared.state.send_replace(State::Up {
-                    generation,
-                    connection: connection.clone(),
+                let (calls, queue) = unbounded_channel();
+                // Ends with this connection: whoever waits for an answer learns that there is none.
+                let mut dispatcher = JoinSet::new();
+                dispatcher.spawn({
+                    let (shared, connection) = (Arc::clone(&shared), connection.clone());
+                    async move {
+                        if let Err(error) = dispatch::run(queue, connection).await {
+                            shared.fail(generation, reason(&error, shared.response_timeout));
+                        }
+                    }
                 });
+                shared.state.send_replace(State::Up { generation, calls });
                 if again {
                     tracing::info!(server = %shared.server, "the session store is back");
                 }

@@ -158,7 +158,7 @@ impl Inner {
         let key = self.keys.owner(owner);
         let mut command = redis::cmd("HGETALL");
         command.arg(&key);
-        let entries = self.servers.call(&key, &command).await?;
+        let entries = self.servers.call(&key, command).await?;
         let entries: Vec<(String, String)> =
             redis::from_redis_value(entries).map_err(|_| Failure::BadReply("no index"))?;
         let entries = entries.into_iter().filter_map(|(id, entry)| {
@@ -249,7 +249,7 @@ impl Inner {
         let key = self.keys.session(id);
         let mut command = redis::cmd("HMGET");
         command.arg(&key).arg(&NAMES);
-        let fields = match self.servers.call(&key, &command).await {
+        let fields = match self.servers.call(&key, command).await {
             Err(failure) if failure.code() == Some("WRONGTYPE") => {
                 warn_of_corruption(id, "type");
                 return Ok(None);

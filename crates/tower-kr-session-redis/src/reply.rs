@@ -84,6 +84,14 @@ impl Reply {
     }
 }
 
+/// The bytes of a text. What is no text is empty.
+pub(crate) fn text(value: &Value) -> &[u8] {
+    match value {
+        Value::BulkString(text) => text,
+        _ => &[],
+    }
+}
+
 /// Tells the operator where to look. Neither values nor hashes are shown.
 pub(crate) fn warn_of_corruption(id: SessionId, field: &str) {
     tracing::warn!(session = %id, field, "a corrupt session record is kept and counts as missing");

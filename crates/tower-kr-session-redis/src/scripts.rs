@@ -44,21 +44,22 @@ impl Program {
 
     /// The command that runs this script by its hash.
     pub(crate) fn by_hash(&self, key: &[u8], arguments: &[&[u8]]) -> Cmd {
-        let mut command = redis::cmd("EVALSHA");
-        command.arg(self.hash.as_str());
-        finish(command, key, arguments)
+        finish("EVALSHA", &self.hash, key, arguments)
     }
 
     /// The command that runs this script by its text, if the server has forgotten it.
     pub(crate) fn by_text(&self, key: &[u8], arguments: &[&[u8]]) -> Cmd {
-        let mut command = redis::cmd("EVAL");
-        command.arg(self.text);
-        finish(command, key, arguments)
+        finish("EVAL", self.text, key, arguments)
     }
 }
 
-fn finish(mut command: Cmd, key: &[u8], arguments: &[&[u8]]) -> Cmd {
-    command.arg(1).arg(key);
+fn finish(name: &str, script: &str, key: &[u8], arguments: &[&[u8]]) -> Cmd {
+    let bytes: usize = arguments.iter().map(|argument| argument.len()).sum();
+    let mut command = Cmd::with_capacity(
+        4 + arguments.len(),
+        name.len() + script.len() + 1 + key.len() + bytes,
+    );
+    command.arg(name).arg(script).arg(1).arg(key);
     for argument in arguments {
         command.arg(*argument);
     }

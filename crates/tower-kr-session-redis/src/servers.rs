@@ -42,10 +42,11 @@ impl Servers {
     }
 
     /// Sends a command about this key.
-    pub(crate) async fn call(&self, key: &[u8], command: &Cmd) -> Result<Value, Failure> {
+    pub(crate) async fn call(&self, key: &[u8], command: Cmd) -> Result<Value, Failure> {
         match self {
             Self::One(link) => link.call(command).await,
-            Self::Cluster(cluster) => cluster.call(key, command).await,
+            // Boxed: it would make the calls to a single server larger.
+            Self::Cluster(cluster) => Box::pin(cluster.call(key, &command)).await,
         }
     }
 
@@ -56,9 +57,9 @@ impl Servers {
         key: &[u8],
         arguments: &[&[u8]],
     ) -> Result<Value, Failure> {
-        match self.call(key, &program.by_hash(key, arguments)).await {
+        match self.call(key, program.by_hash(key, arguments)).await {
             Err(failure) if failure.code() == Some("NOSCRIPT") => {
-                self.call(key, &program.by_text(key, arguments)).await
+                Box::pin(self.call(key, program.by_text(key, arguments))).await
             }
             reply => reply,
         }

@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
+use redis::Cmd;
 use tower_kr_session::{
     Applied, Created, Delta, Instants, Owner, Record, Removed, SecretHash, SessionId, SessionStore,
     SessionSummary, StoreError, Timestamp,
@@ -16,7 +17,7 @@ use crate::{
     keys::Keys,
     life, numbers,
     owners::Nonces,
-    reply::{Reply, warn_of_corruption},
+    reply::{Reply, text, warn_of_corruption},
     scripts,
     servers::Servers,
 };
@@ -139,10 +140,11 @@ impl SessionStore for RedisStore {
     ) -> Result<Applied, StoreError> {
         if let Some(sign_in) = &delta.sign_in {
             let time = Some(sign_in.authenticated_at);
-            return self
+            // Boxed, here and below: it would make the usual call larger.
+            let applying = self
                 .0
-                .apply_owned(&sign_in.owner, time, id, secret, &delta, at)
-                .await;
+                .apply_owned(&sign_in.owner, time, id, secret, &delta, at);
+            return Box::pin(applying).await;
         }
         let reply = self
             .0
@@ -150,10 +152,8 @@ impl SessionStore for RedisStore {
             .await?;
         if reply.word() == "owned" {
             let owner = Owner::new(reply.text(1)).map_err(|_| Failure::BadReply("no owner"))?;
-            return self
-                .0
-                .apply_owned(&owner, None, id, secret, &delta, at)
-                .await;
+            let applying = self.0.apply_owned(&owner, None, id, secret, &delta, at);
+            return Box::pin(applying).await;
         }
         Ok(reply.applied()?)
     }
@@ -195,21 +195,23 @@ impl SessionStore for RedisStore {
 impl Inner {
     async fn load(&self, id: SessionId, now: Timestamp) -> Result<Option<Record>, StoreError> {
         let key = self.keys.session(id);
-        let mut command = redis::cmd("HGETALL");
-        command.arg(&key);
-        let fields = match self.servers.call(&key, &command).await {
+        let mut command = Cmd::with_capacity(2, 7 + key.len());
+        command.arg("HGETALL").arg(&key);
+        let fields = match self.servers.call(&key, command).await {
             Err(failure) if failure.code() == Some("WRONGTYPE") => {
                 warn_of_corruption(id, "type");
                 return Ok(None);
             }
             reply => reply?,
         };
-        let fields: Vec<(Vec<u8>, Vec<u8>)> =
-            redis::from_redis_value(fields).map_err(|_| Failure::BadReply("no hash"))?;
-        if fields.is_empty() {
+        let fields = fields.as_map_iter().ok_or(Failure::BadReply("no hash"))?;
+        let mut fields = fields
+            .map(|(field, value)| (text(field), text(value)))
+            .peekable();
+        if fields.peek().is_none() {
             return Ok(None);
         }
-        match fields::read(fields.iter().map(|(field, value)| (&field[..], &value[..]))) {
+        match fields::read(fields) {
             Ok(record) => Ok((!record.is_expired(Instants::at(now))).then_some(record)),
             Err(Unreadable::Version(version)) => Err(StoreError::UnknownVersion { version }),
             Err(Unreadable::Corrupt(field)) => {
