@@ -5,6 +5,8 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
+#[cfg(feature = "redis")]
+use session_bench::redis;
 #[cfg(feature = "peers")]
 use session_bench::report::{self, Section, Thoroughness};
 use session_bench::{
@@ -59,6 +61,14 @@ enum Command {
         #[arg(default_value_t = 5)]
         seconds: u64,
     },
+    /// The same for a store in Redis, with many requests at a time
+    #[cfg(feature = "redis")]
+    SpinRedis {
+        store: redis::Store,
+        scenario: Scenario,
+        #[arg(default_value_t = 5)]
+        seconds: u64,
+    },
     /// Serve a candidate over HTTP on a free port
     Serve {
         candidate: Candidate,
@@ -105,6 +115,12 @@ fn run(command: Command) -> Result<(), Box<dyn Error>> {
             scenario,
             seconds,
         } => spin(candidate, scenario, Duration::from_secs(seconds)),
+        #[cfg(feature = "redis")]
+        Command::SpinRedis {
+            store,
+            scenario,
+            seconds,
+        } => redis::spin(store, scenario, Duration::from_secs(seconds))?,
         Command::Serve {
             candidate,
             scenario,

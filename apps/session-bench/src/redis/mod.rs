@@ -3,7 +3,10 @@
 mod server;
 mod stores;
 
-use std::{io, time::Duration};
+use std::{
+    io,
+    time::{Duration, Instant},
+};
 
 use self::server::Server;
 pub use self::stores::Store;
@@ -69,4 +72,28 @@ pub fn compare(
         }
     }
     Ok(Some(rates))
+}
+
+/// Sends requests at the same time for so long, and says how the processors were used.
+///
+/// # Errors
+/// If there is no `redis-server`, or it fails.
+pub fn spin(store: Store, scenario: Scenario, how_long: Duration) -> io::Result<()> {
+    let server = Server::start()?.ok_or_else(|| io::Error::other("no redis-server"))?;
+    let mut driver = Driver::connect(store.router(&server.url()));
+    let targets: Vec<Target> = (0..TASKS).map(|_| scenario.target(&mut driver)).collect();
+    let (ours, theirs) = (server::processor_time("self")?, server.processor_time()?);
+    let (start, mut requests) = (Instant::now(), 0_u32);
+    while start.elapsed() < how_long {
+        driver.time_concurrently(&targets, REQUESTS);
+        requests += REQUESTS;
+    }
+    let micros = |time: Duration| time.as_secs_f64() * 1e6 / f64::from(requests);
+    println!(
+        "per request: {:.2} µs, of the client's processor {:.2} µs, of the server's {:.2} µs",
+        micros(start.elapsed()),
+        micros(server::processor_time("self")? - ours),
+        micros(server.processor_time()? - theirs),
+    );
+    Ok(())
 }

@@ -67,18 +67,23 @@ impl Server {
 
     /// How long the server was on a processor.
     pub fn processor_time(&self) -> io::Result<Duration> {
-        // Nanoseconds on a processor come first (proc(5), schedstat).
-        let path = format!("/proc/{}/schedstat", self.child.id());
-        let text = fs::read_to_string(path)?;
-        let nanos = text.split(' ').next().and_then(|nanos| nanos.parse().ok());
-        nanos
-            .map(Duration::from_nanos)
-            .ok_or_else(|| io::Error::other("no times in schedstat"))
+        processor_time(&self.child.id().to_string())
     }
 
     fn connect(&self) -> io::Result<TcpStream> {
         TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))
     }
+}
+
+/// How long the main thread of a process was on a processor.
+pub fn processor_time(process: &str) -> io::Result<Duration> {
+    // Nanoseconds on a processor come first (proc(5), schedstat).
+    let path = format!("/proc/{process}/schedstat");
+    let text = fs::read_to_string(path)?;
+    let nanos = text.split(' ').next().and_then(|nanos| nanos.parse().ok());
+    nanos
+        .map(Duration::from_nanos)
+        .ok_or_else(|| io::Error::other("no times in schedstat"))
 }
 
 impl Drop for Server {

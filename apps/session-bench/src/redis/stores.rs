@@ -1,6 +1,7 @@
 //! The stores, behind the same routes.
 
 use axum::Router;
+use clap::ValueEnum;
 use time::Duration;
 use tower_sessions_0_14::{Expiry, Session, SessionManagerLayer};
 use tower_sessions_redis_store::{
@@ -13,7 +14,7 @@ use crate::{candidate::kr, routes::routes};
 /// As many connections as the documentation of the store shows.
 const CONNECTIONS: usize = 6;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Store {
     Kr,
     TowerSessions,
