@@ -16,7 +16,7 @@ use tokio::sync::{mpsc::UnboundedReceiver, oneshot};
 
 /// So many calls go at once at most. While the server works on them, the next ones are made: with all calls in one message,
 /// server and application would wait for each other.
-const MOST_AT_ONCE: usize = 16;
+const MOST_AT_ONCE: usize = 32;
 
 /// A command, and who waits for its answer.
 pub(crate) struct Call {

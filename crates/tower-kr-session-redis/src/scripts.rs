@@ -22,9 +22,9 @@ macro_rules! program {
     };
 }
 
-program!(APPLY: "common", "record", "numbers", "apply");
+program!(APPLY: "apply_request", "record", "numbers", "apply");
 program!(CREATE: "common", "create");
-program!(REMOVE: "record", "remove");
+program!(REMOVE: "remove_request", "record", "remove");
 program!(INDEX: "owner", "index");
 program!(SETTLE: "common", "owner", "settle");
 program!(RESTORE: "common", "owner", "restore");

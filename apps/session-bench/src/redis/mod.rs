@@ -83,14 +83,14 @@ pub fn spin(store: Store, scenario: Scenario, how_long: Duration) -> io::Result<
     let mut driver = Driver::connect(store.router(&server.url()));
     let targets: Vec<Target> = (0..TASKS).map(|_| scenario.target(&mut driver)).collect();
     let (ours, theirs) = (server::processor_time("self")?, server.processor_time()?);
-    let (start, mut requests) = (Instant::now(), 0_u32);
+    let (start, mut requests, mut best) = (Instant::now(), 0_u32, Duration::MAX);
     while start.elapsed() < how_long {
-        driver.time_concurrently(&targets, REQUESTS);
+        best = best.min(driver.time_concurrently(&targets, REQUESTS));
         requests += REQUESTS;
     }
     let micros = |time: Duration| time.as_secs_f64() * 1e6 / f64::from(requests);
     println!(
-        "per request: {:.2} µs, of the client's processor {:.2} µs, of the server's {:.2} µs",
+        "per request: {best:.2?} at best, {:.2} µs, of the client's processor {:.2} µs, of the server's {:.2} µs",
         micros(start.elapsed()),
         micros(server::processor_time("self")? - ours),
         micros(server.processor_time()? - theirs),

@@ -1,34 +1,17 @@
 -- Does a delta to a record, all or nothing. A script does not roll back: everything is checked before the first write.
---
--- After the packed request come the fields that the delta is about: those to set, those to remove, and that of the
--- operation, each of them once; then the values to set, the operands, and what is rare as names and values.
 
-local key = KEYS[1]
-local first_contact, now, max_bytes, secret, sets, removals, clear, operation, current_is =
-  struct.unpack('<dddc32I4I4BBB', ARGV[1])
-local fields = sets + removals
-if operation ~= 0 then
-  fields = fields + 1
-end
+-- For so long Redis keeps a session after its deadline, and at most.
+local GRACE, LONGEST = 5 * 60 * 1000, 1e15
+-- By so much longer than it must Redis may keep a session: a deadline that moves by less needs no PEXPIRE.
+local LEEWAY = 60 * 1000
 
-local found = redis.pcall('HMGET', key, 'head', 'life', unpack(ARGV, 2, math.min(fields, CHUNK) + 1))
-local refusal, own, idle_timeout, touch_interval, absolute_timeout, idle_deadline, absolute_deadline, size, kept_until,
-  persistent = open(key, found)
-if refusal then
-  return refusal
-end
-if not (first_contact < idle_deadline and now < absolute_deadline) then
-  return {'missing'}
-end
-if own ~= secret then
-  return {standing(key, own, secret, now)}
-end
 for from = CHUNK + 2, fields + 1, CHUNK do
   for _, value in ipairs(redis.call('HMGET', key, unpack(ARGV, from, math.min(from + CHUNK - 1, fields + 1)))) do
     found[#found + 1] = value
   end
 end
 
+local refusal
 local changed, rest = false, fields + sets + 2
 if operation ~= 0 then
   -- 0: what is stored; 1: nothing; 2: what the delta sets before.
@@ -70,7 +53,7 @@ if rest <= #ARGV then
   if options.absolute_timeout and owner and not options.index then
     return {'owned', owner}
   end
-  local head = found[1]
+  local before = head
   if options.rotate then
     written = {'life', false, 'retired', own .. struct.pack('<d', now)}
     head = string.sub(head, 1, 1) .. options.rotate .. string.sub(head, 34)
@@ -89,7 +72,7 @@ if rest <= #ARGV then
     head = string.sub(head, 1, 41) .. options.authenticated_at
     absolute_deadline = math.min(now + absolute_timeout, FOREVER)
   end
-  if head ~= found[1] then
+  if head ~= before then
     written[#written + 1] = 'head'
     written[#written + 1] = head
   end
@@ -140,7 +123,7 @@ local expires = idle_deadline > kept_until or idle_deadline + LEEWAY < kept_unti
 if expires then
   kept_until = math.min(idle_deadline + LEEWAY, FOREVER)
 end
-local life = struct.pack(LIFE, idle_timeout, touch_interval, absolute_timeout, idle_deadline, absolute_deadline, size,
+life = struct.pack(LIFE, idle_timeout, touch_interval, absolute_timeout, idle_deadline, absolute_deadline, size,
   kept_until, persistent)
 written[2] = life
 
@@ -157,9 +140,13 @@ if clear == 1 then
 end
 
 -- The first write is one that a full server refuses, so that it refuses all or nothing.
-call_in_chunks('HSET', key, written, 1)
-call_in_chunks('HDEL', key, removed, 1)
+for from = 1, #written, CHUNK do
+  redis.call('HSET', key, unpack(written, from, math.min(from + CHUNK - 1, #written)))
+end
+for from = 1, #removed, CHUNK do
+  redis.call('HDEL', key, unpack(removed, from, math.min(from + CHUNK - 1, #removed)))
+end
 if expires then
-  redis.call('PEXPIRE', key, lifetime(kept_until - now))
+  redis.call('PEXPIRE', key, string.format('%.0f', math.min(math.max(kept_until - now, 0), LONGEST) + GRACE))
 end
 return {'applied', life, operation == 1 and changed or ''}

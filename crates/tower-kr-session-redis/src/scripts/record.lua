@@ -8,61 +8,59 @@
 -- Numbers are floats of 64 bits, little-endian, as Lua reckons with them: milliseconds are exact for 285,000 years, and the
 -- largest times stay the largest.
 
-local VERSION = 2
+-- Goes on where a script has the `key`, what HMGET `found` of `head`, `life` and perhaps more, and the request's
+-- `first_contact`, `now` and `secret` (empty: anybody's). Ends the script with a refusal, or says what the record is. It is no
+-- function, since a script makes each of its functions anew whenever it runs.
+
 local LIFE = '<dddddddB'
 local FOREVER = 2 ^ 63
 local RETIRED_FOR = 60 * 1000
 
--- By so much longer than it must Redis may keep a session: a deadline that moves by less needs no PEXPIRE.
-local LEEWAY = 60 * 1000
-
--- What HMGET found of `head` and `life`: the reply that says why it is no record; or nothing, the hash of the secret, and
--- what `life` says.
-local function open(key, found)
-  if found.err then
-    if string.find(found.err, 'WRONGTYPE', 1, true) then
-      return {'corrupt', 'type'}
-    end
-    return found
+if found.err then
+  if string.find(found.err, 'WRONGTYPE', 1, true) then
+    return {'corrupt', 'type'}
   end
-  local head, life = found[1], found[2]
-  if not head and redis.call('EXISTS', key) == 0 then
-    return {'missing'}
-  end
-  if not head or head == '' then
-    return {'corrupt', 'head'}
-  end
-  if string.byte(head) ~= VERSION then
-    return {'version', string.format('%d', string.byte(head))}
-  end
-  if #head ~= 41 and #head ~= 49 then
-    return {'corrupt', 'head'}
-  end
-  if not life or #life ~= 57 then
-    return {'corrupt', 'life'}
-  end
-  local idle_timeout, touch_interval, absolute_timeout, idle_deadline, absolute_deadline, size, kept_until, persistent =
-    struct.unpack(LIFE, life)
-  -- No comparison holds for what is no number.
-  if not (idle_timeout >= 0 and touch_interval >= 0 and absolute_timeout >= 0 and size >= 0
-      and idle_deadline >= -FOREVER and absolute_deadline >= -FOREVER and kept_until >= -FOREVER
-      and math.max(idle_timeout, touch_interval, absolute_timeout, size, idle_deadline, absolute_deadline, kept_until) <= FOREVER
-      and persistent <= 1) then
-    return {'corrupt', 'life'}
-  end
-  return nil, string.sub(head, 2, 33), idle_timeout, touch_interval, absolute_timeout, idle_deadline, absolute_deadline,
-    size, kept_until, persistent
+  return found
+end
+local head, life = found[1], found[2]
+if not head and redis.call('EXISTS', key) == 0 then
+  return {'missing'}
+end
+if not head or head == '' then
+  return {'corrupt', 'head'}
+end
+if string.byte(head) ~= 2 then
+  return {'version', string.format('%d', string.byte(head))}
+end
+if #head ~= 41 and #head ~= 49 then
+  return {'corrupt', 'head'}
+end
+if not life or #life ~= 57 then
+  return {'corrupt', 'life'}
+end
+local own = string.sub(head, 2, 33)
+local idle_timeout, touch_interval, absolute_timeout, idle_deadline, absolute_deadline, size, kept_until, persistent =
+  struct.unpack(LIFE, life)
+-- No comparison holds for what is no number.
+if not (idle_timeout >= 0 and touch_interval >= 0 and absolute_timeout >= 0 and size >= 0
+    and idle_deadline >= -FOREVER and absolute_deadline >= -FOREVER and kept_until >= -FOREVER
+    and math.max(idle_timeout, touch_interval, absolute_timeout, size, idle_deadline, absolute_deadline, kept_until)
+      <= FOREVER
+    and persistent <= 1) then
+  return {'corrupt', 'life'}
 end
 
--- What the holder of a token is to a live record: `admitted`, `superseded` or `missing`.
-local function standing(key, own, secret, now)
-  if own == secret then
-    return 'admitted'
+local alive = first_contact < idle_deadline and now < absolute_deadline
+if secret ~= '' then
+  if not alive then
+    return {'missing'}
   end
-  local retired = redis.call('HGET', key, 'retired')
-  if retired and #retired == 40 and string.sub(retired, 1, 32) == secret
-      and now < struct.unpack('<d', retired, 33) + RETIRED_FOR then
-    return 'superseded'
+  if own ~= secret then
+    local retired = redis.call('HGET', key, 'retired')
+    if retired and #retired == 40 and string.sub(retired, 1, 32) == secret
+        and now < struct.unpack('<d', retired, 33) + RETIRED_FOR then
+      return {'superseded'}
+    end
+    return {'missing'}
   end
-  return 'missing'
 end
