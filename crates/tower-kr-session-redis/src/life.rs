@@ -13,7 +13,7 @@ const LEEWAY: Duration = Duration::from_secs(60);
 const LONGEST: Duration = Duration::from_millis(1_000_000_000_000_000);
 
 /// Seven numbers and a flag; `record.lua` names them.
-const BYTES: usize = 7 * NUMBER + 1;
+pub(crate) const BYTES: usize = 7 * NUMBER + 1;
 
 /// What `life` tells.
 pub(crate) struct Life {

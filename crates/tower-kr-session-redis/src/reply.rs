@@ -1,20 +1,25 @@
 //! What the scripts answer: a word, and what belongs to it.
 
 use redis::Value;
-use tower_kr_session::{Applied, SessionId, StoreError};
+use tower_kr_session::{Applied, Receipt, SessionId, StoreError};
 
-use crate::{failure::Failure, fields::parse_integer, life::Life};
+use crate::{
+    failure::Failure,
+    fields::parse_integer,
+    life::{self, Life},
+};
 
 /// An answer of a script.
 pub(crate) struct Reply(Vec<Vec<u8>>);
 
 impl Reply {
     pub(crate) fn new(value: Value) -> Result<Self, Failure> {
-        let Value::Array(parts) = value else {
-            return Err(Failure::BadReply("no list"));
+        let parts = match value {
+            Value::BulkString(text) => return Ok(Self(vec![text])),
+            Value::Array(parts) => parts.into_iter(),
+            _ => return Err(Failure::BadReply("no list")),
         };
         parts
-            .into_iter()
             .map(|part| match part {
                 Value::BulkString(text) => Ok(text),
                 _ => Err(Failure::BadReply("no text")),
@@ -59,16 +64,12 @@ impl Reply {
     }
 
     pub(crate) fn applied(&self) -> Result<Applied, Failure> {
+        if let [done] = &self.0[..]
+            && let Some(done) = done.strip_prefix(b"applied")
+        {
+            return read_receipt(done).map(Applied::Applied);
+        }
         Ok(match self.word() {
-            "applied" => {
-                let incremented = match self.text(2) {
-                    "" => None,
-                    _ => Some(self.integer(2)?),
-                };
-                let life = self.0.get(1).and_then(|life| Life::read(life));
-                let life = life.ok_or(Failure::BadReply("no lifetime"))?;
-                Applied::Applied(life.receipt(incremented))
-            }
             "missing" | "corrupt" => Applied::Missing,
             "superseded" => Applied::Superseded,
             "conflict" => Applied::Conflict,
@@ -82,6 +83,17 @@ impl Reply {
             _ => return Err(Failure::BadReply("an unknown word")),
         })
     }
+}
+
+/// The field `life` as it is now, and the sum after an increment.
+fn read_receipt(done: &[u8]) -> Result<Receipt, Failure> {
+    let (life, sum) = done.split_at_checked(life::BYTES).unwrap_or_default();
+    let life = Life::read(life).ok_or(Failure::BadReply("no lifetime"))?;
+    let sum = match sum {
+        [] => None,
+        digits => Some(parse_integer(digits).ok_or(Failure::BadReply("no integer"))?),
+    };
+    Ok(life.receipt(sum))
 }
 
 /// The bytes of a text. What is no text is empty.

@@ -55,7 +55,7 @@ if rest <= #ARGV then
   end
   local before = head
   if options.rotate then
-    written = {'life', false, 'retired', own .. struct.pack('<d', now)}
+    written = {'life', false, 'retired', string.sub(head, 2, 33) .. struct.pack('<d', now)}
     head = string.sub(head, 1, 1) .. options.rotate .. string.sub(head, 34)
   end
   if options.idle then
@@ -149,4 +149,5 @@ end
 if expires then
   redis.call('PEXPIRE', key, string.format('%.0f', math.min(math.max(kept_until - now, 0), LONGEST) + GRACE))
 end
-return {'applied', life, operation == 1 and changed or ''}
+-- One text, which takes less than a list: the usual answer.
+return 'applied' .. life .. (operation == 1 and changed or '')

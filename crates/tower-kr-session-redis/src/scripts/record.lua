@@ -38,14 +38,13 @@ end
 if not life or #life ~= 57 then
   return {'corrupt', 'life'}
 end
-local own = string.sub(head, 2, 33)
 local idle_timeout, touch_interval, absolute_timeout, idle_deadline, absolute_deadline, size, kept_until, persistent =
   struct.unpack(LIFE, life)
 -- No comparison holds for what is no number.
 if not (idle_timeout >= 0 and touch_interval >= 0 and absolute_timeout >= 0 and size >= 0
     and idle_deadline >= -FOREVER and absolute_deadline >= -FOREVER and kept_until >= -FOREVER
-    and math.max(idle_timeout, touch_interval, absolute_timeout, size, idle_deadline, absolute_deadline, kept_until)
-      <= FOREVER
+    and idle_timeout <= FOREVER and touch_interval <= FOREVER and absolute_timeout <= FOREVER and size <= FOREVER
+    and idle_deadline <= FOREVER and absolute_deadline <= FOREVER and kept_until <= FOREVER
     and persistent <= 1) then
   return {'corrupt', 'life'}
 end
@@ -55,7 +54,7 @@ if secret ~= '' then
   if not alive then
     return {'missing'}
   end
-  if own ~= secret then
+  if string.find(head, secret, 2, true) ~= 2 then
     local retired = redis.call('HGET', key, 'retired')
     if retired and #retired == 40 and string.sub(retired, 1, 32) == secret
         and now < struct.unpack('<d', retired, 33) + RETIRED_FOR then
