@@ -109,3 +109,115 @@ async fn step_back() {
     })
     .await;
 }
+
+#[cfg(test)]
+mod tests {
+    use redis::{AsyncConnectionConfig, RedisConnectionInfo};
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
+        sync::mpsc::{UnboundedSender, unbounded_channel},
+        task::JoinHandle,
+    };
+
+    use super::*;
+
+    /// A dispatcher, the way to it, and the server's end of its connection.
+    async fn start() -> (
+        JoinHandle<Result<(), RedisError>>,
+        UnboundedSender<Call>,
+        DuplexStream,
+    ) {
+        let (client, server) = duplex(10_000);
+        let info = RedisConnectionInfo::default().set_skip_set_lib_name();
+        let config = AsyncConnectionConfig::new();
+        let connection = MultiplexedConnection::new_with_config(&info, client, config);
+        let (connection, driver) = connection.await.expect("a connection");
+        tokio::spawn(driver);
+        let (calls, queue) = unbounded_channel();
+        (tokio::spawn(run(queue, connection)), calls, server)
+    }
+
+    fn call(key: &str, asking: bool) -> (Call, oneshot::Receiver<Value>) {
+        let mut command = redis::cmd("GET");
+        command.arg(key);
+        let (answer, answered) = oneshot::channel();
+        let call = Call {
+            command,
+            asking,
+            answer,
+        };
+        (call, answered)
+    }
+
+    async fn read(server: &mut DuplexStream) -> String {
+        let mut bytes = [0; 10_000];
+        let length = server.read(&mut bytes).await.expect("bytes");
+        String::from_utf8_lossy(&bytes[..length]).replace("\r\n", " ")
+    }
+
+    #[tokio::test]
+    async fn calls_that_wait_share_a_message_and_each_gets_its_own_answer() {
+        let (_dispatcher, calls, mut server) = start().await;
+        let (first, first_answer) = call("a", false);
+        let (given_up, answer) = call("b", false);
+        let (asking, asking_answer) = call("c", true);
+        drop(answer);
+        for call in [first, given_up, asking] {
+            assert!(calls.send(call).is_ok());
+        }
+        let message = read(&mut server).await;
+        let get = |key| format!("*2 $3 GET $1 {key} ");
+        assert_eq!(
+            message,
+            format!("{}*1 $6 ASKING {}", get("a"), get("c")),
+            "the second was given up before it was sent"
+        );
+        let answers = b"-WRONGTYPE no\r\n+OK\r\n$1\r\n5\r\n";
+        server.write_all(answers).await.expect("room");
+        let first = first_answer.await.expect("an answer");
+        let refused = first.extract_error().expect_err("an error");
+        assert_eq!(refused.code(), Some("WRONGTYPE"));
+        let asking = asking_answer.await.expect("an answer");
+        assert_eq!(asking, Value::BulkString(b"5".to_vec()));
+    }
+
+    #[tokio::test]
+    async fn a_second_message_does_not_wait_for_the_answers_to_the_first() {
+        let (_dispatcher, calls, mut server) = start().await;
+        let keys = || (0..MOST_AT_ONCE + 1).map(|number| format!("{number}"));
+        let (sent, answers): (Vec<_>, Vec<_>) = keys().map(|key| call(&key, false)).unzip();
+        for call in sent {
+            assert!(calls.send(call).is_ok());
+        }
+        let mut message = String::new();
+        while message.matches("GET").count() <= MOST_AT_ONCE {
+            message += &read(&mut server).await;
+        }
+        for key in keys() {
+            let answer = format!("${}\r\n{key}\r\n", key.len());
+            server.write_all(answer.as_bytes()).await.expect("room");
+        }
+        for (key, answer) in keys().zip(answers) {
+            let answer = answer.await.expect("an answer");
+            assert_eq!(answer, Value::BulkString(key.into_bytes()));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_lost_connection_ends_it_and_leaves_nobody_waiting() {
+        let (dispatcher, calls, mut server) = start().await;
+        let (lost, answer) = call("a", false);
+        assert!(calls.send(lost).is_ok());
+        read(&mut server).await;
+        drop(server);
+        assert!(dispatcher.await.expect("no panic").is_err());
+        assert!(answer.await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_was_given_up_ends_it() {
+        let (dispatcher, calls, _server) = start().await;
+        drop(calls);
+        assert!(dispatcher.await.expect("no panic").is_ok());
+    }
+}

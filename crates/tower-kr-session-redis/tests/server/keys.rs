@@ -297,6 +297,49 @@ pub(crate) async fn limits_without_an_end_are_kept() {
     assert_eq!(store.list(&user, now()).await.expect("list").len(), 1);
 }
 
+/// More than Lua can pass at once.
+pub(crate) async fn a_delta_may_be_about_thousands_of_values() {
+    const MANY: usize = 2_500;
+    let (_server, store) = server_and_store().await;
+    let session = Session::create(&store).await;
+    let delta = |value: Option<&'static [u8]>, but: usize| {
+        let mut delta = increment();
+        for number in (0..MANY).filter(|number| *number != but) {
+            delta.change(key(&format!("{number}")), value.map(Into::into));
+        }
+        delta
+    };
+    let count = async || session.load().await.expect("alive").values.len();
+    for (delta, expected) in [
+        (delta(Some(b"first"), MANY), MANY + 2),
+        (delta(Some(b"again"), MANY), MANY + 2),
+        (delta(None, 7), 3),
+    ] {
+        let done = session.apply(delta).await.expect("apply");
+        assert!(matches!(done, Applied::Applied(_)), "{done:?}");
+        assert_eq!(count().await, expected);
+    }
+    let values = session.load().await.expect("alive").values;
+    let stored = ["7", "color", "n"].map(|key| values.get(key).expect(key));
+    assert_eq!(stored, [&b"again"[..], b"purple", b"3"]);
+
+    let mut anew = delta(Some(b"new"), MANY);
+    anew.clear = true;
+    anew.max_bytes = 0;
+    let size = (0..MANY)
+        .map(|number| number.to_string().len() + 3)
+        .sum::<usize>()
+        + 2;
+    let too_large = Applied::TooLarge { size: size as u64 };
+    assert_eq!(session.apply(anew.clone()).await.expect("apply"), too_large);
+    assert_eq!(session.count().await, 3, "and nothing is done");
+    anew.max_bytes = size as u64;
+    let done = session.apply(anew).await.expect("apply");
+    assert!(matches!(done, Applied::Applied(_)), "{done:?}");
+    assert_eq!(count().await, MANY + 1);
+    assert_eq!(session.count().await, 1);
+}
+
 pub(crate) async fn an_owners_index_goes_with_its_sessions() {
     let (server, store) = server_and_store().await;
     let user = owner("max");

@@ -35,6 +35,7 @@ fn main() -> ExitCode {
         keys: a_session_is_what_the_guide_says_and_holds_no_secret, corrupt_records_are_missing_and_kept,
             records_of_a_later_release_are_errors_and_kept, a_key_of_another_type_is_missing_and_kept,
             redis_forgets_a_session_after_its_deadline_and_a_grace, limits_without_an_end_are_kept,
+            a_delta_may_be_about_thousands_of_values,
             an_owners_index_goes_with_its_sessions;
         outages: a_frozen_server_is_noticed_once_and_then_calls_fail_fast, a_caller_that_gives_up_raises_the_alarm,
             a_server_that_was_killed_is_used_again, killed_connections_are_replaced, a_broken_connection_is_replaced_unnoticed, a_slow_answer_is_waited_for,
