@@ -14,6 +14,18 @@ mod damage;
     reason = "only what reads and writes a whole record is looked at"
 )]
 mod fields;
+#[path = "../../crates/tower-kr-session-redis/src/life.rs"]
+#[allow(
+    dead_code,
+    reason = "only what reads and writes a whole record is looked at"
+)]
+mod life;
+#[path = "../../crates/tower-kr-session-redis/src/numbers.rs"]
+#[allow(
+    dead_code,
+    reason = "only what reads and writes a whole record is looked at"
+)]
+mod numbers;
 mod record;
 mod redis_fields;
 mod sql_row;
