@@ -5,6 +5,7 @@ mod clock;
 mod delta;
 mod encoding;
 mod error;
+mod events;
 #[cfg(feature = "axum")]
 mod extract;
 mod future;
@@ -12,6 +13,8 @@ mod id;
 mod key;
 mod layer;
 mod log_limit;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod owner;
 mod record;
 mod service;
@@ -26,10 +29,12 @@ mod values;
 
 #[cfg(feature = "axum")]
 pub use extract::MissingSessionLayer;
+#[cfg(feature = "metrics")]
+pub use metrics::describe_metrics;
 #[cfg(feature = "contract")]
 pub use store::contract;
 #[cfg(feature = "memory")]
-pub use store::memory::{MemoryStore, MemoryStoreBuilder};
+pub use store::memory::{Evictions, MemoryStore, MemoryStoreBuilder};
 pub use {
     assurance::AssuranceLevel,
     clock::{Clock, ManualClock, SystemClock, Timestamp},

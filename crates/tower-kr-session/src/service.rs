@@ -52,8 +52,10 @@ where
         }
         let candidates = transport::candidates(request.headers(), self.shared.cookie.name());
         if let Candidates::TooMany = candidates {
-            self.shared
-                .log_ambiguous("too many different session cookies");
+            let shared = &self.shared;
+            shared
+                .events
+                .ambiguous("too many different session cookies", shared.now());
         }
         let session = Session::new(Arc::clone(&self.shared), candidates, https, withheld);
         if let Some(outer) = request.extensions_mut().insert(session.clone()) {

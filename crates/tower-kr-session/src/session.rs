@@ -6,6 +6,7 @@ mod finish;
 mod identity;
 mod immediate;
 mod lock;
+mod missing;
 mod notes;
 mod read;
 mod sign_in;

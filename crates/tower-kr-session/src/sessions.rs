@@ -68,7 +68,11 @@ impl Sessions {
         let shared = &self.0;
         let at = Instants::at(shared.now());
         let removed = shared.store.remove(shared.io_timeout, id, None, at);
-        Ok(removed.await? == Removed::Removed)
+        let revoked = removed.await? == Removed::Removed;
+        if revoked {
+            shared.events.revoked(id, "revoke");
+        }
+        Ok(revoked)
     }
 
     /// Ends all sessions of a user, also those whose sign-in is on its way. Returns how many were alive.
@@ -117,6 +121,7 @@ impl Sessions {
         shared
             .last_revocation
             .fetch_max(now.as_unix_millis(), Ordering::SeqCst);
+        shared.events.revoked_all(removed, except);
         Ok(removed)
     }
 }

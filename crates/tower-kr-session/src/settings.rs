@@ -16,7 +16,7 @@ use crate::{
     clock::{Clock, Timestamp},
     delta::IdleLimit,
     error::{ConfigError, MAX_TIMEOUT, SessionError},
-    log_limit::LogLimit,
+    events::Events,
     record::Record,
     session_limit::SessionLimit,
     site_data::SiteData,
@@ -124,8 +124,7 @@ impl Settings {
             consent_when: self.consent_when.clone().filter(|_| asks_for_consent),
             withheld_was_logged: AtomicBool::new(false),
             last_revocation: AtomicI64::new(i64::MIN),
-            ambiguous_log: LogLimit::new(),
-            failure_log: LogLimit::new(),
+            events: Arc::new(Events::new()),
         })
     }
 }
@@ -153,8 +152,7 @@ pub(crate) struct Shared {
     pub(crate) consent_when: Option<Predicate>,
     /// When [`Sessions`](crate::Sessions) last ended all sessions of somebody.
     pub(crate) last_revocation: AtomicI64,
-    pub(crate) ambiguous_log: LogLimit,
-    pub(crate) failure_log: LogLimit,
+    pub(crate) events: Arc<Events>,
     withheld_was_logged: AtomicBool,
 }
 
@@ -175,16 +173,6 @@ impl Shared {
     pub(crate) fn idle_at_sign_in(&self, record: &Record) -> Option<IdleLimit> {
         let anonymous = record.owner.is_none() && record.idle == self.anonymous_idle;
         (anonymous && self.anonymous_idle != self.idle).then_some(self.idle)
-    }
-
-    /// A client can do this on each request, so it is told once a second.
-    pub(crate) fn log_ambiguous(&self, what: &'static str) {
-        if let Some(suppressed) = self.ambiguous_log.permit(self.now()) {
-            tracing::warn!(
-                suppressed,
-                "a request carries {what}; it is treated as having no session"
-            );
-        }
     }
 
     pub(crate) const fn too_large(&self, size: u64) -> SessionError {

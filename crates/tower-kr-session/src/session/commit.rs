@@ -89,6 +89,8 @@ impl State {
                     self.remember(work.values.changes());
                 }
                 if let Some(next) = next {
+                    let signed_in = work.identity.sign_in.is_some();
+                    shared.events.rotated(next.id(), signed_in);
                     let until = receipt.persistent.then_some(receipt.absolute_deadline);
                     self.adopt(next, until);
                 }
@@ -123,7 +125,8 @@ impl State {
             }
             Applied::OtherOwner => {
                 // The one who signed in takes nothing of the other user's session with him.
-                self.remove(shared, work.at).await?;
+                let removed = self.remove(shared, work.at).await?;
+                self.removed(shared, removed, true);
                 self.leave();
                 self.start(shared, work).await
             }
@@ -142,11 +145,12 @@ impl State {
         };
         let until = persistent_until(&record);
         let created = self.create(shared, token.id(), record, work.at.now).await?;
-        self.started(created, token, until, &work)
+        self.started(shared, created, token, until, &work)
     }
 
     pub(super) fn started(
         &mut self,
+        shared: &Shared,
         created: Created,
         token: Token,
         persistent_until: Option<Timestamp>,
@@ -156,6 +160,8 @@ impl State {
             Created::Created => {
                 self.leave();
                 self.started = true;
+                let signed_in = work.identity.sign_in.is_some();
+                shared.events.created(token.id(), signed_in, work.at.now);
                 if !work.last {
                     self.remember(work.values.changes());
                 }
@@ -177,7 +183,9 @@ impl State {
                 return Err(SessionError::Superseded);
             }
             (View::Alive(_) | View::Unknown(_), Some(_)) => {
+                let others = self.is_of_other_owner(work.identity.sign_in.as_ref());
                 let removed = self.remove(shared, work.at).await?;
+                self.removed(shared, removed, others);
                 if removed == Removed::Superseded && work.identity.sign_in.is_none() {
                     self.view = View::Superseded;
                     return Err(SessionError::Superseded);
@@ -189,16 +197,24 @@ impl State {
         self.start(shared, work).await
     }
 
+    /// Tells of a session that a request ended: its own, or that of another user whose place it takes.
+    fn removed(&self, shared: &Shared, removed: Removed, others: bool) {
+        if let (Removed::Removed, Some(token)) = (removed, &self.token) {
+            match others {
+                true => shared.events.revoked(token.id(), "sign_in"),
+                false => shared.events.destroyed(token.id()),
+            }
+        }
+    }
+
     /// Moves the idle deadline of a session that was only read. A failure harms nobody now: it is logged.
     pub(super) async fn touch(&mut self, shared: &Shared, at: Instants) {
         let Some(id) = self.id() else {
             return;
         };
         let delta = Delta::new(shared.max_session_bytes);
-        if let Err(error) = self.apply(shared, delta, at).await
-            && let Some(suppressed) = shared.failure_log.permit(at.now)
-        {
-            tracing::warn!(session = %id, %error, suppressed, "could not touch a session");
+        if let Err(error) = self.apply(shared, delta, at).await {
+            shared.events.touch_failed(id, &error, at.now);
         }
     }
 
@@ -255,7 +271,7 @@ pub(super) fn begin(
     if !work.identity.is_empty() {
         // As for a record that is stored: limits and sign-in have one meaning.
         let mut delta = Delta::new(u64::MAX);
-        delta.sign_in = work.identity.sign_in.take();
+        delta.sign_in.clone_from(&work.identity.sign_in);
         delta.limits = std::mem::take(&mut work.identity.limits);
         record.edit_head(&delta, now);
     }

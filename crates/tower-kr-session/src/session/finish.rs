@@ -118,13 +118,7 @@ impl Session {
 
     pub(crate) fn log_failure(&self, error: &SessionError) {
         let shared = &self.inner.shared;
-        if error.is_temporary() {
-            if let Some(suppressed) = shared.failure_log.permit(shared.now()) {
-                tracing::error!(%error, suppressed, "could not commit a session");
-            }
-        } else {
-            tracing::debug!(%error, "did not commit a session");
-        }
+        shared.events.commit_failed(error, shared.now());
     }
 }
 

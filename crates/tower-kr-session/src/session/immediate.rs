@@ -68,7 +68,7 @@ impl Session {
             drop(notes);
             let mut delta = taken.into_delta(inner.shared.max_session_bytes);
             delta.operation = Some((key.clone(), Operation::Increment(by)));
-            let applied = state.apply_now(store, &delta, at)?;
+            let applied = state.apply_now(&inner.shared, store, &delta, at)?;
             if let Applied::Applied(receipt) = applied {
                 return Ok(receipt.incremented);
             }
@@ -92,11 +92,12 @@ impl State {
         let Some(id) = self.unloaded() else {
             return in_place(self.choose(shared, at));
         };
-        self.loaded(store.load_now(id, at.first_contact), at)
+        self.loaded(shared, store.load_now(id, at.first_contact), at)
     }
 
     pub(super) fn apply_now(
         &mut self,
+        shared: &Shared,
         store: &dyn ImmediateStore,
         delta: &Delta,
         at: Instants,
@@ -109,6 +110,9 @@ impl State {
             return Ok(Applied::Missing);
         };
         let answer = store.apply_now(token.id(), &token.secret_hash(), delta, at);
+        if let Ok(Applied::Missing) = answer {
+            self.ask_what_is_missing(shared, at);
+        }
         self.applied(delta.clear, answer)
     }
 
@@ -125,7 +129,7 @@ impl State {
             View::Alive(_) | View::Unknown(_) if plain => {
                 let values = mem::take(&mut notes.values);
                 let delta = values.into_delta(shared.max_session_bytes);
-                let applied = self.apply_now(store, &delta, at)?;
+                let applied = self.apply_now(shared, store, &delta, at)?;
                 if let Applied::Applied(_) = applied {
                     return Ok(());
                 }
@@ -140,7 +144,7 @@ impl State {
                 let until = persistent_until(&record);
                 let created = store.create_now(token.id(), record, at.now);
                 let created = self.answered(created)?;
-                self.started(created, token, until, &work)
+                self.started(shared, created, token, until, &work)
             }
             _ => in_place(self.store(shared, notes.take_work(at, true))),
         }

@@ -148,10 +148,7 @@ impl Session {
     /// Signing in on a session of somebody else ends that one: none of its values is seen from then on.
     pub(super) fn leave_other_owner(&self, state: &State) {
         let mut notes = self.inner.notes();
-        let owner = state.record().and_then(|record| record.owner.as_ref());
-        if let (Some(sign_in), Some(owner)) = (&notes.identity.sign_in, owner)
-            && sign_in.owner != *owner
-        {
+        if state.is_of_other_owner(notes.identity.sign_in.as_ref()) {
             notes.identity.destroy = true;
         }
     }

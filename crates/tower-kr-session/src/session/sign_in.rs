@@ -11,6 +11,7 @@ use crate::{
     owner::Owner,
     session_limit::SessionLimit,
     settings::Shared,
+    store::Removed,
 };
 
 impl State {
@@ -111,8 +112,9 @@ impl State {
             self.cookie = None;
         }
         for id in surplus {
-            self.remove_any(shared, id, at).await?;
-            tracing::debug!(session = %id, "ended a session over the limit of its owner");
+            if self.remove_any(shared, id, at).await? == Removed::Removed {
+                shared.events.revoked(id, "session_limit");
+            }
         }
         match shared.session_limit {
             SessionLimit::Refuse(limit) if lost => Err(SessionError::TooManySessions { limit }),

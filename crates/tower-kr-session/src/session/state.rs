@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::{
     clock::Timestamp,
-    delta::{self, Delta, Instants},
+    delta::{self, Delta, Instants, SignIn},
     error::SessionError,
     id::{SessionId, Token},
     key::KeyBuf,
@@ -121,6 +121,12 @@ impl State {
         }
     }
 
+    /// Whether the record, as far as it was loaded, is that of another user than the one who signs in.
+    pub(super) fn is_of_other_owner(&self, sign_in: Option<&SignIn>) -> bool {
+        let owner = self.record().and_then(|record| record.owner.as_ref());
+        matches!((sign_in, owner), (Some(sign_in), Some(owner)) if sign_in.owner != *owner)
+    }
+
     /// Forgets all values, so that the next read asks the store.
     pub(super) fn forget(&mut self) {
         self.forget_record();
@@ -160,7 +166,7 @@ impl State {
             .store
             .load(shared.io_timeout, id, at.first_contact)
             .await;
-        self.loaded(answer, at)
+        self.loaded(shared, answer, at)
     }
 
     /// The session whose record has to be loaded; `None` if none has to be, or there is a choice.
@@ -178,6 +184,7 @@ impl State {
     /// A load is safe to drop: the next call asks anew.
     pub(super) fn loaded(
         &mut self,
+        shared: &Shared,
         answer: Result<Option<Record>, StoreError>,
         at: Instants,
     ) -> Result<(), SessionError> {
@@ -190,6 +197,9 @@ impl State {
         let standing = token.map_or(Standing::Missing, |token| {
             standing(token, record.as_ref(), at)
         });
+        if standing == Standing::Missing {
+            self.tell_missing(shared, record.as_ref(), at);
+        }
         self.settle(standing, record);
         Ok(())
     }
@@ -239,10 +249,15 @@ impl State {
                 .await;
             let record = answer.map_err(|error| self.failed(error))?;
             let standing = standing(&token, record.as_ref(), at);
+            if standing == Standing::Missing {
+                let record = record.as_ref();
+                shared.events.opened_nothing(token.id(), record, at);
+            }
             match (standing, &best) {
                 (Standing::Admitted, Some((_, Standing::Admitted, _))) => {
                     self.view = View::Ambiguous;
-                    shared.log_ambiguous("cookies of several live sessions");
+                    let what = "cookies of several live sessions";
+                    shared.events.ambiguous(what, at.now);
                     return Ok(());
                 }
                 (Standing::Admitted, _)
@@ -284,7 +299,7 @@ impl State {
         at: Instants,
     ) -> Result<Applied, SessionError> {
         if let Some(store) = shared.store.immediate() {
-            return self.apply_now(store, &delta, at);
+            return self.apply_now(shared, store, &delta, at);
         }
         let Some(token) = &self.token else {
             return Ok(Applied::Missing);
@@ -299,6 +314,9 @@ impl State {
             .store
             .apply(shared.io_timeout, id, &secret, delta, at)
             .await;
+        if let Ok(Applied::Missing) = answer {
+            self.ask_what_is_missing(shared, at);
+        }
         self.applied(clear, answer)
     }
 
@@ -374,7 +392,11 @@ impl State {
             .store
             .remove(shared.io_timeout, id, Some(&secret), at)
             .await;
-        self.answered(answer)
+        let removed = self.answered(answer)?;
+        if removed == Removed::Missing {
+            self.ask_what_is_missing(shared, at);
+        }
+        Ok(removed)
     }
 
     /// Removes a session of which this request doesn't have the token.

@@ -7,6 +7,8 @@ use std::{
     time::Duration,
 };
 
+#[cfg(feature = "metrics")]
+use crate::metrics::StoreTimer;
 use crate::{
     clock::Timestamp,
     delta::{Delta, Instants},
@@ -130,7 +132,7 @@ impl ErasedStore {
     ) -> Result<Option<Record>, StoreError> {
         match self.store.immediate() {
             Some(store) => store.load_now(id, now),
-            None => timed(timeout, self.store.load(id, now)).await,
+            None => self.call("load", timeout, self.store.load(id, now)).await,
         }
     }
 
@@ -143,7 +145,10 @@ impl ErasedStore {
     ) -> Result<Created, StoreError> {
         match self.store.immediate() {
             Some(store) => store.create_now(id, record, now),
-            None => timed(timeout, self.store.create(id, record, now)).await,
+            None => {
+                self.call("create", timeout, self.store.create(id, record, now))
+                    .await
+            }
         }
     }
 
@@ -157,7 +162,10 @@ impl ErasedStore {
     ) -> Result<Applied, StoreError> {
         match self.store.immediate() {
             Some(store) => store.apply_now(id, secret, &delta, at),
-            None => timed(timeout, self.store.apply(id, secret, delta, at)).await,
+            None => {
+                self.call("apply", timeout, self.store.apply(id, secret, delta, at))
+                    .await
+            }
         }
     }
 
@@ -170,7 +178,10 @@ impl ErasedStore {
     ) -> Result<Removed, StoreError> {
         match self.store.immediate() {
             Some(store) => store.remove_now(id, secret, at),
-            None => timed(timeout, self.store.remove(id, secret, at)).await,
+            None => {
+                self.call("remove", timeout, self.store.remove(id, secret, at))
+                    .await
+            }
         }
     }
 
@@ -180,7 +191,8 @@ impl ErasedStore {
         owner: &Owner,
         now: Timestamp,
     ) -> Result<Vec<SessionSummary>, StoreError> {
-        timed(timeout, self.store.list(owner, now)).await
+        self.call("list", timeout, self.store.list(owner, now))
+            .await
     }
 
     pub(crate) async fn remove_owned(
@@ -190,7 +202,30 @@ impl ErasedStore {
         except: Option<SessionId>,
         now: Timestamp,
     ) -> Result<u64, StoreError> {
-        timed(timeout, self.store.remove_owned(owner, except, now)).await
+        self.call(
+            "remove_owned",
+            timeout,
+            self.store.remove_owned(owner, except, now),
+        )
+        .await
+    }
+
+    /// Makes a call, and measures how long the store takes if it needs I/O.
+    #[cfg_attr(not(feature = "metrics"), expect(unused_variables))]
+    async fn call<T>(
+        &self,
+        operation: &'static str,
+        timeout: Duration,
+        call: Boxed<'_, T>,
+    ) -> Result<T, StoreError> {
+        #[cfg(feature = "metrics")]
+        let timer = self.needs_io.then(|| StoreTimer::start(operation));
+        let answer = timed(timeout, call).await;
+        #[cfg(feature = "metrics")]
+        if let Some(timer) = timer {
+            timer.stop(&answer);
+        }
+        answer
     }
 }
 

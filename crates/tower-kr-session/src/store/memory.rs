@@ -130,6 +130,16 @@ impl Shared {
     }
 }
 
+/// How many live sessions a [`MemoryStore`] dropped to make room, since it was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Evictions {
+    /// Sessions without an owner.
+    pub anonymous: u64,
+    /// Sessions of users who signed in.
+    pub owned: u64,
+}
+
 /// Sets up a [`MemoryStore`].
 #[derive(Clone, Debug)]
 pub struct MemoryStoreBuilder {
@@ -188,6 +198,21 @@ impl MemoryStore {
     /// before `now`. Call it now and then if memory must shrink without new sessions.
     pub fn run_pending_tasks(&self, now: Timestamp) {
         self.0.sweep_all(now);
+    }
+
+    /// How many live sessions were dropped so far because their share was full. A share that drops any is too small for the sessions
+    /// that come in their idle timeout, or somebody floods it.
+    ///
+    /// ```
+    /// # use tower_kr_session::MemoryStore;
+    /// assert_eq!(MemoryStore::new().evictions().owned, 0);
+    /// ```
+    #[must_use]
+    pub fn evictions(&self) -> Evictions {
+        Evictions {
+            anonymous: self.0.anonymous.evictions(),
+            owned: self.0.owned.evictions(),
+        }
     }
 
     /// How many records are held, expired ones included.

@@ -11,7 +11,7 @@ use std::{
 use http::{Response, StatusCode, header};
 use tower_kr_session::{Session, SessionError, StoreError};
 
-use crate::support::{App, Behaviour, IO, Reply, ok, over_io};
+use crate::support::{App, Behaviour, IO, Reply, ok, over_io, settle, with_wrong_secret};
 
 #[derive(Clone, Copy, Debug)]
 enum Use {
@@ -383,4 +383,35 @@ async fn a_save_that_is_dropped_half_way_poisons() {
         reply.assert_refused(StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(app.remote.take_calls(), 1, "nothing is sent after that");
     }
+}
+
+#[tokio::test]
+async fn what_a_missing_token_was_is_asked_once_and_delays_nobody() {
+    let app = over_io();
+    let live = app.start(&[("a", 1)]).await;
+    let gone = app.start(&[("a", 1)]).await;
+    app.with(Some(&gone), |session| async move {
+        session.destroy()?;
+        Ok(ok(""))
+    })
+    .await;
+    let wrong = with_wrong_secret(&live, &gone);
+    // A load that hangs is not counted.
+    for (behaviour, calls) in [(Behaviour::Answer, 3), (Behaviour::HangLoads, 2)] {
+        app.remote.set(behaviour);
+        for token in [&wrong, &gone] {
+            app.remote.take_calls();
+            let reply = app
+                .with(Some(token), |session| async move {
+                    session.insert("a", &2)?;
+                    Ok(ok(""))
+                })
+                .await;
+            assert_eq!(reply.status, StatusCode::OK);
+            assert_ne!(reply.token(), *token);
+            settle().await;
+            assert_eq!(app.remote.take_calls(), calls);
+        }
+    }
+    assert_eq!(app.records(), 5);
 }

@@ -236,6 +236,19 @@ pub(crate) fn owner(id: &str) -> Owner {
     Owner::new(id).unwrap()
 }
 
+/// The id of one token with the secret of another.
+pub(crate) fn with_wrong_secret(token: &str, other: &str) -> String {
+    // The id ends within the 22nd character, and the rest of that is secret.
+    format!("{}{}", &token[..22], &other[22..])
+}
+
+/// Lets the tasks beside the requests end: each makes a step at a time, and none needs more than three.
+pub(crate) async fn settle() {
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+}
+
 /// A memory store behind I/O: every call waits once, is counted, and can be made to fail or hang.
 #[derive(Default)]
 pub(crate) struct Remote {
@@ -257,6 +270,8 @@ pub(crate) enum Behaviour {
     Hang,
     /// Does what it is told, and loses the answer.
     DoAndHang,
+    /// Loads never answer, the rest does.
+    HangLoads,
     /// The record is of a later release.
     UnknownVersion,
 }
@@ -302,7 +317,7 @@ impl Remote {
         self.calls.fetch_add(1, Ordering::SeqCst);
         tokio::task::yield_now().await;
         match self.behave() {
-            Behaviour::Answer => call.await,
+            Behaviour::Answer | Behaviour::HangLoads => call.await,
             Behaviour::Fail => Err(StoreError::unavailable("connection refused")),
             Behaviour::Hang => std::future::pending().await,
             Behaviour::DoAndHang => {
@@ -316,6 +331,10 @@ impl Remote {
 
 impl SessionStore for Remote {
     async fn load(&self, id: SessionId, now: Timestamp) -> Result<Option<Record>, StoreError> {
+        let behaviour = *self.behaviour.lock().unwrap();
+        if let Behaviour::HangLoads = behaviour {
+            std::future::pending::<()>().await;
+        }
         self.call(SessionStore::load(&self.memory, id, now)).await
     }
 

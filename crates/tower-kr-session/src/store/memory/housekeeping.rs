@@ -48,8 +48,13 @@ impl Shared {
             if let Some(session) = &evicted {
                 self.forget(session);
             }
-            // Large values are freed without the lock.
+            // Large values are freed, and the log is written, without the lock.
             drop(shard);
+            if let Some(session) = evicted
+                && !session.is_expired(now)
+            {
+                self.budget(share).evicted(share, session.id(), now);
+            }
         }
     }
 

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use crate::{clock::Timestamp, events, id::SessionId, log_limit::LogLimit};
+
 /// Whose memory a session is in: so those who never signed in can't push out those who did.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Share {
@@ -16,6 +18,18 @@ pub(super) struct Budget {
     used: AtomicU64,
     /// The shard whose turn it is to give something up.
     shard: AtomicUsize,
+    /// How many live sessions had to go.
+    evictions: AtomicU64,
+    eviction_log: LogLimit,
+}
+
+impl Share {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Anonymous => "anonymous",
+            Self::Owned => "owned",
+        }
+    }
 }
 
 impl Budget {
@@ -24,6 +38,8 @@ impl Budget {
             bytes,
             used: AtomicU64::new(0),
             shard: AtomicUsize::new(0),
+            evictions: AtomicU64::new(0),
+            eviction_log: LogLimit::new(),
         }
     }
 
@@ -41,6 +57,16 @@ impl Budget {
 
     pub(super) fn is_over(&self) -> bool {
         self.used() > self.bytes
+    }
+
+    pub(super) fn evictions(&self) -> u64 {
+        self.evictions.load(Ordering::Relaxed)
+    }
+
+    /// Tells of a live session that had to go from this share.
+    pub(super) fn evicted(&self, share: Share, id: SessionId, now: Timestamp) {
+        self.evictions.fetch_add(1, Ordering::Relaxed);
+        events::evicted(id, share.name(), &self.eviction_log, now);
     }
 
     pub(super) fn next_shard(&self) -> usize {

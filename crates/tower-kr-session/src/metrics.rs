@@ -1,0 +1,176 @@
+//! Counters of what happens to sessions, and the time that the store takes, for whatever recorder the application installed.
+
+use std::time::Instant;
+
+use ::metrics::{Unit, counter, describe_counter, describe_histogram, histogram};
+
+use crate::store::StoreError;
+
+/// A counter with at most one label, whose values are known beforehand.
+pub(crate) struct Counter {
+    name: &'static str,
+    help: &'static str,
+    label: &'static str,
+    values: &'static [&'static str],
+}
+
+pub(crate) const CREATED: Counter =
+    Counter::new("kr_session_created_total", "Sessions that started.").by_sign_in();
+pub(crate) const ROTATED: Counter =
+    Counter::new("kr_session_rotated_total", "Sessions that got a new token.").by_sign_in();
+pub(crate) const DESTROYED: Counter = Counter::new(
+    "kr_session_destroyed_total",
+    "Sessions that a request ended.",
+);
+pub(crate) const REVOKED: Counter = Counter::new(
+    "kr_session_revoked_total",
+    "Sessions that were ended from outside.",
+);
+pub(crate) const EXPIRED: Counter =
+    Counter::new("kr_session_expired_total", "Tokens without a live session.");
+pub(crate) const REFUSED: Counter = Counter::new(
+    "kr_session_refused_total",
+    "Tokens of a live session with a wrong secret.",
+);
+pub(crate) const AMBIGUOUS: Counter = Counter::new(
+    "kr_session_ambiguous_total",
+    "Requests with several session cookies of which none could be chosen.",
+);
+pub(crate) const COMMIT_FAILURES: Counter = Counter::new(
+    "kr_session_commit_failures_total",
+    "Responses that the layer took back or could not commit.",
+)
+.by(
+    "reason",
+    &[
+        "store",
+        "ended",
+        "superseded",
+        "revoked",
+        "too_many_sessions",
+        "no_consent",
+        "ambiguous_cookie",
+        "too_large",
+        "other",
+    ],
+);
+pub(crate) const TOUCH_FAILURES: Counter = Counter::new(
+    "kr_session_touch_failures_total",
+    "Sessions whose idle deadline could not be moved after a read.",
+);
+pub(crate) const EVICTED: Counter = Counter::new(
+    "kr_session_evicted_total",
+    "Live sessions that the memory store dropped to make room.",
+)
+.by("share", &["anonymous", "owned"]);
+
+const ALL: [Counter; 10] = [
+    CREATED,
+    ROTATED,
+    DESTROYED,
+    REVOKED,
+    EXPIRED,
+    REFUSED,
+    AMBIGUOUS,
+    COMMIT_FAILURES,
+    TOUCH_FAILURES,
+    EVICTED,
+];
+
+const STORE_SECONDS: &str = "kr_session_store_seconds";
+
+/// Tells the recorder of the `metrics` facade what the counters and the histogram of this crate mean, and starts every counter at zero:
+/// a first event is then a step that an alert can see, not a new series. Call it once, after the recorder is installed.
+///
+/// The names are in the table of [events](crate#events).
+///
+/// ```
+/// // With metrics-exporter-prometheus: PrometheusBuilder::new().install()?;
+/// tower_kr_session::describe_metrics();
+/// ```
+pub fn describe_metrics() {
+    for counter in ALL {
+        describe_counter!(counter.name, Unit::Count, counter.help);
+        if counter.values.is_empty() {
+            counter.register(&[]).increment(0);
+        }
+        for value in counter.values {
+            counter.register(&[(counter.label, *value)]).increment(0);
+        }
+    }
+    describe_histogram!(
+        STORE_SECONDS,
+        Unit::Seconds,
+        "How long calls to a store with I/O took."
+    );
+}
+
+impl Counter {
+    const fn new(name: &'static str, help: &'static str) -> Self {
+        Self {
+            name,
+            help,
+            label: "",
+            values: &[],
+        }
+    }
+
+    const fn by(self, label: &'static str, values: &'static [&'static str]) -> Self {
+        Self {
+            label,
+            values,
+            ..self
+        }
+    }
+
+    const fn by_sign_in(self) -> Self {
+        self.by("signed_in", &["true", "false"])
+    }
+
+    pub(crate) fn add(&self, count: u64) {
+        self.register(&[]).increment(count);
+    }
+
+    /// Counts one under this value of its label.
+    pub(crate) fn add_one(&self, value: &'static str) {
+        debug_assert!(self.values.contains(&value), "{value}");
+        self.register(&[(self.label, value)]).increment(1);
+    }
+
+    fn register(&self, labels: &[(&'static str, &'static str)]) -> ::metrics::Counter {
+        counter!(self.name, labels)
+    }
+}
+
+/// Measures a call to the store, until it is dropped.
+pub(crate) struct StoreTimer {
+    operation: &'static str,
+    outcome: &'static str,
+    start: Instant,
+}
+
+impl StoreTimer {
+    pub(crate) fn start(operation: &'static str) -> Self {
+        Self {
+            operation,
+            // What it stays if the client leaves first.
+            outcome: "dropped",
+            start: Instant::now(),
+        }
+    }
+
+    pub(crate) fn stop<T>(mut self, answer: &Result<T, StoreError>) {
+        self.outcome = match answer {
+            Ok(_) => "answered",
+            Err(StoreError::TimedOut) => "timed_out",
+            Err(_) => "failed",
+        };
+    }
+}
+
+impl Drop for StoreTimer {
+    fn drop(&mut self) {
+        histogram!(STORE_SECONDS, "operation" => self.operation, "outcome" => self.outcome)
+            .record(self.start.elapsed());
+    }
+}
