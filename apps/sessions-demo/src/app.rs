@@ -5,8 +5,7 @@ use http::Request;
 use tower_http::trace::TraceLayer;
 use tower_kr_session::{ConfigError, SessionLayer};
 
-use crate::metrics::Metrics;
-use crate::{health, page, routes};
+use crate::{health, metrics, page, routes};
 
 /// What the page tells of the server.
 #[derive(Debug, Clone, Copy)]
@@ -23,17 +22,12 @@ pub struct About {
 ///
 /// When the settings of the sessions don't fit together.
 pub fn app(sessions: SessionLayer, about: About) -> Result<Router, ConfigError> {
-    let metrics = Metrics::default();
-    let sessions = sessions.on_error({
-        let metrics = metrics.clone();
-        move |error, _| metrics.count_failed_commit(error)
-    });
     // Before it is cloned: so all clones share one set-up.
     sessions.check()?;
     let page = page::router(sessions.clone(), about)?;
     let health = health::routes(sessions.sessions()?);
     let app = routes::router(sessions).merge(page).merge(health);
-    let app = metrics.around(app);
+    let app = metrics::around(app);
     // The path alone: headers and the query hold what a log must not.
     Ok(app.layer(TraceLayer::new_for_http().make_span_with(|request: &Request<_>| {
         tracing::debug_span!("request", method = %request.method(), path = request.uri().path(), version = ?request.version())

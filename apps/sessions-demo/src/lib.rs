@@ -12,6 +12,7 @@ mod log;
 mod metrics;
 mod page;
 mod query;
+mod recorder;
 mod reload;
 mod routes;
 mod serve;
