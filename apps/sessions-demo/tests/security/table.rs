@@ -72,16 +72,21 @@ fn exists(test: &str) -> bool {
                 || (defines(&source, name) && is_listed(&(source + &main), name))
         }
         None => {
-            let file = tests.join(format!("{target}.rs"));
+            let file = [format!("{target}.rs"), format!("{target}/main.rs")]
+                .map(|file| tests.join(file))
+                .into_iter()
+                .find(|file| file.exists());
+            let Some(file) = file else {
+                return false;
+            };
             // What the tests of several stores share, and the rules that every store keeps.
             let shared = files_in(&tests.join("support"))
                 .into_iter()
                 .chain(files_in(&package.join("src/store/contract")));
-            file.exists()
-                && shared.chain([file.clone()]).any(|file| {
-                    let source = read(&file);
-                    is_marked(&source, path) || is_listed(&source, path)
-                })
+            shared.chain([file]).any(|file| {
+                let source = read(&file);
+                is_marked(&source, path) || is_listed(&source, path)
+            })
         }
     }
 }
