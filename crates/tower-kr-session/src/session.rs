@@ -17,7 +17,10 @@ use std::{
     fmt,
     future::Future,
     pin::pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, Waker},
 };
 
@@ -68,6 +71,8 @@ pub struct Session {
 pub(crate) struct Inner {
     shared: Arc<Shared>,
     https: bool,
+    /// Whether there was a first contact; the notes know when.
+    used: AtomicBool,
     notes: Mutex<Notes>,
     /// One call at a time has it, also while the store works: so a load happens once, and what a call takes along from the notes
     /// can't be missed by a read.
@@ -104,6 +109,7 @@ impl Session {
             inner: Arc::new(Inner {
                 shared,
                 https,
+                used: AtomicBool::new(false),
                 notes: Mutex::new(Notes {
                     withheld,
                     ..Notes::default()
@@ -231,6 +237,7 @@ impl Inner {
     /// the request is judged by the time of each call, or it could bring back what expired since.
     fn contact(&self) -> (MutexGuard<'_, Notes>, Instants) {
         let now = self.shared.now();
+        self.used.store(true, Ordering::Relaxed);
         let mut notes = self.notes();
         let first_contact = if notes.head_sent {
             now
@@ -242,6 +249,7 @@ impl Inner {
 
     /// The notes, to add to them: no clock is read for what only waits for the commit, once there was a first contact.
     fn notes_to_change(&self) -> MutexGuard<'_, Notes> {
+        self.used.store(true, Ordering::Relaxed);
         let mut notes = self.notes();
         if notes.first_contact.is_none() {
             notes.first_contact = Some(self.shared.now());
