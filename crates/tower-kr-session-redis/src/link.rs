@@ -271,7 +271,13 @@ async fn supervise(shared: Arc<Shared>, connector: Connector) {
                     tracing::info!(server = %shared.server, "the session store is back");
                 }
                 let start = Instant::now();
-                watch(&shared, generation, connection, &closed).await;
+                tokio::select! {
+                    () = watch(&shared, generation, connection, &closed) => {}
+                    // It has said why, unless it panicked.
+                    Some(_) = dispatcher.join_next() => {
+                        shared.fail(generation, "the dispatcher of calls ended".into());
+                    }
+                }
                 if start.elapsed() >= STABLE_AFTER {
                     pause = SHORTEST_PAUSE;
                     continue;

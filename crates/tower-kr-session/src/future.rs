@@ -75,7 +75,7 @@ where
             else {
                 return polled;
             };
-            let work = match session.commit_at_once() {
+            match session.commit_at_once() {
                 AtOnce::Untouched => {
                     *this.session = None;
                     return polled;
@@ -90,10 +90,10 @@ where
                     *this.session = None;
                     return polled;
                 }
-                AtOnce::Later(work) => work,
-            };
+                AtOnce::Later => {}
+            }
             let session = session.clone();
-            let commit = Box::pin(async move { session.commit(work).await });
+            let commit = Box::pin(async move { session.commit().await });
             *this.committing = Some(Box::new((commit, mem::take(response))));
         }
         let Some(committing) = this.committing else {

@@ -193,14 +193,14 @@ impl Record {
             .min(now.saturating_add(self.absolute_timeout))
     }
 
-    /// Whether a read at this time has to move the idle deadline: it is staler than the touch interval, or further ahead than
-    /// it can be.
+    /// Whether a read at this time has to move the idle deadline: it is staler than the touch interval, or further ahead than it can be,
+    /// by more than that interval: requests of one moment, on nodes whose clocks differ a little, don't each put it right.
     #[must_use]
     pub fn touch_is_due(&self, now: Timestamp) -> bool {
         let latest = idle_deadline(now, self.idle, self.absolute_deadline);
         let stale = self.idle_deadline < now.saturating_add(self.idle.timeout)
             && self.idle_deadline < self.absolute_deadline;
-        stale || self.idle_deadline > latest
+        stale || self.idle_deadline > latest.saturating_add(self.idle.touch_interval)
     }
 
     /// When a store may drop the record: [`RECLAIM_GRACE`] after its deadline.

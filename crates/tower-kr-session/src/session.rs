@@ -134,6 +134,9 @@ impl Session {
     async fn save_now(&self, state: &mut State, at: Instants) -> Result<(), SessionError> {
         let (kept, work) = {
             let mut notes = self.inner.notes();
+            if let Some(lost) = notes.lost.take() {
+                return Err(*lost);
+            }
             if notes.is_empty() {
                 return Ok(());
             }

@@ -265,7 +265,7 @@ impl Session {
             state.remember(taken.changes());
             return Ok(Some(applied));
         }
-        self.inner.notes().values.put_back(taken);
+        self.inner.notes().put_back(taken);
         state.not_operated(&self.inner.shared, applied)
     }
 }

@@ -123,11 +123,16 @@ impl State {
                 self.view = View::Superseded;
                 Err(SessionError::Superseded)
             }
+            Applied::OtherOwner if work.withheld => Err(SessionError::NoConsent),
             Applied::OtherOwner => {
                 // The one who signed in takes nothing of the other user's session with him.
                 let removed = self.remove(shared, work.at).await?;
                 self.removed(shared, removed, true);
-                self.leave();
+                if removed == Removed::Removed {
+                    self.end();
+                } else {
+                    self.leave();
+                }
                 self.start(shared, work).await
             }
             Applied::Revoked => Err(SessionError::Revoked),
@@ -176,6 +181,10 @@ impl State {
 
     /// Ends the session; what was noted after that starts another one.
     async fn destroy(&mut self, shared: &Shared, work: Work) -> Result<(), SessionError> {
+        if work.withheld && work.identity.sign_in.is_some() {
+            // Before anything is ended.
+            return Err(SessionError::NoConsent);
+        }
         match (&self.view, &self.token) {
             (View::Ambiguous, _) => return Err(SessionError::AmbiguousCookie),
             // Somebody who signs in, as another user, doesn't depend on the old session.
@@ -212,6 +221,11 @@ impl State {
         let Some(id) = self.id() else {
             return;
         };
+        // Of now: other requests may have moved the deadline further since this one began.
+        let at = Instants {
+            now: shared.now(),
+            ..at
+        };
         let delta = Delta::new(shared.max_session_bytes);
         if let Err(error) = self.apply(shared, delta, at).await {
             shared.events.touch_failed(id, &error, at.now);
@@ -226,6 +240,7 @@ impl State {
         });
         self.token = Some(token);
         self.seen_alive = true;
+        self.touched = true;
         self.view = View::Alive(None);
     }
 

@@ -8,13 +8,7 @@ use std::{
     },
 };
 
-use super::{
-    Inner, Session,
-    commit::Work,
-    in_place,
-    notes::{IdentityNotes, Notes, ValueNotes},
-    state::State,
-};
+use super::{Inner, Session, commit::Work, in_place, notes::Notes, state::State};
 use crate::{
     delta::Instants,
     error::SessionError,
@@ -46,8 +40,8 @@ pub(crate) enum AtOnce {
     /// All is stored, and there is nothing to tell the client.
     Unchanged,
     Done(Committed),
-    /// There is I/O to do, or a call is running; with what was taken from the notes, if that much could be done.
-    Later(Option<Work>),
+    /// There is I/O to do, or a call is running.
+    Later,
 }
 
 impl Session {
@@ -79,12 +73,17 @@ impl Session {
 
     /// The request ends without a commit.
     pub(crate) fn abandon(&self) {
+        let mut notes = self.inner.notes();
+        notes.head_sent = true;
+        notes.abandoned = true;
         // What the handler noted dies with it: no handle that outlives it can store that.
-        self.inner.notes().end();
+        if !notes.is_empty() {
+            notes.lose(SessionError::Interrupted);
+        }
     }
 
-    /// Commits; `work` is what [`commit_at_once`](Self::commit_at_once) took from the notes.
-    pub(crate) async fn commit(&self, work: Option<Work>) -> Committed {
+    /// Commits what could not be committed [at once](Self::commit_at_once).
+    pub(crate) async fn commit(&self) -> Committed {
         let shared = &self.inner.shared;
         let mut state = match self.inner.take_state().await {
             Ok(state) => state,
@@ -93,10 +92,12 @@ impl Session {
                 return Committed::failed(error);
             }
         };
-        let (noted, at) = self.inner.notes().close(shared);
-        let committed = state.commit(shared, work.or(noted)).await;
-        if committed.result.is_ok() && state.touch_is_due(at.now) {
-            self.touch_in_background(at);
+        let (work, at) = self.inner.notes().close(shared);
+        let committed = state.commit(shared, work).await;
+        match &committed.result {
+            Ok(()) if state.touch_is_due(at.now) => self.touch_in_background(at),
+            Ok(()) => {}
+            Err(error) => self.inner.notes().lose(error.clone()),
         }
         committed
     }
@@ -145,7 +146,7 @@ impl Inner {
         }
         self.state
             .with(|state| state.finish(&self.shared, &mut self.notes(), touch))
-            .unwrap_or(AtOnce::Later(None))
+            .unwrap_or(AtOnce::Later)
     }
 
     /// The same where nobody else can have a handle.
@@ -157,7 +158,7 @@ impl Inner {
         }
         match self.state.get_mut() {
             Some(state) => state.finish(&self.shared, notes, touch),
-            None => AtOnce::Later(notes.close(&self.shared).0),
+            None => AtOnce::Later,
         }
     }
 }
@@ -168,15 +169,6 @@ impl Notes {
         let unused = self.first_contact.is_none();
         self.head_sent |= unused;
         unused
-    }
-
-    /// Forgets what was noted: the request is over.
-    fn end(&mut self) {
-        self.head_sent = true;
-        if !self.is_empty() {
-            self.values = ValueNotes::default();
-            self.identity = IdentityNotes::default();
-        }
     }
 
     /// Takes what was noted. `closing`: the commit takes it, and from here on the head of the response is on its way.
@@ -235,10 +227,14 @@ impl State {
                 *touch = self.touch_is_due(at.now).then_some(at);
                 Ok(())
             }
-            (None, _) => return AtOnce::Later(notes.close(shared).0),
+            // What is noted stays where it is until the commit has the state, or a note made meanwhile would be between two stools.
+            (None, _) => return AtOnce::Later,
         };
-        // Nothing that was not stored may be stored later.
-        notes.end();
+        notes.head_sent = true;
+        if let Err(error) = &result {
+            // Nothing that was not stored may be stored later.
+            notes.lose(error.clone());
+        }
         if result.is_ok() && self.cookie.is_none() {
             return AtOnce::Unchanged;
         }

@@ -33,11 +33,13 @@ impl Session {
             state.check()?;
             let (notes, at) = inner.contact();
             let signing_in = notes.identity.sign_in.is_some();
-            // The caller's closure runs without the lock of the notes.
+            // The caller's closure runs without the lock of the notes, but under the state's: what decodes a value can't use the session.
             let mut noted = notes.value(name).cloned();
             drop(notes);
-            if noted.is_none() && state.stored(name).is_none() {
-                state.load_now(&inner.shared, store, at)?;
+            if noted.is_none() {
+                if state.stored(name).is_none() || (signing_in && state.record().is_none()) {
+                    state.load_now(&inner.shared, store, at)?;
+                }
                 if signing_in {
                     self.leave_other_owner(state);
                     noted = inner.notes().value(name).cloned();
@@ -70,9 +72,9 @@ impl Session {
             delta.operation = Some((key.clone(), Operation::Increment(by)));
             let applied = state.apply_now(&inner.shared, store, &delta, at)?;
             if let Applied::Applied(receipt) = applied {
-                return Ok(receipt.incremented);
+                return Ok(Some(receipt.incremented.unwrap_or_default()));
             }
-            inner.notes().values.put_back(ValueNotes::of_delta(delta));
+            inner.notes().put_back(ValueNotes::of_delta(delta));
             match state.not_operated(&inner.shared, applied)? {
                 Some(refused) => Err(not_added(key, &refused)),
                 None => Ok(None),

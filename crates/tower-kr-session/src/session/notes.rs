@@ -5,6 +5,7 @@ use bytes::Bytes;
 use crate::{
     clock::Timestamp,
     delta::{self, Delta, LimitsChange, SignIn},
+    error::SessionError,
     key::KeyBuf,
     values::Values,
 };
@@ -20,6 +21,10 @@ pub(super) struct Notes {
     pub(super) identity: IdentityNotes,
     /// When the request first used the session; `None`: not yet.
     pub(super) first_contact: Option<Timestamp>,
+    /// The request ended without a commit.
+    pub(super) abandoned: bool,
+    /// Why changes that were noted can't be stored any more; for a handle that outlives the request and saves.
+    pub(super) lost: Option<Box<SessionError>>,
     /// The response head has left, or never will.
     pub(super) head_sent: bool,
     /// The visitor has not consented to a cookie, so no session starts.
@@ -70,6 +75,22 @@ impl Notes {
             Err(_) if self.hides_stored() => Noted::Value(None),
             Err(_) => Noted::Nothing,
         }
+    }
+
+    /// Puts values that were taken and not stored back under the ones noted since, unless the request they belong to is gone.
+    pub(super) fn put_back(&mut self, taken: ValueNotes) {
+        if !self.abandoned {
+            self.values.put_back(taken);
+        } else if !taken.is_empty() {
+            self.lose(SessionError::Interrupted);
+        }
+    }
+
+    /// Forgets what is noted; a later `save` says why.
+    pub(super) fn lose(&mut self, error: SessionError) {
+        self.values = ValueNotes::default();
+        self.identity = IdentityNotes::default();
+        self.lost = Some(Box::new(error));
     }
 
     /// Whether no value of the store counts any more.

@@ -137,9 +137,19 @@ impl Session {
         name: &str,
         at: Instants,
     ) -> Result<(), SessionError> {
-        let noted = matches!(self.inner.notes().value(name), Noted::Value(_));
-        if !noted && state.stored(name).is_none() {
+        let (noted, signing_in) = {
+            let notes = self.inner.notes();
+            let noted = matches!(notes.value(name), Noted::Value(_));
+            (noted, notes.identity.sign_in.is_some())
+        };
+        if noted {
+            return Ok(());
+        }
+        // Whose session it is decides whether its values still count.
+        if state.stored(name).is_none() || (signing_in && state.record().is_none()) {
             state.load(&self.inner.shared, at).await?;
+        }
+        if signing_in {
             self.leave_other_owner(state);
         }
         Ok(())

@@ -11,7 +11,7 @@ use crate::{
     owner::Owner,
     session_limit::SessionLimit,
     settings::Shared,
-    store::Removed,
+    store::{Removed, SessionSummary, StoreError},
 };
 
 impl State {
@@ -74,6 +74,23 @@ impl State {
         Ok(())
     }
 
+    /// The sessions to count; `None` if one is of a later format version. While a new release is rolled out, the old one can't count
+    /// such a user's sessions, and lets him in.
+    async fn listed(
+        &mut self,
+        shared: &Shared,
+        owner: &Owner,
+        at: Instants,
+    ) -> Result<Option<Vec<SessionSummary>>, SessionError> {
+        match self.list(shared, owner, at).await {
+            Err(SessionError::Store(StoreError::UnknownVersion { .. })) => {
+                self.forgive();
+                Ok(None)
+            }
+            listed => listed.map(Some),
+        }
+    }
+
     /// Refuses before anything is written: the visitor keeps the session that he has. Returns the session that signs in again.
     async fn refuse_if_full(
         &mut self,
@@ -82,7 +99,9 @@ impl State {
         limit: u32,
         at: Instants,
     ) -> Result<Option<SessionId>, SessionError> {
-        let sessions = self.list(shared, owner, at).await?;
+        let Some(sessions) = self.listed(shared, owner, at).await? else {
+            return Ok(None);
+        };
         let own = self.token.as_ref().map(Token::id);
         let counted = own.filter(|own| sessions.iter().any(|session| session.id == *own));
         if counted.is_none() && sessions.len() >= limit as usize {
@@ -100,7 +119,9 @@ impl State {
         own: SessionId,
         at: Instants,
     ) -> Result<(), SessionError> {
-        let sessions = self.list(shared, owner, at).await?;
+        let Some(sessions) = self.listed(shared, owner, at).await? else {
+            return Ok(());
+        };
         let mut lost = !sessions.iter().any(|session| session.id == own);
         // After the list, so that no clock that goes right has noted a later time in it.
         let now = shared.now_after_revocations();

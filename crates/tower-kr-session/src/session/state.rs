@@ -27,7 +27,7 @@ pub(super) struct State {
     /// Whether this request started the session.
     pub(super) started: bool,
     /// Whether this request has already moved the idle deadline.
-    touched: bool,
+    pub(super) touched: bool,
     /// Values that this request wrote at once, over what the snapshot has; sorted by key, no key twice.
     written: Vec<(KeyBuf, Option<Bytes>)>,
     /// A call is with the store. If it is still set when the next call begins, that one was dropped, and nobody knows whether
@@ -142,7 +142,13 @@ impl State {
 
     /// Whether this request only read, and found the idle deadline stale.
     pub(super) fn touch_is_due(&self, now: Timestamp) -> bool {
-        !self.touched && self.record().is_some_and(|record| record.touch_is_due(now))
+        !self.touched
+            && match &self.view {
+                View::Alive(Some(record)) => record.touch_is_due(now),
+                // A change let go of the record, and was refused.
+                View::Alive(None) => true,
+                _ => false,
+            }
     }
 
     /// Makes sure that it is known whether there is a session.
@@ -426,6 +432,11 @@ impl State {
     pub(super) fn answered<T>(&mut self, answer: Result<T, StoreError>) -> Result<T, SessionError> {
         self.in_flight = false;
         answer.map_err(|error| self.failed(error))
+    }
+
+    /// An answer that was an error leaves nothing unknown after all.
+    pub(super) fn forgive(&mut self) {
+        self.poison = None;
     }
 
     /// A store that failed once is not asked again in this request: whether the call was done is unknown.

@@ -1,7 +1,7 @@
 //! The object-safe twin of [`SessionStore`], so that no type parameter reaches a handler, and the I/O timeout around each call.
 
 use std::{
-    future::Future,
+    future::{Future, poll_fn},
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
@@ -229,18 +229,19 @@ impl ErasedStore {
     }
 }
 
-/// Cuts the call off after `timeout`. The timer is armed only if the first poll is pending.
+/// Cuts the call off after `timeout`. The timer is made when the first poll is pending, apart from the future, which it would
+/// make larger.
 async fn timed<T>(timeout: Duration, mut call: Boxed<'_, T>) -> Result<T, StoreError> {
-    let first = std::future::poll_fn(|context: &mut Context<'_>| {
-        Poll::Ready(match call.as_mut().poll(context) {
-            Poll::Ready(answer) => Some(answer),
-            Poll::Pending => None,
-        })
-    });
-    if let Some(answer) = first.await {
-        return answer;
-    }
-    Box::pin(tokio::time::timeout(timeout, call))
-        .await
-        .unwrap_or(Err(StoreError::TimedOut))
+    let mut timer = None;
+    poll_fn(|context: &mut Context<'_>| {
+        if let Poll::Ready(answer) = call.as_mut().poll(context) {
+            return Poll::Ready(answer);
+        }
+        let timer = timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
+        timer
+            .as_mut()
+            .poll(context)
+            .map(|()| Err(StoreError::TimedOut))
+    })
+    .await
 }

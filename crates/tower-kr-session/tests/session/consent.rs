@@ -161,3 +161,35 @@ async fn a_save_without_consent_says_so_and_the_request_goes_on() {
         assert_eq!(app.records(), 0);
     }
 }
+
+#[tokio::test]
+async fn a_sign_in_without_consent_does_not_end_the_session_of_another_user() {
+    for looked in [false, true] {
+        for mut app in both() {
+            let first = app
+                .with(None, |session| async move {
+                    session.sign_in("first")?;
+                    Ok(ok(""))
+                })
+                .await
+                .token();
+            app.layer = app
+                .layer
+                .clone()
+                .cookie(not_essential())
+                .consent_when(|_| false);
+            let reply = app
+                .with(Some(&first), move |session| async move {
+                    if looked {
+                        session.owner().await?;
+                    }
+                    session.sign_in("second")?;
+                    session.id().await?;
+                    Ok(ok(""))
+                })
+                .await;
+            reply.assert_refused(StatusCode::FORBIDDEN);
+            assert!(app.id(&first).await.is_some());
+        }
+    }
+}

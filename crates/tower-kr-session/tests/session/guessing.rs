@@ -5,7 +5,7 @@
 use http::{HeaderMap, StatusCode, header};
 use tower_kr_session::{Session, SessionError};
 
-use crate::support::{App, both, ok};
+use crate::support::{App, both, ok, settle};
 
 /// Everything that a handler can do first.
 const USES: [&str; 12] = [
@@ -52,12 +52,14 @@ async fn seen(
     token: &str,
     what: &'static str,
 ) -> (StatusCode, HeaderMap, String, String, usize) {
+    settle().await;
     app.remote.take_calls();
     let mut reply = app
         .with(Some(token), move |session| async move {
             Ok(ok(use_(&session, what).await?))
         })
         .await;
+    settle().await;
     let calls = app.remote.take_calls();
     if let Some(cookie) = reply.headers.remove(header::SET_COOKIE) {
         let (name, rest) = cookie.to_str().unwrap().split_once('=').unwrap();

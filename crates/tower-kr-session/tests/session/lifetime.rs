@@ -5,14 +5,7 @@ use std::{sync::mpsc, time::Duration};
 use http::StatusCode;
 use tower_kr_session::{Session, SessionError};
 
-use crate::support::{App, Behaviour, both, ok, over_io, owner};
-
-/// Lets tasks that follow a response finish.
-async fn settle() {
-    for _ in 0..16 {
-        tokio::task::yield_now().await;
-    }
-}
+use crate::support::{App, Behaviour, both, ok, over_io, owner, settle};
 
 #[tokio::test]
 async fn a_slow_request_that_reads_in_time_keeps_its_session_alive() {
@@ -112,14 +105,15 @@ async fn what_a_dropped_request_noted_can_not_be_stored_by_a_handle_that_outlive
             }
             let session = receiver.recv().unwrap();
             if save {
+                let lost = session.save().await.unwrap_err();
+                assert!(matches!(lost, SessionError::Interrupted), "{lost}");
+                session.insert("n", &1).unwrap();
                 session.save().await.unwrap();
             } else {
-                assert_eq!(
-                    session.increment("n", 1).await.unwrap(),
-                    1,
-                    "its own change is its own"
-                );
+                assert_eq!(session.increment("n", 1).await.unwrap(), 1);
             }
+            let own = app.read(&token, "n").await;
+            assert_eq!(own, Some(1), "its own change is its own");
             assert_eq!(app.read(&token, "a").await, Some(1));
             assert_eq!(app.sessions().list(&owner("max")).await.unwrap(), []);
         }
@@ -167,4 +161,85 @@ async fn a_read_that_is_followed_by_a_write_needs_no_touch() {
     .assert_plain();
     settle().await;
     assert_eq!(app.remote.take_calls(), 2);
+}
+
+#[tokio::test]
+async fn what_a_dropped_request_noted_does_not_come_back_with_a_change_that_fails() {
+    let app = over_io();
+    let token = app
+        .with(None, |session| async move {
+            session.insert("a", &1)?;
+            session.insert("text", "x")?;
+            Ok(ok(""))
+        })
+        .await
+        .token();
+    let (sender, receiver) = mpsc::channel();
+    let dropped = app.with(Some(&token), move |session| async move {
+        session.insert("a", &2)?;
+        let detached = session.detach();
+        sender.send(detached.clone()).unwrap();
+        // It takes the noted value along, and is with the store when the client leaves.
+        tokio::spawn(async move { detached.increment("text", 1).await.unwrap_err() });
+        std::future::pending().await
+    });
+    tokio::select! {
+        biased;
+        _ = dropped => unreachable!(),
+        () = async { tokio::task::yield_now().await } => {}
+    }
+    settle().await;
+    let session = receiver.recv().unwrap();
+    let lost = session.save().await.unwrap_err();
+    assert!(matches!(lost, SessionError::Interrupted), "{lost}");
+    session.save().await.unwrap();
+    assert_eq!(app.read(&token, "a").await, Some(1));
+}
+
+#[tokio::test]
+async fn a_handle_whose_notes_went_with_a_refused_commit_is_told_when_it_saves() {
+    for app in both() {
+        let token = app.start(&[("a", 1)]).await;
+        let (sender, receiver) = mpsc::channel();
+        let (inner, same) = (app.clone(), token.clone());
+        let reply = app
+            .with(Some(&token), move |session| async move {
+                session.get::<i64>("a").await?;
+                let detached = session.detach();
+                detached.insert("b", &1)?;
+                sender.send(detached).unwrap();
+                inner
+                    .with(Some(&same), |session| async move {
+                        session.destroy()?;
+                        Ok(ok(""))
+                    })
+                    .await;
+                Ok(ok(""))
+            })
+            .await;
+        reply.assert_refused(StatusCode::CONFLICT);
+        let detached = receiver.recv().unwrap();
+        let refused = detached.save().await.unwrap_err();
+        assert!(matches!(refused, SessionError::Ended), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn a_handle_in_steady_use_does_not_hold_up_the_commit() {
+    let app = over_io();
+    let token = app.start(&[("a", 1)]).await;
+    app.with(Some(&token), |session| async move {
+        let detached = session.detach();
+        tokio::spawn(async move {
+            loop {
+                detached.increment("n", 1).await.unwrap();
+            }
+        });
+        tokio::task::yield_now().await;
+        session.insert("a", &2)?;
+        Ok(ok(""))
+    })
+    .await
+    .assert_plain();
+    assert_eq!(app.read(&token, "a").await, Some(2));
 }

@@ -438,3 +438,19 @@ async fn a_sign_in_that_is_dropped_before_the_limit_was_kept_is_no_success() {
     assert!(matches!(reply.error, Some(SessionError::Interrupted)));
     assert_eq!(app.read(&reply.token(), "cart").await, Some(3));
 }
+
+#[tokio::test]
+async fn a_record_of_a_later_release_keeps_nobody_from_signing_in() {
+    let app = over_io();
+    // The sign-in is stored, then the user's sessions can't be counted.
+    app.remote.set_after(1, Behaviour::UnknownVersion);
+    let reply = app
+        .with(None, |session| async move {
+            session.sign_in("max")?;
+            Ok(ok(""))
+        })
+        .await;
+    app.remote.set(Behaviour::Answer);
+    assert_eq!(reply.status, StatusCode::OK);
+    assert!(app.id(&reply.token()).await.is_some());
+}

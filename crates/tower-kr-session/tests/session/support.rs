@@ -242,9 +242,9 @@ pub(crate) fn with_wrong_secret(token: &str, other: &str) -> String {
     format!("{}{}", &token[..22], &other[22..])
 }
 
-/// Lets the tasks beside the requests end: each makes a step at a time, and none needs more than three.
+/// Lets the tasks beside the requests end: each makes a step at a time, and none needs more than a few.
 pub(crate) async fn settle() {
-    for _ in 0..10 {
+    for _ in 0..16 {
         tokio::task::yield_now().await;
     }
 }

@@ -4,16 +4,9 @@ use std::time::Duration;
 
 use tower_kr_session::{AssuranceLevel, Clock, Session, SessionError, SessionStore};
 
-use crate::support::{ABSOLUTE, App, IDLE, both, in_memory, ok, over_io};
+use crate::support::{ABSOLUTE, App, IDLE, both, in_memory, ok, over_io, settle};
 
 pub(crate) const TOUCH: Duration = Duration::from_secs(1);
-
-/// Lets tasks that follow a response finish.
-async fn settle() {
-    for _ in 0..16 {
-        tokio::task::yield_now().await;
-    }
-}
 
 pub(crate) async fn read(app: &App, token: &str) -> Option<i64> {
     let value = app.read(token, "a").await;
@@ -343,5 +336,54 @@ async fn expires_at_of_an_anonymous_session_knows_of_the_sign_in() {
             Ok(ok(""))
         })
         .await;
+    }
+}
+
+#[tokio::test]
+async fn a_slow_request_that_only_read_does_not_move_the_idle_deadline_back() {
+    for app in both() {
+        let token = app.start(&[("a", 1)]).await;
+        app.advance(Duration::from_secs(10));
+        let (inner, same) = (app.clone(), token.clone());
+        app.with(Some(&token), move |session| async move {
+            assert_eq!(session.get::<i64>("a").await?, Some(1));
+            // Meanwhile the same user's other requests keep the session in use.
+            for _ in 0..5 {
+                inner.advance(Duration::from_secs(5));
+                assert_eq!(inner.read(&same, "a").await, Some(1));
+                settle().await;
+            }
+            Ok(ok(""))
+        })
+        .await
+        .assert_plain();
+        settle().await;
+        assert_eq!(app.read(&token, "a").await, Some(1));
+    }
+}
+
+#[tokio::test]
+async fn a_request_whose_change_was_refused_keeps_its_session_alive() {
+    for app in both() {
+        let token = app
+            .with(None, |session| async move {
+                session.insert("text", "x")?;
+                session.insert("a", &1)?;
+                Ok(ok(""))
+            })
+            .await
+            .token();
+        for _ in 0..5 {
+            app.advance(Duration::from_secs(8));
+            app.with(Some(&token), |session| async move {
+                session.get::<i64>("a").await?;
+                session.increment("text", 1).await.unwrap_err();
+                Ok(ok(""))
+            })
+            .await
+            .assert_plain();
+            settle().await;
+        }
+        assert_eq!(app.read(&token, "a").await, Some(1));
     }
 }

@@ -443,3 +443,25 @@ async fn an_update_gives_up_when_others_are_always_faster() {
     assert_eq!(reply.body, "64");
     assert_eq!(app.read(&token, "n").await, Some(64));
 }
+
+#[tokio::test]
+async fn values_that_were_read_before_another_user_signed_in_are_not_read_afterwards() {
+    for app in both() {
+        let token = app
+            .with(None, |session| async move {
+                session.sign_in("first")?;
+                session.insert("private", &7)?;
+                Ok(ok(""))
+            })
+            .await
+            .token();
+        app.with(Some(&token), |session| async move {
+            assert_eq!(session.get::<i64>("private").await?, Some(7));
+            session.sign_in("second")?;
+            assert_eq!(session.get::<i64>("private").await?, None);
+            assert!(session.keys().await?.is_empty());
+            Ok(ok(""))
+        })
+        .await;
+    }
+}
