@@ -199,8 +199,8 @@ impl SessionLayer {
     /// How many sessions a user may have at a time, and what a sign-in on top of them does. Default:
     /// [`SessionLimit::EndOldest(100)`](SessionLimit::EndOldest), so that one account can't fill the store.
     ///
-    /// Of new sessions that sign in at the same time, on whatever node, exactly as many are left as are allowed: the newest ones under `EndOldest`,
-    /// the oldest ones under `Refuse`. A session that loses such a race ends, and its sign-in is answered 409 if it wasn't yet.
+    /// Of new sessions that sign in at the same time, on whatever node, exactly as many are left as are allowed: the newest ones under
+    /// `EndOldest`, the oldest ones under `Refuse`. A session that loses such a race ends, and its sign-in is answered 409 if it wasn't yet.
     ///
     /// A sign-in costs one call of [`list`](SessionStore::list) after its write (under `Refuse` one before it too), and one call for
     /// each session that it ends. If the store fails in one of them, the sign-in is answered 503 and is stored all the same: the

@@ -127,6 +127,9 @@ impl Session {
     /// As the commit at the end of the request: if the store can't answer, the session would become too large, or it ended or
     /// changed its token since this request looked at it. What was noted is then dropped, and nothing of it is stored. If the
     /// session can't start for want of [consent](crate::SessionLayer::consent_when), the values that were noted stay for this request.
+    ///
+    /// On a handle that outlives its request also, once, if what was noted went with the request: with the error of a commit that was
+    /// refused, or [`SessionError::Interrupted`] if the client left before the response.
     pub async fn save(&self) -> Result<(), SessionError> {
         with_state!(self, |state, at| self.save_now(state, at))
     }
