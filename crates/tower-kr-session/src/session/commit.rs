@@ -1,7 +1,7 @@
 //! What a commit finds, and what then happens.
 
 use super::{
-    notes::{IdentityNotes, ValueNotes, starts_session},
+    notes::{Identity, ValueNotes, starts_session},
     state::{State, View},
 };
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
 /// Everything that a request noted and that has to be stored now.
 pub(crate) struct Work {
     pub(super) values: ValueNotes,
-    pub(super) identity: IdentityNotes,
+    pub(super) identity: Identity,
     pub(super) at: Instants,
     /// Once the head of the response has left, no cookie can be sent, so none may be needed.
     pub(super) head_sent: bool,

@@ -3,7 +3,7 @@
 use std::{
     mem,
     ops::{Deref, DerefMut},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use tokio::sync::{Mutex as Turns, MutexGuard as Turn};
@@ -15,7 +15,8 @@ pub(super) struct StateLock {
     slot: Mutex<Slot>,
     /// Calls that wait get their turns in the order in which they came: a handle in steady use must not hold up the commit. Calls
     /// that are made in place need none.
-    turns: Turns<()>,
+    /// Made for the first of them, since each request pays for what its handle holds.
+    turns: OnceLock<Box<Turns<()>>>,
 }
 
 enum Slot {
@@ -48,10 +49,10 @@ impl Slot {
 }
 
 impl StateLock {
-    pub(super) fn new(candidates: Candidates) -> Self {
+    pub(super) const fn new(candidates: Candidates) -> Self {
         Self {
             slot: Mutex::new(Slot::Fresh(candidates)),
-            turns: Turns::new(()),
+            turns: OnceLock::new(),
         }
     }
 
@@ -72,13 +73,13 @@ impl StateLock {
 
     /// Takes the state along, when it is this call's turn.
     pub(super) async fn take(&self) -> Taken<'_> {
-        let turn = self.turns.lock().await;
+        let turn = self.turns().lock().await;
         self.taken(turn)
     }
 
     /// Takes the state along, if no other call has it or waits for it.
     pub(super) fn try_take(&self) -> Option<Taken<'_>> {
-        let turn = self.turns.try_lock().ok()?;
+        let turn = self.turns().try_lock().ok()?;
         Some(self.taken(turn))
     }
 
@@ -88,6 +89,10 @@ impl StateLock {
             state: self.slot().take(),
             _turn: turn,
         }
+    }
+
+    fn turns(&self) -> &Turns<()> {
+        self.turns.get_or_init(Box::default)
     }
 
     fn slot(&self) -> MutexGuard<'_, Slot> {

@@ -1,5 +1,7 @@
 //! What a request noted and did not send yet.
 
+use std::ops::{Deref, DerefMut};
+
 use bytes::Bytes;
 
 use crate::{
@@ -18,7 +20,7 @@ pub(super) const MAX_CHANGES: usize = 4_096;
 #[derive(Default)]
 pub(super) struct Notes {
     pub(super) values: ValueNotes,
-    pub(super) identity: IdentityNotes,
+    pub(super) identity: Identity,
     /// When the request first used the session; `None`: not yet.
     pub(super) first_contact: Option<Timestamp>,
     /// The request ended without a commit.
@@ -48,6 +50,34 @@ pub(super) struct IdentityNotes {
     pub(super) rotate: bool,
     pub(super) sign_in: Option<SignIn>,
     pub(super) limits: LimitsChange,
+}
+
+/// [`IdentityNotes`], apart: few requests have any, and each pays for what its handle holds.
+#[derive(Default)]
+pub(super) struct Identity(Option<Box<IdentityNotes>>);
+
+impl Deref for Identity {
+    type Target = IdentityNotes;
+
+    fn deref(&self) -> &IdentityNotes {
+        static NONE: IdentityNotes = IdentityNotes {
+            destroy: false,
+            rotate: false,
+            sign_in: None,
+            limits: LimitsChange {
+                idle: None,
+                absolute_timeout: None,
+                persistent: None,
+            },
+        };
+        self.0.as_deref().unwrap_or(&NONE)
+    }
+}
+
+impl DerefMut for Identity {
+    fn deref_mut(&mut self) -> &mut IdentityNotes {
+        self.0.get_or_insert_default()
+    }
 }
 
 /// What the notes say about one key.
@@ -89,12 +119,12 @@ impl Notes {
     /// Forgets what is noted; a later `save` says why.
     pub(super) fn lose(&mut self, error: SessionError) {
         self.values = ValueNotes::default();
-        self.identity = IdentityNotes::default();
+        self.identity = Identity::default();
         self.lost = Some(Box::new(error));
     }
 
     /// Whether no value of the store counts any more.
-    pub(super) const fn hides_stored(&self) -> bool {
+    pub(super) fn hides_stored(&self) -> bool {
         self.values.clear || self.identity.destroy
     }
 
@@ -109,10 +139,8 @@ impl Notes {
     /// Ends the session: what was noted for it goes with it.
     pub(super) fn destroy(&mut self) {
         self.values = ValueNotes::default();
-        self.identity = IdentityNotes {
-            destroy: true,
-            ..IdentityNotes::default()
-        };
+        self.identity = Identity::default();
+        self.identity.destroy = true;
     }
 }
 

@@ -63,12 +63,15 @@ impl State {
         shared: &Shared,
         work: &mut Work,
     ) -> Result<(), SessionError> {
-        let limits = &mut work.identity.limits;
-        if shared.anonymous_idle == shared.idle || limits.idle.is_some() || work.identity.destroy {
+        let identity = &work.identity;
+        if shared.anonymous_idle == shared.idle
+            || identity.limits.idle.is_some()
+            || identity.destroy
+        {
             return Ok(());
         }
         self.load(shared, work.at).await?;
-        limits.idle = self
+        work.identity.limits.idle = self
             .record()
             .and_then(|record| shared.idle_at_sign_in(record));
         Ok(())
