@@ -51,17 +51,19 @@ where
             request = Request::from_parts(parts, body);
         }
         let candidates = transport::candidates(request.headers(), self.shared.cookie.name());
-        if let Candidates::TooMany = candidates {
-            let shared = &self.shared;
-            shared
-                .events
-                .ambiguous("too many different session cookies", shared.now());
-        }
+        let too_many = matches!(candidates, Candidates::TooMany);
         let session = Session::new(Arc::clone(&self.shared), candidates, https, withheld);
         if let Some(outer) = request.extensions_mut().insert(session.clone()) {
             // A layer outside of this one has the session in its hands. Found out last, since it is rare.
             request.extensions_mut().insert(outer);
             return ResponseFuture::passing(self.inner.call(request));
+        }
+        // Told by the layer whose session it is, once.
+        if too_many {
+            let shared = &self.shared;
+            shared
+                .events
+                .ambiguous("too many different session cookies", shared.now());
         }
         ResponseFuture::new(self.inner.call(request), session)
     }

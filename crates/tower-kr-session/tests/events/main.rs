@@ -7,9 +7,10 @@ mod capture;
 #[path = "../session/support.rs"]
 mod support;
 
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use http::StatusCode;
+use http::{Request, Response, StatusCode, header};
+use tower::{Layer, ServiceExt, service_fn};
 use tower_kr_session::{
     IdleLimit, MemoryStore, Record, SecretHash, Session, SessionError, SessionId, SessionLimit,
     SessionStore, Timestamp,
@@ -482,6 +483,21 @@ async fn cookies_of_several_sessions() {
         }
         assert_eq!(told().await, ["WARN session.ambiguous suppressed=0"; 2]);
     }
+}
+
+#[tokio::test]
+async fn what_a_layer_tells_a_second_one_inside_does_not_tell_again() {
+    start();
+    let [outer, inner] = both();
+    let pass = service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(String::new())));
+    let service = outer.layer.layer(inner.layer.layer(pass));
+    let mut request = Request::builder();
+    for letter in 'A'..='E' {
+        let token = letter.to_string().repeat(64);
+        request = request.header(header::COOKIE, format!("Kr.Session={token}"));
+    }
+    service.oneshot(request.body(()).unwrap()).await.unwrap();
+    assert_eq!(told().await, ["WARN session.ambiguous suppressed=0"]);
 }
 
 #[tokio::test]
