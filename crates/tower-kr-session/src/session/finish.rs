@@ -193,7 +193,7 @@ impl Notes {
         (work, at)
     }
 
-    /// A request that has nothing to store asks no clock once more: a touch is judged by when it began.
+    /// A request that has nothing to store asks no clock once more: whether a touch is due is judged by when it began.
     fn closing_time(&self, shared: &Shared) -> Instants {
         match self.first_contact {
             Some(first_contact) if self.is_empty() => Instants::at(first_contact),

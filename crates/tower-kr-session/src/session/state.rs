@@ -372,10 +372,6 @@ impl State {
         record: Record,
         now: Timestamp,
     ) -> Result<Created, SessionError> {
-        if let Some(store) = shared.store.immediate() {
-            let answer = store.create_now(id, record, now);
-            return self.answered(answer);
-        }
         self.in_flight = true;
         let answer = shared
             .store

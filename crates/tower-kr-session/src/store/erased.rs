@@ -100,13 +100,11 @@ impl<S: SessionStore> Erased for S {
 /// Any store. A call ends within the I/O timeout; one on a store without I/O is made in place.
 pub(crate) struct ErasedStore {
     store: Box<dyn Erased>,
-    needs_io: bool,
 }
 
 impl ErasedStore {
     pub(crate) fn new(store: impl SessionStore) -> Self {
         Self {
-            needs_io: store.immediate().is_none(),
             store: Box::new(store),
         }
     }
@@ -116,8 +114,8 @@ impl ErasedStore {
         self.store.immediate()
     }
 
-    pub(crate) const fn needs_io(&self) -> bool {
-        self.needs_io
+    pub(crate) fn needs_io(&self) -> bool {
+        self.immediate().is_none()
     }
 
     pub(crate) fn largest_session(&self) -> Option<u64> {
@@ -152,6 +150,7 @@ impl ErasedStore {
         }
     }
 
+    /// For a store with I/O. One without takes the delta by reference: [`ImmediateStore::apply_now`].
     pub(crate) async fn apply(
         &self,
         timeout: Duration,
@@ -160,13 +159,8 @@ impl ErasedStore {
         delta: Delta,
         at: Instants,
     ) -> Result<Applied, StoreError> {
-        match self.store.immediate() {
-            Some(store) => store.apply_now(id, secret, &delta, at),
-            None => {
-                self.call("apply", timeout, self.store.apply(id, secret, delta, at))
-                    .await
-            }
-        }
+        self.call("apply", timeout, self.store.apply(id, secret, delta, at))
+            .await
     }
 
     pub(crate) async fn remove(
@@ -219,7 +213,7 @@ impl ErasedStore {
         call: Boxed<'_, T>,
     ) -> Result<T, StoreError> {
         #[cfg(feature = "metrics")]
-        let timer = self.needs_io.then(|| StoreTimer::start(operation));
+        let timer = self.needs_io().then(|| StoreTimer::start(operation));
         let answer = timed(timeout, call).await;
         #[cfg(feature = "metrics")]
         if let Some(timer) = timer {
