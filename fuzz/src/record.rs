@@ -21,10 +21,10 @@ pub(crate) static FULL: LazyLock<Record> = LazyLock::new(|| {
         idle,
         Duration::from_secs(43_200),
     );
-    record.retired = Some(Retired {
+    record.retired = Some(Box::new(Retired {
         secret: SecretHash::from_bytes([8; 32]),
         at: time,
-    });
+    }));
     record.owner = Owner::new("max").ok();
     record.authenticated_at = Some(time);
     record.persistent = true;

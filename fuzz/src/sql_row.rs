@@ -75,10 +75,10 @@ fn valid() -> Vec<Cell> {
         time(record.absolute_deadline),
         Cell::Flag(record.persistent),
         Cell::Bytes(record.secret.as_bytes().to_vec()),
-        record.retired.map_or(Cell::Null, |retired| {
+        record.retired.as_ref().map_or(Cell::Null, |retired| {
             Cell::Bytes(retired.secret.as_bytes().to_vec())
         }),
-        optional(record.retired.map(|retired| retired.at)),
+        optional(record.retired.as_ref().map(|retired| retired.at)),
         record
             .owner
             .as_ref()

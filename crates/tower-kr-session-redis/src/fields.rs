@@ -99,7 +99,8 @@ pub(crate) fn read<'a>(
         record.owner = Some(owner.ok_or(Unreadable::Corrupt("owner"))?);
     }
     if let Some(retired) = retired {
-        record.retired = Some(read_retired(retired).ok_or(Unreadable::Corrupt("retired"))?);
+        let retired = read_retired(retired).ok_or(Unreadable::Corrupt("retired"))?;
+        record.retired = Some(Box::new(retired));
     }
     record.values = values.into_iter().collect::<Values>();
     Ok(record)
@@ -196,9 +197,11 @@ mod tests {
                 );
                 record.idle_deadline = Timestamp::from_unix_millis(times.1);
                 record.absolute_deadline = Timestamp::from_unix_millis(times.2);
-                record.retired = retired.map(|(secret, at)| Retired {
-                    secret: SecretHash::from_bytes(secret),
-                    at: Timestamp::from_unix_millis(at),
+                record.retired = retired.map(|(secret, at)| {
+                    Box::new(Retired {
+                        secret: SecretHash::from_bytes(secret),
+                        at: Timestamp::from_unix_millis(at),
+                    })
                 });
                 record.owner = owner.map(|owner| Owner::new(&owner).expect("a valid owner"));
                 record.authenticated_at = more.0.map(Timestamp::from_unix_millis);

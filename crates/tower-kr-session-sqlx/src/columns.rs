@@ -55,7 +55,7 @@ pub(crate) fn read_head(row: &impl Columns) -> Result<Record, DecodeError> {
     record.absolute_deadline = time(row, 8)?.ok_or(DecodeError::Corrupt)?;
     record.persistent = row.flag(9)?;
     record.retired = match (hash(row.bytes(11)?)?, time(row, 12)?) {
-        (Some(secret), Some(at)) => Some(Retired { secret, at }),
+        (Some(secret), Some(at)) => Some(Box::new(Retired { secret, at })),
         (None, None) => None,
         _ => return Err(DecodeError::Corrupt),
     };

@@ -78,10 +78,10 @@ impl Record {
         };
         let absolute_timeout = reader.limit()?;
         let retired = if has(0) {
-            Some(Retired {
+            Some(Box::new(Retired {
                 secret: SecretHash::from_bytes(reader.array()?),
                 at: reader.time()?,
-            })
+            }))
         } else {
             None
         };
@@ -177,9 +177,11 @@ mod tests {
         )
             .prop_map(|(head, retired, owner, authenticated_at, values)| Record {
                 secret: SecretHash::from_bytes(head.0),
-                retired: retired.map(|(secret, at)| Retired {
-                    secret: SecretHash::from_bytes(secret),
-                    at: Timestamp::from_unix_millis(at),
+                retired: retired.map(|(secret, at)| {
+                    Box::new(Retired {
+                        secret: SecretHash::from_bytes(secret),
+                        at: Timestamp::from_unix_millis(at),
+                    })
                 }),
                 owner: owner.map(|owner| Owner::new(&owner).unwrap()),
                 created_at: Timestamp::from_unix_millis(head.1),

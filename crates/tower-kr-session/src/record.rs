@@ -27,8 +27,8 @@ pub const RECLAIM_GRACE: Duration = Duration::from_secs(5 * 60);
 pub struct Record {
     /// Hash of the secret in the token that admits.
     pub secret: SecretHash,
-    /// The hash before the last rotation, to recognise its holder, never to admit him.
-    pub retired: Option<Retired>,
+    /// The hash before the last rotation, to recognise its holder, never to admit him. Apart, since most sessions have none.
+    pub retired: Option<Box<Retired>>,
     /// The user who signed in.
     pub owner: Option<Owner>,
     /// When the session began.
@@ -170,7 +170,7 @@ impl Record {
         if self.secret == *secret {
             return Standing::Admitted;
         }
-        match self.retired {
+        match &self.retired {
             Some(retired)
                 if retired.secret == *secret && at.now < retired.at.saturating_add(RETIRED_FOR) =>
             {
@@ -318,10 +318,10 @@ impl Record {
     /// What a delta does besides the values.
     pub(crate) fn edit_head(&mut self, delta: &Delta, now: Timestamp) {
         if let Some(secret) = delta.rotate {
-            self.retired = Some(Retired {
+            self.retired = Some(Box::new(Retired {
                 secret: self.secret,
                 at: now,
-            });
+            }));
             self.secret = secret;
         }
         if let Some(idle) = delta.limits.idle {

@@ -2,6 +2,7 @@
 
 mod atomic;
 mod commit;
+mod contact;
 mod finish;
 mod identity;
 mod immediate;
@@ -27,6 +28,7 @@ use std::{
 pub(crate) use self::finish::{AtOnce, Committed};
 pub use self::identity::Status;
 use self::{
+    contact::FirstContact,
     lock::{StateLock, Taken},
     notes::Notes,
     state::State,
@@ -71,8 +73,9 @@ pub struct Session {
 pub(crate) struct Inner {
     shared: Arc<Shared>,
     https: bool,
-    /// Whether there was a first contact; the notes know when.
-    used: AtomicBool,
+    first_contact: FirstContact,
+    /// Whether anybody looked at the notes: until then they say nothing, and a read need not lock them.
+    noted: AtomicBool,
     notes: Mutex<Notes>,
     /// One call at a time has it, also while the store works: so a load happens once, and what a call takes along from the notes
     /// can't be missed by a read.
@@ -109,7 +112,8 @@ impl Session {
             inner: Arc::new(Inner {
                 shared,
                 https,
-                used: AtomicBool::new(false),
+                first_contact: FirstContact::none(),
+                noted: AtomicBool::new(false),
                 notes: Mutex::new(Notes {
                     withheld,
                     ..Notes::default()
@@ -179,7 +183,7 @@ impl Session {
 
     /// Takes the state along for a call that may wait.
     async fn begin(&self) -> Result<(Taken<'_>, Instants), SessionError> {
-        let at = self.inner.contact().1;
+        let at = self.inner.contact();
         let mut state = self.inner.take_state().await?;
         state.check()?;
         Ok((state, at))
@@ -194,7 +198,7 @@ impl Session {
             return None;
         }
         self.inner.state.with(|state| {
-            let at = self.inner.contact().1;
+            let at = self.inner.contact();
             state.check()?;
             call(state, at)
         })
@@ -223,8 +227,14 @@ impl Session {
 
 impl Inner {
     fn notes(&self) -> MutexGuard<'_, Notes> {
+        self.noted.store(true, Ordering::Relaxed);
         // A panic can't leave half a note behind.
         self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the notes may say anything. Whoever comes after a note sees that it was made, by whatever made him come after it.
+    fn was_noted(&self) -> bool {
+        self.noted.load(Ordering::Relaxed)
     }
 
     /// The state, as soon as no other call of this request has it. That one may be a future that was polled once and is kept
@@ -239,28 +249,25 @@ impl Inner {
             .map_err(|_| SessionError::Store(StoreError::TimedOut))
     }
 
-    /// The notes, and the times by which this call is judged. The first one is when the request first used its session; a handle that outlives
-    /// the request is judged by the time of each call, or it could bring back what expired since.
-    fn contact(&self) -> (MutexGuard<'_, Notes>, Instants) {
+    /// The times by which a call is judged: now, and when the request first used its session. A handle that outlives the request is
+    /// judged by the time of each call alone, or it could bring back what expired since.
+    fn contact(&self) -> Instants {
         let now = self.shared.now();
-        self.used.store(true, Ordering::Relaxed);
-        let mut notes = self.notes();
-        let first_contact = if notes.head_sent {
-            now
-        } else {
-            *notes.first_contact.get_or_insert(now)
-        };
-        (notes, Instants { first_contact, now })
+        if self.was_noted() && self.notes().head_sent {
+            return Instants::at(now);
+        }
+        Instants {
+            first_contact: self.first_contact.get_or_set(now),
+            now,
+        }
     }
 
     /// The notes, to add to them: no clock is read for what only waits for the commit, once there was a first contact.
     fn notes_to_change(&self) -> MutexGuard<'_, Notes> {
-        self.used.store(true, Ordering::Relaxed);
-        let mut notes = self.notes();
-        if notes.first_contact.is_none() {
-            notes.first_contact = Some(self.shared.now());
+        if self.first_contact.get().is_none() {
+            self.first_contact.get_or_set(self.shared.now());
         }
-        notes
+        self.notes()
     }
 }
 

@@ -10,6 +10,7 @@ use std::{
 
 use super::{Inner, Session, commit::Work, in_place, notes::Notes, state::State};
 use crate::{
+    clock::Timestamp,
     delta::Instants,
     error::SessionError,
     settings::{ErrorHook, Shared},
@@ -68,7 +69,7 @@ impl Session {
         let alone = Arc::strong_count(&self.inner) == 1;
         // What the others did before they let go of their handles is seen from here on.
         fence(Ordering::Acquire);
-        alone && !self.inner.used.load(Ordering::Relaxed)
+        alone && self.inner.first_contact.get().is_none()
     }
 
     /// The request ends without a commit.
@@ -92,7 +93,9 @@ impl Session {
                 return Committed::failed(error);
             }
         };
-        let (work, at) = self.inner.notes().close(shared);
+        let first_contact = self.inner.first_contact.get();
+        let first_contact = first_contact.unwrap_or_else(|| shared.now());
+        let (work, at) = self.inner.notes().close(shared, first_contact);
         let committed = state.commit(shared, work).await;
         match &committed.result {
             Ok(()) if state.touch_is_due(at.now) => self.touch_in_background(at),
@@ -141,11 +144,14 @@ impl Session {
 impl Inner {
     /// Commits in place if that can be done; `touch` says whether one has to follow.
     fn finish(&self, touch: &mut Option<Instants>) -> AtOnce {
-        if self.notes().close_unused() {
+        let mut notes = self.notes();
+        let Some(first_contact) = self.first_contact.get() else {
+            notes.head_sent = true;
             return AtOnce::Untouched;
-        }
+        };
+        drop(notes);
         self.state
-            .with(|state| state.finish(&self.shared, &mut self.notes(), touch))
+            .with(|state| state.finish(&self.shared, &mut self.notes(), first_contact, touch))
             .unwrap_or(AtOnce::Later)
     }
 
@@ -153,24 +159,17 @@ impl Inner {
     fn finish_alone(&mut self, touch: &mut Option<Instants>) -> AtOnce {
         let notes = self.notes.get_mut();
         let notes = notes.unwrap_or_else(PoisonError::into_inner);
-        if notes.close_unused() {
+        let Some(first_contact) = self.first_contact.get() else {
             return AtOnce::Untouched;
-        }
+        };
         match self.state.get_mut() {
-            Some(state) => state.finish(&self.shared, notes, touch),
+            Some(state) => state.finish(&self.shared, notes, first_contact, touch),
             None => AtOnce::Later,
         }
     }
 }
 
 impl Notes {
-    /// Closes a session that was not used; `false` if it was.
-    fn close_unused(&mut self) -> bool {
-        let unused = self.first_contact.is_none();
-        self.head_sent |= unused;
-        unused
-    }
-
     /// Takes what was noted. `closing`: the commit takes it, and from here on the head of the response is on its way.
     pub(super) fn take_work(&mut self, at: Instants, closing: bool) -> Work {
         let head_sent = self.head_sent;
@@ -186,24 +185,21 @@ impl Notes {
     }
 
     /// Takes what was noted, if that is anything, for the last time.
-    fn close(&mut self, shared: &Shared) -> (Option<Work>, Instants) {
-        let at = self.closing_time(shared);
+    fn close(&mut self, shared: &Shared, first_contact: Timestamp) -> (Option<Work>, Instants) {
+        let at = self.closing_time(shared, first_contact);
         let work = (!self.is_empty()).then(|| self.take_work(at, true));
         self.head_sent = true;
         (work, at)
     }
 
     /// A request that has nothing to store asks no clock once more: whether a touch is due is judged by when it began.
-    fn closing_time(&self, shared: &Shared) -> Instants {
-        match self.first_contact {
-            Some(first_contact) if self.is_empty() => Instants::at(first_contact),
-            first_contact => {
-                let now = shared.now();
-                Instants {
-                    first_contact: first_contact.unwrap_or(now),
-                    now,
-                }
-            }
+    fn closing_time(&self, shared: &Shared, first_contact: Timestamp) -> Instants {
+        if self.is_empty() {
+            return Instants::at(first_contact);
+        }
+        Instants {
+            first_contact,
+            now: shared.now(),
         }
     }
 }
@@ -213,9 +209,10 @@ impl State {
         &mut self,
         shared: &Shared,
         notes: &mut Notes,
+        first_contact: Timestamp,
         touch: &mut Option<Instants>,
     ) -> AtOnce {
-        let at = notes.closing_time(shared);
+        let at = notes.closing_time(shared, first_contact);
         let result = match (shared.store.immediate(), self.check()) {
             (Some(store), Ok(())) if !notes.is_empty() => self.store_now(shared, store, notes, at),
             (Some(_), Ok(())) if self.touch_is_due(at.now) => in_place(async {

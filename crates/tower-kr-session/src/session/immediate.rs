@@ -8,7 +8,7 @@ use super::{
     atomic::{Place, not_added},
     commit::{begin, persistent_until},
     in_place,
-    notes::{Noted, Notes, ValueNotes},
+    notes::{Notes, ValueNotes},
     state::{State, View},
 };
 use crate::{
@@ -29,26 +29,17 @@ impl Session {
     ) -> Option<Result<(), SessionError>> {
         let inner = &*self.inner;
         let store = inner.shared.store.immediate()?;
+        // The caller's closure runs under the lock of the state, but not under the notes': what decodes a value can't use the session.
         inner.state.with(|state| {
             state.check()?;
-            let (notes, at) = inner.contact();
-            let signing_in = notes.identity.sign_in.is_some();
-            // The caller's closure runs without the lock of the notes, but under the state's: what decodes a value can't use the session.
-            let mut noted = notes.value(name).cloned();
-            drop(notes);
-            if noted.is_none() {
-                if state.stored(name).is_none() || (signing_in && state.record().is_none()) {
-                    state.load_now(&inner.shared, store, at)?;
-                }
-                if signing_in {
-                    self.leave_other_owner(state);
-                    noted = inner.notes().value(name).cloned();
-                }
+            let at = inner.contact();
+            if inner.was_noted() {
+                return in_place(self.find(state, at, name, found));
             }
-            match noted {
-                Some(value) => found(value.as_deref()),
-                None => found(state.stored(name).flatten()),
+            if state.stored(name).is_none() {
+                state.load_now(&inner.shared, store, at)?;
             }
+            found(state.stored(name).flatten());
             Ok(())
         })
     }
@@ -59,7 +50,8 @@ impl Session {
         let store = inner.shared.store.immediate()?;
         let sum = inner.state.with(|state| {
             state.check()?;
-            let (mut notes, at) = inner.contact();
+            let at = inner.contact();
+            let mut notes = inner.notes();
             if notes.identity.sign_in.is_some() || !state.identify_one() {
                 return Ok(None);
             }
@@ -149,16 +141,6 @@ impl State {
                 self.started(shared, created, token, until, &work)
             }
             _ => in_place(self.store(shared, notes.take_work(at, true))),
-        }
-    }
-}
-
-impl Noted<'_> {
-    /// The value that is noted, apart from the notes.
-    fn cloned(self) -> Option<Option<bytes::Bytes>> {
-        match self {
-            Noted::Value(value) => Some(value.cloned()),
-            Noted::Nothing => None,
         }
     }
 }

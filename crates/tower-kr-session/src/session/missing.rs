@@ -25,14 +25,14 @@ impl State {
         let id = token.id();
         if let Some(store) = shared.store.immediate() {
             let record = store.load_now(id, at.first_contact).ok().flatten();
-            return shared.events.opened_nothing(id, record.as_ref(), at);
+            return shared.events.opened_nothing(id, record.as_deref(), at);
         }
         let (store, events) = (Arc::clone(&shared.store), Arc::clone(&shared.events));
         let io_timeout = shared.io_timeout;
         let look = async move {
             // Without an answer it counts as what it mostly is.
             let answer = store.load(io_timeout, id, at.first_contact).await;
-            events.opened_nothing(id, answer.ok().flatten().as_ref(), at);
+            events.opened_nothing(id, answer.ok().flatten().as_deref(), at);
         };
         match tokio::runtime::Handle::try_current() {
             Ok(runtime) => drop(runtime.spawn(look)),

@@ -5,7 +5,6 @@ use std::ops::{Deref, DerefMut};
 use bytes::Bytes;
 
 use crate::{
-    clock::Timestamp,
     delta::{self, Delta, LimitsChange, SignIn},
     error::SessionError,
     key::KeyBuf,
@@ -21,8 +20,6 @@ pub(super) const MAX_CHANGES: usize = 4_096;
 pub(super) struct Notes {
     pub(super) values: ValueNotes,
     pub(super) identity: Identity,
-    /// When the request first used the session; `None`: not yet.
-    pub(super) first_contact: Option<Timestamp>,
     /// The request ended without a commit.
     pub(super) abandoned: bool,
     /// Why changes that were noted can't be stored any more; for a handle that outlives the request and saves.

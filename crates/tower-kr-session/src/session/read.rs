@@ -111,12 +111,12 @@ impl Session {
         Box::pin(waiting).await
     }
 
-    async fn find<R>(
+    pub(super) async fn find<R>(
         &self,
         state: &mut State,
         at: Instants,
         name: &str,
-        found: impl Fn(Option<&[u8]>) -> R,
+        found: impl FnOnce(Option<&[u8]>) -> R,
     ) -> Result<R, SessionError> {
         self.know(state, name, at).await?;
         // The caller's closure runs without the lock.

@@ -1,5 +1,7 @@
 //! What a request knows of its session, and its dialogue with the store.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::{
@@ -43,7 +45,7 @@ pub(super) enum View {
     /// Nothing was asked yet.
     Unknown(Candidates),
     /// It lives. The record is there once something was read.
-    Alive(Option<Record>),
+    Alive(Option<Arc<Record>>),
     /// There is none: no cookie, or (`expired`) a well-formed token without a live record.
     Absent { expired: bool },
     /// The token was rotated away moments ago.
@@ -114,9 +116,9 @@ impl State {
     }
 
     /// The record, once it was loaded.
-    pub(super) const fn record(&self) -> Option<&Record> {
+    pub(super) fn record(&self) -> Option<&Record> {
         match &self.view {
-            View::Alive(record) => record.as_ref(),
+            View::Alive(record) => record.as_deref(),
             _ => None,
         }
     }
@@ -191,20 +193,16 @@ impl State {
     pub(super) fn loaded(
         &mut self,
         shared: &Shared,
-        answer: Result<Option<Record>, StoreError>,
+        answer: Result<Option<Arc<Record>>, StoreError>,
         at: Instants,
     ) -> Result<(), SessionError> {
-        // Not by way of a function, since each move of a record is a copy of 200 bytes.
-        let record = match answer {
-            Ok(record) => record,
-            Err(error) => return Err(self.failed(error)),
-        };
+        let record = answer.map_err(|error| self.failed(error))?;
         let token = self.token.as_ref();
         let standing = token.map_or(Standing::Missing, |token| {
-            standing(token, record.as_ref(), at)
+            standing(token, record.as_deref(), at)
         });
         if standing == Standing::Missing {
-            self.tell_missing(shared, record.as_ref(), at);
+            self.tell_missing(shared, record.as_deref(), at);
         }
         self.settle(standing, record);
         Ok(())
@@ -247,16 +245,16 @@ impl State {
             return Ok(());
         };
         let candidates = candidates.clone();
-        let mut best: Option<(Token, Standing, Option<Record>)> = None;
+        let mut best: Option<(Token, Standing, Option<Arc<Record>>)> = None;
         for token in candidates.iter().filter_map(Token::decode) {
             let answer = shared
                 .store
                 .load(shared.io_timeout, token.id(), at.first_contact)
                 .await;
             let record = answer.map_err(|error| self.failed(error))?;
-            let standing = standing(&token, record.as_ref(), at);
+            let standing = standing(&token, record.as_deref(), at);
             if standing == Standing::Missing {
-                let record = record.as_ref();
+                let record = record.as_deref();
                 shared.events.opened_nothing(token.id(), record, at);
             }
             match (standing, &best) {
@@ -282,8 +280,7 @@ impl State {
         Ok(())
     }
 
-    #[inline]
-    fn settle(&mut self, standing: Standing, record: Option<Record>) {
+    fn settle(&mut self, standing: Standing, record: Option<Arc<Record>>) {
         self.view = match standing {
             Standing::Admitted => {
                 // The snapshot is newer than what this request wrote before.

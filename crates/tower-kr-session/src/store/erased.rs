@@ -3,6 +3,7 @@
 use std::{
     future::{Future, poll_fn},
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -127,10 +128,13 @@ impl ErasedStore {
         timeout: Duration,
         id: SessionId,
         now: Timestamp,
-    ) -> Result<Option<Record>, StoreError> {
+    ) -> Result<Option<Arc<Record>>, StoreError> {
         match self.store.immediate() {
             Some(store) => store.load_now(id, now),
-            None => self.call("load", timeout, self.store.load(id, now)).await,
+            None => {
+                let answer = self.call("load", timeout, self.store.load(id, now)).await;
+                answer.map(|record| record.map(Arc::new))
+            }
         }
     }
 

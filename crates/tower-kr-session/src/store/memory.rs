@@ -2,7 +2,6 @@
 
 mod housekeeping;
 mod owners;
-mod packed;
 mod shards;
 mod share;
 mod table;
@@ -17,9 +16,8 @@ use std::{
 
 use self::{
     owners::Owners,
-    packed::{LARGEST_HEAD, LimitsPool, Packed},
     shards::Shards,
-    share::{Budget, Share},
+    share::{Budget, LARGEST_HEAD, Share, footprint},
     table::Stamp,
 };
 use crate::{
@@ -56,8 +54,8 @@ const WORST_EXPANSION: u64 = 8;
 #[derive(Clone)]
 pub struct MemoryStore(Arc<Shared>);
 
-// A session is read and changed under the lock of its shard. No thread holds two of those. The index of owners and the pool of
-// limits are the innermost locks: under them nothing else is locked.
+// A session is found and changed under the lock of its shard. No thread holds two of those. The index of owners is the innermost lock:
+// under it nothing else is locked.
 struct Shared {
     shards: Shards,
     anonymous: Budget,
@@ -65,7 +63,6 @@ struct Shared {
     /// How often the store grew.
     growth: AtomicU32,
     owners: Mutex<Owners>,
-    limits: LimitsPool,
     largest_session: u64,
 }
 
@@ -117,13 +114,13 @@ impl Shared {
         let Some(slot) = shard.find(id, self.stamp()) else {
             return false;
         };
-        let share = slot.session().share();
-        if !may_go(&slot.session().record()) {
+        if !may_go(slot.record()) {
             return false;
         }
+        let share = Share::of(slot.record());
         let removed = shard.share(share).remove(id);
-        if let Some(session) = &removed {
-            self.forget(session);
+        if let Some(slot) = &removed {
+            self.forget(slot);
         }
         drop(shard);
         removed.is_some()
@@ -172,7 +169,6 @@ impl MemoryStoreBuilder {
             owned: Budget::new(self.owned_bytes),
             growth: AtomicU32::new(0),
             owners: Mutex::default(),
-            limits: LimitsPool::default(),
             largest_session: smaller.saturating_sub(LARGEST_HEAD) / WORST_EXPANSION,
         }))
     }
@@ -223,16 +219,14 @@ impl MemoryStore {
 }
 
 impl ImmediateStore for MemoryStore {
-    fn load_now(&self, id: SessionId, now: Timestamp) -> Result<Option<Record>, StoreError> {
+    fn load_now(&self, id: SessionId, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
         let mut shard = self.0.shards.of(id);
         let Some(slot) = shard.find(id, self.0.stamp()) else {
             return Ok(None);
         };
-        let session = slot.session();
-        if session.is_expired(now) {
-            return Ok(None);
-        }
-        Ok(Some(session.record()))
+        let record = slot.record();
+        let alive = !record.is_expired(Instants::at(now));
+        Ok(alive.then(|| Arc::clone(record)))
     }
 
     fn create_now(
@@ -242,20 +236,20 @@ impl ImmediateStore for MemoryStore {
         now: Timestamp,
     ) -> Result<Created, StoreError> {
         let authenticated_at = record.authenticated_at.unwrap_or(record.created_at);
-        let session = Box::new(Packed::new(id, record, &self.0.limits));
-        let share = session.share();
+        let record = Arc::new(record);
+        let share = Share::of(&record);
         let mut shard = self.0.shards.of(id);
         self.0.sweep(&mut shard, now);
         if shard.find(id, self.0.stamp()).is_some() {
             return Ok(Created::Exists);
         }
-        if let Some(owner) = session.owner()
+        if let Some(owner) = &record.owner
             && !lock(&self.0.owners).add(owner, id, authenticated_at)
         {
             return Ok(Created::Revoked);
         }
-        self.0.budget(share).charge(session.footprint());
-        shard.share(share).insert(session, self.0.growing());
+        self.0.budget(share).charge(footprint(&record));
+        shard.share(share).insert(id, record, self.0.growing());
         drop(shard);
         self.0.make_room(share, now);
         Ok(Created::Created)
@@ -272,23 +266,19 @@ impl ImmediateStore for MemoryStore {
         let Some(slot) = shard.find(id, self.0.stamp()) else {
             return Ok(Applied::Missing);
         };
-        let (old_share, old_footprint) = (slot.session().share(), slot.session().footprint());
-        let applied = slot.edit(|session| {
-            let mut record = session.take();
-            let applied = self.0.apply(id, &mut record, secret, delta, at);
-            session.put_back(record, &self.0.limits);
-            applied
-        });
-        let (share, footprint) = (slot.session().share(), slot.session().footprint());
-        if (share, footprint) != (old_share, old_footprint) {
-            self.0.budget(share).charge(footprint);
+        let of = |record: &Record| (Share::of(record), footprint(record));
+        let (old_share, old_footprint) = of(slot.record());
+        let applied = slot.edit(|record| self.0.apply(id, record, secret, delta, at));
+        let (share, new_footprint) = of(slot.record());
+        if (share, new_footprint) != (old_share, old_footprint) {
+            self.0.budget(share).charge(new_footprint);
             self.0.budget(old_share).release(old_footprint);
             let now = self.0.growing();
             slot.touch(now);
             if share != old_share
-                && let Some(session) = shard.share(old_share).remove(id)
+                && let Some(slot) = shard.share(old_share).remove(id)
             {
-                shard.share(share).insert(session, now);
+                shard.share(share).insert(id, slot.into_record(), now);
             }
             drop(shard);
             self.0.make_room(share, at.now);
@@ -319,7 +309,7 @@ impl ImmediateStore for MemoryStore {
 
 impl SessionStore for MemoryStore {
     async fn load(&self, id: SessionId, now: Timestamp) -> Result<Option<Record>, StoreError> {
-        self.load_now(id, now)
+        Ok(self.load_now(id, now)?.map(Arc::unwrap_or_clone))
     }
 
     async fn create(

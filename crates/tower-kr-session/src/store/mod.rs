@@ -121,7 +121,7 @@ pub trait SessionStore: Send + Sync + 'static {
 /// The calls of a request on a store that needs no I/O.
 #[doc(hidden)]
 pub trait ImmediateStore: Send + Sync {
-    fn load_now(&self, id: SessionId, now: Timestamp) -> Result<Option<Record>, StoreError>;
+    fn load_now(&self, id: SessionId, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError>;
     fn create_now(
         &self,
         id: SessionId,

@@ -2,12 +2,11 @@
 
 use super::{
     Shared, lock,
-    packed::Packed,
     shards::{Shard, Shards},
-    share::Share,
-    table::{Candidate, Minute},
+    share::{Share, footprint},
+    table::{Candidate, Minute, Slot},
 };
-use crate::clock::Timestamp;
+use crate::{clock::Timestamp, delta::Instants};
 
 /// How many places of a table the start of a session looks at for what expired. As many new sessions as a table
 /// holds go round it three to seven times, so the dead add a third to the living at most.
@@ -33,7 +32,7 @@ impl Shared {
         for share in [Share::Anonymous, Share::Owned] {
             shard
                 .share(share)
-                .sweep(places, Minute::of(now), |session| self.forget(&session));
+                .sweep(places, Minute::of(now), |slot| self.forget(slot));
         }
     }
 
@@ -45,15 +44,15 @@ impl Shared {
             };
             let mut shard = self.shards.at(shard);
             let evicted = shard.share(share).remove_unused(&candidate);
-            if let Some(session) = &evicted {
-                self.forget(session);
+            if let Some(slot) = &evicted {
+                self.forget(slot);
             }
             // Large values are freed, and the log is written, without the lock.
             drop(shard);
-            if let Some(session) = evicted
-                && !session.is_expired(now)
+            if let Some(slot) = evicted
+                && !slot.record().is_expired(Instants::at(now))
             {
-                self.budget(share).evicted(share, session.id(), now);
+                self.budget(share).evicted(share, slot.id(), now);
             }
         }
     }
@@ -86,10 +85,11 @@ impl Shared {
     }
 
     /// What is left to do for a session that was taken out of its table, under the lock of its shard.
-    pub(super) fn forget(&self, session: &Packed) {
-        self.budget(session.share()).release(session.footprint());
-        if let Some(owner) = session.owner() {
-            lock(&self.owners).remove(owner, session.id());
+    pub(super) fn forget(&self, slot: &Slot) {
+        let record = slot.record();
+        self.budget(Share::of(record)).release(footprint(record));
+        if let Some(owner) = &record.owner {
+            lock(&self.owners).remove(owner, slot.id());
         }
     }
 }
@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn none_of_the_fifteen_used_last_is_dropped() {
-        let store = store(16 * KILOBYTE, KILOBYTE);
+        let store = store(24 * KILOBYTE, KILOBYTE);
         let used: Vec<_> = (1..SAMPLE - 1)
             .map(|_| create(&store, record(None, 100)))
             .collect();

@@ -2,7 +2,27 @@
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use crate::{clock::Timestamp, events, id::SessionId, log_limit::LogLimit};
+use crate::{
+    clock::Timestamp,
+    events,
+    id::SessionId,
+    log_limit::LogLimit,
+    owner::MAX_OWNER_BYTES,
+    record::{Record, Retired},
+};
+
+/// What a session without values takes, in bytes: itself, and its place in a table that has just doubled.
+const EMPTY: u64 = 272;
+
+/// What an owner takes besides his name, in bytes: his place in the index, if this is his only session.
+const OWNED: u64 = 160;
+
+/// What the allocator and a reference count add to a run of bytes, rounding included.
+const ALLOCATION: u64 = 32;
+
+/// The footprint of a session that has an owner, besides its values, in bytes.
+pub(super) const LARGEST_HEAD: u64 =
+    EMPTY + OWNED + 3 * ALLOCATION + MAX_OWNER_BYTES as u64 + size_of::<Retired>() as u64;
 
 /// Whose memory a session is in: so those who never signed in can't push out those who did.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -23,7 +43,28 @@ pub(super) struct Budget {
     eviction_log: LogLimit,
 }
 
+/// What a session takes in memory, in bytes.
+pub(super) fn footprint(record: &Record) -> u64 {
+    let allocation = |length: usize| match length {
+        0 => 0,
+        length => length as u64 + ALLOCATION,
+    };
+    let owner = record
+        .owner
+        .as_ref()
+        .map_or(0, |owner| OWNED + allocation(owner.as_str().len()));
+    let retired = record.retired.as_ref().map_or(0, |_| size_of::<Retired>());
+    EMPTY + owner + allocation(retired) + allocation(record.values.as_bytes().len())
+}
+
 impl Share {
+    pub(super) const fn of(record: &Record) -> Self {
+        match record.owner {
+            None => Self::Anonymous,
+            Some(_) => Self::Owned,
+        }
+    }
+
     const fn name(self) -> &'static str {
         match self {
             Self::Anonymous => "anonymous",
@@ -71,5 +112,48 @@ impl Budget {
 
     pub(super) fn next_shard(&self) -> usize {
         self.shard.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use super::*;
+    use crate::{delta::IdleLimit, id::SecretHash, owner::Owner, values::Values};
+
+    const NOW: Timestamp = Timestamp::from_unix_millis(1_000_000);
+    const SECRET: SecretHash = SecretHash::from_bytes([1; 32]);
+
+    fn record() -> Record {
+        let idle = IdleLimit::new(Duration::from_secs(60));
+        Record::new(SECRET, NOW, idle, Duration::from_secs(3_600))
+    }
+
+    #[test]
+    fn a_session_is_small() {
+        // Its two reference counts lie beside it.
+        assert!(size_of::<Record>() <= 176, "{}", size_of::<Record>());
+        assert_eq!(size_of::<Option<Arc<Record>>>(), size_of::<usize>());
+    }
+
+    #[test]
+    fn what_a_session_holds_counts() {
+        assert_eq!(footprint(&record()), EMPTY);
+        let mut full = record();
+        full.owner = Some(Owner::new("max").unwrap());
+        full.retired = Some(Box::new(Retired {
+            secret: SECRET,
+            at: NOW,
+        }));
+        assert_eq!(footprint(&full), EMPTY + OWNED + 3 + 40 + 2 * ALLOCATION);
+        full.values = [("a", "1")].into_iter().collect();
+        let mut large = full.clone();
+        large.values = [("a", vec![b'x'; 1_000])].into_iter().collect();
+        assert_eq!(footprint(&large) - footprint(&full), 999);
+        let mut longest = large;
+        longest.owner = Some(Owner::new(&"x".repeat(MAX_OWNER_BYTES)).unwrap());
+        longest.values = Values::default();
+        assert_eq!(footprint(&longest), LARGEST_HEAD - ALLOCATION);
     }
 }

@@ -3,10 +3,13 @@
 //! The place of a session is given by random bits of its id. So whatever comes next under the hand is a random sample, at the price
 //! of a few neighbouring lines of memory, and no list has to be kept in order by every read.
 
+use std::sync::Arc;
+
 use hashbrown::HashTable;
 
-use super::packed::Packed;
-use crate::{clock::Timestamp, id::SessionId};
+#[cfg(test)]
+use super::share::footprint;
+use crate::{clock::Timestamp, id::SessionId, record::Record};
 
 /// Tables smaller than this are not worth shrinking.
 const SMALL: usize = 64;
@@ -16,12 +19,13 @@ pub(super) struct Table {
     hand: usize,
 }
 
-/// What is asked of sessions in passing lies in the table, so that they themselves need not be fetched.
+/// What is asked of sessions in passing lies in the table, so that they themselves need not be fetched. A request that reads its
+/// session shares the record; one that changes it meanwhile gets a record of its own.
 pub(super) struct Slot {
-    tail: u32,
+    id: SessionId,
     used: Stamp,
     due: Minute,
-    session: Box<Packed>,
+    record: Arc<Record>,
 }
 
 /// How often the store had grown when a session was used. It tells which session was used longer ago without a clock, which may be
@@ -53,8 +57,16 @@ impl Minute {
 }
 
 impl Slot {
-    pub(super) fn session(&self) -> &Packed {
-        &self.session
+    pub(super) const fn id(&self) -> SessionId {
+        self.id
+    }
+
+    pub(super) const fn record(&self) -> &Arc<Record> {
+        &self.record
+    }
+
+    pub(super) fn into_record(self) -> Arc<Record> {
+        self.record
     }
 
     pub(super) fn touch(&mut self, now: Stamp) {
@@ -62,14 +74,10 @@ impl Slot {
     }
 
     /// Changes the session, and notes when it is due then.
-    pub(super) fn edit<T>(&mut self, edit: impl FnOnce(&mut Packed) -> T) -> T {
-        let result = edit(&mut self.session);
-        self.due = Minute::after(self.session.reclaim_at());
+    pub(super) fn edit<T>(&mut self, edit: impl FnOnce(&mut Record) -> T) -> T {
+        let result = edit(Arc::make_mut(&mut self.record));
+        self.due = Minute::after(self.record.reclaim_at());
         result
-    }
-
-    fn is(&self, id: SessionId, tail: u32) -> bool {
-        self.tail == tail && self.session.id() == id
     }
 }
 
@@ -87,36 +95,34 @@ impl Table {
 
     #[cfg(test)]
     pub(super) fn footprints(&self) -> u64 {
-        self.slots.iter().map(|slot| slot.session.footprint()).sum()
+        self.slots.iter().map(|slot| footprint(&slot.record)).sum()
     }
 
     /// Finds a session, and notes that it is used.
     pub(super) fn find(&mut self, id: SessionId, now: Stamp) -> Option<&mut Slot> {
-        let tail = tail(id);
-        let slot = self.slots.find_mut(hash(tail), |slot| slot.is(id, tail))?;
+        let slot = self.slots.find_mut(hash(id), |slot| slot.id == id)?;
         slot.used = now;
         Some(slot)
     }
 
     /// Adds a session; there is none of its id.
-    pub(super) fn insert(&mut self, session: Box<Packed>, now: Stamp) {
-        let tail = tail(session.id());
+    pub(super) fn insert(&mut self, id: SessionId, record: Arc<Record>, now: Stamp) {
         let slot = Slot {
-            tail,
+            id,
             used: now,
-            due: Minute::after(session.reclaim_at()),
-            session,
+            due: Minute::after(record.reclaim_at()),
+            record,
         };
         self.slots
-            .insert_unique(hash(tail), slot, |slot| hash(slot.tail));
+            .insert_unique(hash(id), slot, |slot| hash(slot.id));
     }
 
-    pub(super) fn remove(&mut self, id: SessionId) -> Option<Box<Packed>> {
+    pub(super) fn remove(&mut self, id: SessionId) -> Option<Slot> {
         self.remove_if(id, |_| true)
     }
 
     /// Removes a session unless it was used since it became a candidate.
-    pub(super) fn remove_unused(&mut self, candidate: &Candidate) -> Option<Box<Packed>> {
+    pub(super) fn remove_unused(&mut self, candidate: &Candidate) -> Option<Slot> {
         self.remove_if(candidate.id, |slot| slot.used.0 == candidate.used.0)
     }
 
@@ -124,28 +130,24 @@ impl Table {
         &mut self,
         id: SessionId,
         condition: impl FnOnce(&Slot) -> bool,
-    ) -> Option<Box<Packed>> {
-        let tail = tail(id);
-        let entry = self
-            .slots
-            .find_entry(hash(tail), |slot| slot.is(id, tail))
-            .ok()?;
+    ) -> Option<Slot> {
+        let entry = self.slots.find_entry(hash(id), |slot| slot.id == id).ok()?;
         if !condition(entry.get()) {
             return None;
         }
         let (slot, _) = entry.remove();
         self.shrink();
-        Some(slot.session)
+        Some(slot)
     }
 
     /// Moves the hand over `places` places and removes what is due there.
-    pub(super) fn sweep(&mut self, places: usize, now: Minute, mut dead: impl FnMut(Box<Packed>)) {
+    pub(super) fn sweep(&mut self, places: usize, now: Minute, mut dead: impl FnMut(&Slot)) {
         for _ in 0..places.min(self.slots.num_buckets()) {
             let place = self.advance();
             if let Ok(entry) = self.slots.get_bucket_entry(place)
                 && entry.get().due <= now
             {
-                dead(entry.remove().0.session);
+                dead(&entry.remove().0);
             }
         }
         self.shrink();
@@ -182,7 +184,7 @@ impl Table {
         let candidate = first.and_then(|(age, place)| {
             let slot = self.slots.get_bucket(place)?;
             Some(Candidate {
-                id: slot.session.id(),
+                id: slot.id,
                 age,
                 used: slot.used,
             })
@@ -203,21 +205,18 @@ impl Table {
         let (length, places) = (self.slots.len(), self.slots.num_buckets());
         if places > SMALL && length < places / 8 {
             self.slots
-                .shrink_to(length + length / 2, |slot| hash(slot.tail));
+                .shrink_to(length + length / 2, |slot| hash(slot.id));
         }
     }
 }
 
 /// Random bits of an id that this process or a peer drew, never a client's, since unknown ids are not inserted: no one can choose
-/// them to make a table slow. The head of an id is a timestamp.
-fn tail(id: SessionId) -> u32 {
+/// them to make a table slow. The head of an id is a timestamp. The table takes a place from the low bits and a tag from the
+/// high ones.
+fn hash(id: SessionId) -> u64 {
     let [.., a, b, c, d] = *id.as_bytes();
-    u32::from_be_bytes([a, b, c, d])
-}
-
-/// The table takes a place from the low bits and a tag from the high ones.
-fn hash(tail: u32) -> u64 {
-    u64::from(tail) << 32 | u64::from(tail)
+    let tail = u64::from(u32::from_be_bytes([a, b, c, d]));
+    tail << 32 | tail
 }
 
 #[cfg(test)]
@@ -225,29 +224,24 @@ mod tests {
     use std::{collections::HashSet, time::Duration};
 
     use super::*;
-    use crate::{
-        delta::IdleLimit, id::SecretHash, record::Record, store::memory::packed::LimitsPool,
-    };
+    use crate::{delta::IdleLimit, id::SecretHash};
 
     const START: Timestamp = Timestamp::from_unix_millis(1_800_000_000_000);
 
-    fn session(pool: &LimitsPool, minutes: u64) -> Box<Packed> {
+    /// Adds a session.
+    fn add(table: &mut Table, minutes: u64, used: u32) -> SessionId {
         let idle = IdleLimit::new(Duration::from_secs(60 * minutes));
         let secret = SecretHash::from_bytes([1; 32]);
         let record = Record::new(secret, START, idle, Duration::from_secs(1_000_000));
-        Box::new(Packed::new(SessionId::generate(START), record, pool))
+        let id = SessionId::generate(START);
+        table.insert(id, Arc::new(record), Stamp(used));
+        id
     }
 
     /// Sessions that were used in the order of their ids in the list.
     fn filled(count: u32, minutes: u64) -> (Table, Vec<SessionId>) {
-        let pool = LimitsPool::default();
         let mut table = Table::new();
-        let ids = (0..count).map(|stamp| {
-            let session = session(&pool, minutes);
-            let id = session.id();
-            table.insert(session, Stamp(stamp));
-            id
-        });
+        let ids = (0..count).map(|used| add(&mut table, minutes, used));
         let ids = ids.collect();
         (table, ids)
     }
@@ -267,7 +261,7 @@ mod tests {
         assert!(table.remove_unused(&oldest).is_none(), "it is in use");
         let (_, oldest) = table.sample(50, Stamp(61), later(0));
         let removed = table.remove_unused(&oldest.unwrap()).unwrap();
-        assert_eq!(removed.id(), ids[2]);
+        assert_eq!(removed.id, ids[2]);
     }
 
     #[test]
@@ -283,9 +277,7 @@ mod tests {
     #[test]
     fn what_is_due_goes_before_what_is_old() {
         let (mut table, ids) = filled(50, 10_000);
-        let due = session(&LimitsPool::default(), 1);
-        let id = due.id();
-        table.insert(due, Stamp(50));
+        let id = add(&mut table, 1, 50);
         let (_, first) = table.sample(51, Stamp(50), later(30));
         assert_eq!(first.unwrap().id, id);
         table.remove(id).unwrap();
@@ -307,9 +299,8 @@ mod tests {
     #[test]
     fn the_hand_removes_what_is_due_and_nothing_else() {
         let (mut table, living) = filled(500, 100);
-        let pool = LimitsPool::default();
         for _ in 0..500 {
-            table.insert(session(&pool, 1), Stamp(0));
+            add(&mut table, 1, 0);
         }
         let mut dead = 0;
         let mut calls = 0;
@@ -327,7 +318,7 @@ mod tests {
     #[test]
     fn a_session_is_due_once_its_minute_is_over() {
         let (mut table, ids) = filled(1, 10);
-        let due = table.find(ids[0], Stamp(0)).unwrap().session().reclaim_at();
+        let due = table.find(ids[0], Stamp(0)).unwrap().record.reclaim_at();
         table.sweep(usize::MAX, Minute::of(due), |_| ());
         assert_eq!(table.len(), 1);
         table.sweep(usize::MAX, Minute::after(due), |_| ());

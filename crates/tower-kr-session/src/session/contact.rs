@@ -1,0 +1,31 @@
+//! When a request first used its session.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use crate::clock::Timestamp;
+
+/// Idle is judged by it: a request that takes long doesn't lose the session that it began in.
+pub(super) struct FirstContact(AtomicI64);
+
+/// No clock shows it: 292 million years before the epoch.
+const NEVER: i64 = i64::MIN;
+
+impl FirstContact {
+    pub(super) const fn none() -> Self {
+        Self(AtomicI64::new(NEVER))
+    }
+
+    pub(super) fn get(&self) -> Option<Timestamp> {
+        let millis = self.0.load(Ordering::Relaxed);
+        (millis != NEVER).then_some(Timestamp::from_unix_millis(millis))
+    }
+
+    /// The first contact, which is `now` if there was none.
+    pub(super) fn get_or_set(&self, now: Timestamp) -> Timestamp {
+        let millis = now.as_unix_millis().max(NEVER + 1);
+        let first = self
+            .0
+            .compare_exchange(NEVER, millis, Ordering::Relaxed, Ordering::Relaxed);
+        Timestamp::from_unix_millis(first.map_or_else(|earlier| earlier, |_| millis))
+    }
+}
