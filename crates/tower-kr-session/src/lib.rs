@@ -24,6 +24,7 @@ mod sessions;
 mod settings;
 mod site_data;
 mod store;
+mod token_text;
 mod transport;
 mod values;
 

@@ -5,14 +5,9 @@ use kr_cookie::LIFETIME_LIMIT;
 use time::OffsetDateTime;
 
 use crate::{
-    clock::Timestamp,
-    id::{TOKEN_CHARACTERS, Token},
-    settings::Shared,
-    site_data::CLEAR_SITE_DATA,
+    clock::Timestamp, id::Token, settings::Shared, site_data::CLEAR_SITE_DATA,
+    token_text::TokenText,
 };
-
-/// A token as it came, not yet decoded.
-pub(crate) type RawToken = [u8; TOKEN_CHARACTERS];
 
 /// More different tokens than a browser has reason to send are an attack with planted cookies ("cookie tossing"); the bound
 /// keeps the store's work bounded.
@@ -21,9 +16,9 @@ const MAX_CANDIDATES: usize = 4;
 /// What a request's cookies offer as the session's token.
 pub(crate) enum Candidates {
     None,
-    One(RawToken),
+    One(TokenText),
     /// Two to [`MAX_CANDIDATES`] different ones.
-    Several(Box<[RawToken]>),
+    Several(Box<[TokenText]>),
     TooMany,
 }
 
@@ -31,13 +26,7 @@ pub(crate) enum Candidates {
 pub(crate) fn candidates(headers: &HeaderMap, name: &str) -> Candidates {
     let mut found = kr_cookie::cookies(headers)
         .filter(|cookie| cookie.name == name.as_bytes())
-        .filter_map(|cookie| RawToken::try_from(cookie.value).ok())
-        // Without a branch for each byte the loop is vectorised: 50 ns less on every request with a cookie.
-        .filter(|value| {
-            value
-                .iter()
-                .fold(true, |all, byte| all & is_token_character(*byte))
-        });
+        .filter_map(|cookie| TokenText::read(cookie.value));
     let Some(first) = found.next() else {
         return Candidates::None;
     };
@@ -54,11 +43,6 @@ pub(crate) fn candidates(headers: &HeaderMap, name: &str) -> Candidates {
         }
     }
     Candidates::Several(several.into())
-}
-
-/// The alphabet of base64url (RFC 4648, section 5).
-const fn is_token_character(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() | (byte == b'-') | (byte == b'_')
 }
 
 /// What the response tells the client about its cookie.
@@ -143,6 +127,7 @@ fn varies_by_cookie(headers: &HeaderMap) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::token_text::TOKEN_CHARACTERS;
 
     const NAME: &str = "Kr.Session";
 

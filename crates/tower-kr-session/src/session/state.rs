@@ -223,11 +223,8 @@ impl State {
     /// [`identify`](Self::identify) without asking the store; `false` if it has to be asked.
     pub(super) fn identify_one(&mut self) -> bool {
         match &self.view {
-            View::Unknown(Candidates::One(raw)) if self.token.is_none() => {
-                self.token = Token::decode(raw);
-                if self.token.is_none() {
-                    self.view = View::Absent { expired: false };
-                }
+            View::Unknown(Candidates::One(text)) => {
+                self.token.get_or_insert_with(|| Token::decode(text));
                 true
             }
             View::Unknown(Candidates::Several(_)) => false,
@@ -246,7 +243,7 @@ impl State {
         };
         let candidates = candidates.clone();
         let mut best: Option<(Token, Standing, Option<Arc<Record>>)> = None;
-        for token in candidates.iter().filter_map(Token::decode) {
+        for token in candidates.iter().map(Token::decode) {
             let answer = shared
                 .store
                 .load(shared.io_timeout, token.id(), at.first_contact)

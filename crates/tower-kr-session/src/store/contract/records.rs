@@ -104,7 +104,10 @@ async fn rotation_admits_the_new_token_and_tells_the_old_one_for_a_minute<S: Ses
     let before = new.record().await;
     assert_eq!(before.secret, new.secret);
     assert_eq!(before.values.get("a"), Some(&b"1"[..]));
-    let retired = before.retired.as_ref().expect("the old secret is kept for a minute");
+    let retired = before
+        .retired
+        .as_ref()
+        .expect("the old secret is kept for a minute");
     assert_eq!((retired.secret, retired.at), (old.secret, old.start));
 
     let last_moment = Instants::at(old.at(RETIRED_FOR - millis(1)));

@@ -126,11 +126,7 @@ impl Table {
         self.remove_if(candidate.id, |slot| slot.used.0 == candidate.used.0)
     }
 
-    fn remove_if(
-        &mut self,
-        id: SessionId,
-        condition: impl FnOnce(&Slot) -> bool,
-    ) -> Option<Slot> {
+    fn remove_if(&mut self, id: SessionId, condition: impl FnOnce(&Slot) -> bool) -> Option<Slot> {
         let entry = self.slots.find_entry(hash(id), |slot| slot.id == id).ok()?;
         if !condition(entry.get()) {
             return None;
