@@ -233,7 +233,7 @@ impl Session {
         key: &KeyBuf,
         at: Instants,
     ) -> Result<Place, SessionError> {
-        state.identify(&self.inner.shared, at).await?;
+        state.choose(&self.inner.shared, at).await?;
         let signing_in = self.inner.notes().identity.sign_in.is_some();
         if signing_in {
             // Whose session it is decides whether its values still count.
@@ -277,7 +277,7 @@ impl Notes {
         match view {
             View::Ambiguous => Err(SessionError::AmbiguousCookie),
             _ if matches!(self.value(key.as_str()), Noted::Value(_)) => Ok(Place::Notes),
-            View::Alive(_) | View::Unknown(_) => Ok(Place::Store),
+            View::Alive(_) | View::Unknown | View::Several(_) => Ok(Place::Store),
             _ if self.head_sent => {
                 Err(SessionError::ResponseSent("a session can't start any more"))
             }

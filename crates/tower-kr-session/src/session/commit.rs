@@ -42,13 +42,13 @@ impl State {
         shared: &Shared,
         work: Work,
     ) -> Result<(), SessionError> {
-        self.identify(shared, work.at).await?;
+        self.choose(shared, work.at).await?;
         if work.identity.destroy {
             return self.destroy(shared, work).await;
         }
         match self.view {
             View::Ambiguous => Err(SessionError::AmbiguousCookie),
-            View::Alive(_) | View::Unknown(_) => self.change(shared, work).await,
+            View::Alive(_) | View::Unknown | View::Several(_) => self.change(shared, work).await,
             View::Absent { .. } => self.start(shared, work).await,
             // Somebody who proved who he is gets a session, whatever became of the old one.
             View::Superseded | View::Ended if work.identity.sign_in.is_some() => {
@@ -191,7 +191,7 @@ impl State {
             (View::Superseded, _) if work.identity.sign_in.is_none() => {
                 return Err(SessionError::Superseded);
             }
-            (View::Alive(_) | View::Unknown(_), Some(_)) => {
+            (View::Alive(_) | View::Unknown | View::Several(_), Some(_)) => {
                 let others = self.is_of_other_owner(work.identity.sign_in.as_ref());
                 let removed = self.remove(shared, work.at).await?;
                 self.removed(shared, removed, others);
@@ -234,10 +234,10 @@ impl State {
 
     /// The session goes on under this token, which the client has to be told.
     fn adopt(&mut self, token: Token, persistent_until: Option<Timestamp>) {
-        self.cookie = Some(CookieChange::Set {
+        self.cookie = Some(Box::new(CookieChange::Set {
             token: token.clone(),
             persistent_until,
-        });
+        }));
         self.token = Some(token);
         self.seen_alive = true;
         self.touched = true;
@@ -247,7 +247,7 @@ impl State {
     /// The session is over, and the client is told to drop its cookie.
     fn end(&mut self) {
         self.leave();
-        self.cookie = Some(CookieChange::Remove);
+        self.cookie = Some(Box::new(CookieChange::Remove));
     }
 }
 

@@ -22,7 +22,7 @@ use http::HeaderMap;
 /// [`save`](Session::save) put into the store early is the only one that the client can go on with.
 pub(crate) struct Committed {
     pub(crate) result: Result<(), SessionError>,
-    pub(crate) cookie: Option<CookieChange>,
+    pub(crate) cookie: Option<Box<CookieChange>>,
 }
 
 impl Committed {

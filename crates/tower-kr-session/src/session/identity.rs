@@ -179,7 +179,7 @@ impl Session {
             View::Ended => Status::Expired,
             View::Absent { .. } if notes.starts_session() => starting,
             View::Absent { expired: true } => Status::Expired,
-            View::Absent { expired: false } | View::Unknown(_) => Status::Absent,
+            View::Absent { expired: false } | View::Unknown | View::Several(_) => Status::Absent,
         })
     }
 

@@ -52,7 +52,7 @@ impl Session {
             state.check()?;
             let at = inner.contact();
             let mut notes = inner.notes();
-            if notes.identity.sign_in.is_some() || !state.identify_one() {
+            if notes.identity.sign_in.is_some() || !state.is_identified() {
                 return Ok(None);
             }
             if let Place::Notes = notes.place(&state.view, key)? {
@@ -118,9 +118,9 @@ impl State {
         notes: &mut Notes,
         at: Instants,
     ) -> Result<(), SessionError> {
-        let plain = notes.identity.is_empty() && self.identify_one();
+        let plain = notes.identity.is_empty() && self.is_identified();
         match self.view {
-            View::Alive(_) | View::Unknown(_) if plain => {
+            View::Alive(_) | View::Unknown if plain => {
                 let values = mem::take(&mut notes.values);
                 let delta = values.into_delta(shared.max_session_bytes);
                 let applied = self.apply_now(shared, store, &delta, at)?;

@@ -37,7 +37,7 @@ impl State {
         owner: Owner,
     ) -> Result<(), SessionError> {
         let at = work.at;
-        self.identify(shared, at).await?;
+        self.choose(shared, at).await?;
         self.leave_anonymous_idle(shared, &mut work).await?;
         let counted = match shared.session_limit {
             SessionLimit::Refuse(limit) => self.refuse_if_full(shared, &owner, limit, at).await?,

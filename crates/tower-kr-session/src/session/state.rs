@@ -14,16 +14,17 @@ use crate::{
     record::{Applied, Record, Standing},
     settings::Shared,
     store::{Created, Removed, SessionSummary, StoreError},
+    token_text::TokenText,
     transport::{Candidates, CookieChange},
 };
 
 /// The state that only one call of a request has at a time; it stays with the call while the store works.
 pub(super) struct State {
     pub(super) view: View,
-    /// The session's token, once it is known.
+    /// The session's token, if it is known.
     pub(super) token: Option<Token>,
     /// What the response has to tell the client.
-    pub(super) cookie: Option<CookieChange>,
+    pub(super) cookie: Option<Box<CookieChange>>,
     /// Whether this request has seen the session alive: then a later "missing" means that it ended meanwhile.
     pub(super) seen_alive: bool,
     /// Whether this request started the session.
@@ -42,8 +43,10 @@ pub(super) struct State {
 
 /// What a request knows of its session.
 pub(super) enum View {
-    /// Nothing was asked yet.
-    Unknown(Candidates),
+    /// There is a token, and nothing was asked yet.
+    Unknown,
+    /// There are several that may be the session's, and nothing was asked yet.
+    Several(Box<[TokenText]>),
     /// It lives. The record is there once something was read.
     Alive(Option<Arc<Record>>),
     /// There is none: no cookie, or (`expired`) a well-formed token without a live record.
@@ -58,14 +61,19 @@ pub(super) enum View {
 
 impl State {
     pub(super) fn new(candidates: Candidates) -> Self {
+        let mut token = None;
         let view = match candidates {
             Candidates::None => View::Absent { expired: false },
+            Candidates::One(text) => {
+                token = Some(Token::decode(&text));
+                View::Unknown
+            }
+            Candidates::Several(texts) => View::Several(texts),
             Candidates::TooMany => View::Ambiguous,
-            candidates => View::Unknown(candidates),
         };
         Self {
             view,
-            token: None,
+            token,
             cookie: None,
             seen_alive: false,
             started: false,
@@ -105,7 +113,7 @@ impl State {
                 Ok(index) => Some(self.written[index].1.as_deref()),
                 Err(_) => record.as_ref().map(|record| record.values.get(key)),
             },
-            View::Unknown(_) => None,
+            View::Unknown | View::Several(_) => None,
             View::Absent { .. } | View::Superseded | View::Ambiguous | View::Ended => Some(None),
         }
     }
@@ -160,7 +168,7 @@ impl State {
         at: Instants,
     ) -> Result<(), SessionError> {
         match self.view {
-            View::Unknown(_) => self.load(shared, at).await,
+            View::Unknown | View::Several(_) => self.load(shared, at).await,
             _ => Ok(()),
         }
     }
@@ -178,15 +186,11 @@ impl State {
     }
 
     /// The session whose record has to be loaded; `None` if none has to be, or there is a choice.
-    pub(super) fn unloaded(&mut self) -> Option<SessionId> {
-        match &self.view {
-            View::Alive(None) => {}
-            View::Unknown(Candidates::One(_)) => {
-                self.identify_one();
-            }
-            _ => return None,
+    pub(super) fn unloaded(&self) -> Option<SessionId> {
+        match self.view {
+            View::Alive(None) | View::Unknown => self.token.as_ref().map(Token::id),
+            _ => None,
         }
-        self.token.as_ref().map(Token::id)
     }
 
     /// A load is safe to drop: the next call asks anew.
@@ -208,42 +212,24 @@ impl State {
         Ok(())
     }
 
-    /// Decodes the one candidate, or looks which of several is alive, so that a write knows its session.
-    pub(super) async fn identify(
-        &mut self,
-        shared: &Shared,
-        at: Instants,
-    ) -> Result<(), SessionError> {
-        if self.identify_one() {
-            return Ok(());
-        }
-        self.choose(shared, at).await
+    /// Whether it is known which session is meant. Otherwise the store has to be asked: [`choose`](Self::choose).
+    pub(super) const fn is_identified(&self) -> bool {
+        !matches!(self.view, View::Several(_))
     }
 
-    /// [`identify`](Self::identify) without asking the store; `false` if it has to be asked.
-    pub(super) fn identify_one(&mut self) -> bool {
-        match &self.view {
-            View::Unknown(Candidates::One(text)) => {
-                self.token.get_or_insert_with(|| Token::decode(text));
-                true
-            }
-            View::Unknown(Candidates::Several(_)) => false,
-            _ => true,
-        }
-    }
-
-    /// Of several candidates the live one is meant, in whatever order they come; two live ones are a conflict.
+    /// Looks which of several sessions is alive, so that a write knows its own. That one is meant, in whatever order the cookies
+    /// come; two live ones are a conflict.
     pub(super) async fn choose(
         &mut self,
         shared: &Shared,
         at: Instants,
     ) -> Result<(), SessionError> {
-        let View::Unknown(Candidates::Several(candidates)) = &self.view else {
+        let View::Several(texts) = &self.view else {
             return Ok(());
         };
-        let candidates = candidates.clone();
+        let texts = texts.clone();
         let mut best: Option<(Token, Standing, Option<Arc<Record>>)> = None;
-        for token in candidates.iter().map(Token::decode) {
+        for token in texts.iter().map(Token::decode) {
             let answer = shared
                 .store
                 .load(shared.io_timeout, token.id(), at.first_contact)
