@@ -32,13 +32,6 @@ impl Timestamp {
         Self(millis)
     }
 
-    /// In 64 bits: `as_millis` counts in 128, and this is on every request's path.
-    fn after_epoch(after: Duration) -> Self {
-        let seconds = i64::try_from(after.as_secs()).unwrap_or(i64::MAX);
-        let millis = i64::from(after.subsec_millis());
-        Self(seconds.saturating_mul(1_000).saturating_add(millis))
-    }
-
     /// Milliseconds since the Unix epoch.
     #[must_use]
     pub const fn as_unix_millis(self) -> i64 {
@@ -66,14 +59,18 @@ impl Timestamp {
 }
 
 /// Whole milliseconds of a duration, as the arithmetic of [`Timestamp`] needs them.
+///
+/// In 64 bits: `as_millis` counts in 128, and this is on every request's path.
 fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+    let seconds = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+    let millis = i64::from(duration.subsec_millis());
+    seconds.saturating_mul(1_000).saturating_add(millis)
 }
 
 impl From<SystemTime> for Timestamp {
     fn from(time: SystemTime) -> Self {
         match time.duration_since(SystemTime::UNIX_EPOCH) {
-            Ok(after) => Self::after_epoch(after),
+            Ok(after) => Self(millis(after)),
             Err(before) => Self(millis(before.duration()).saturating_neg()),
         }
     }
@@ -111,7 +108,7 @@ impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         // Every Linux since 2.6.32 has it.
         match nix::time::clock_gettime(nix::time::ClockId::CLOCK_REALTIME_COARSE) {
-            Ok(now) => Timestamp::after_epoch(now.into()),
+            Ok(now) => Timestamp(millis(now.into())),
             Err(_) => SystemTime::now().into(),
         }
     }

@@ -115,10 +115,10 @@ fn finish<B: Default>(session: &Session, committed: Committed, response: &mut Re
     if let Err(error) = committed.result {
         refuse(session, error, response);
     }
+    transport::mark_private(response.headers_mut());
     if let Some(change) = committed.cookie {
         session.send(&change, response.headers_mut());
     }
-    transport::mark_private(response.headers_mut());
 }
 
 /// A commit failed: no success and none of the handler's headers may reach the client. A handler's own 5xx stays.

@@ -36,9 +36,11 @@ impl Session {
             if inner.was_noted() {
                 return in_place(self.find(state, at, name, found));
             }
-            if state.stored(name).is_none() {
-                state.load_now(&inner.shared, store, at)?;
+            if let Some(known) = state.stored(name) {
+                found(known);
+                return Ok(());
             }
+            state.load_now(&inner.shared, store, at)?;
             found(state.stored(name).flatten());
             Ok(())
         })

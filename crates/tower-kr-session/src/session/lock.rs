@@ -28,20 +28,19 @@ enum Slot {
 }
 
 impl Slot {
-    fn take(&mut self) -> Option<Box<State>> {
-        match mem::replace(self, Self::Away) {
-            Self::Fresh(candidates) => Some(Box::new(State::new(candidates))),
+    fn state(&mut self) -> Option<&mut State> {
+        if let Self::Fresh(candidates) = self {
+            *self = Self::Here(Box::new(State::new(candidates)));
+        }
+        match self {
             Self::Here(state) => Some(state),
-            Self::Away => None,
+            Self::Fresh(_) | Self::Away => None,
         }
     }
 
-    fn state(&mut self) -> Option<&mut State> {
-        if let Self::Fresh(_) = self {
-            let state = self.take()?;
-            *self = Self::Here(state);
-        }
-        match self {
+    fn take(&mut self) -> Option<Box<State>> {
+        self.state()?;
+        match mem::replace(self, Self::Away) {
             Self::Here(state) => Some(state),
             Self::Fresh(_) | Self::Away => None,
         }

@@ -60,15 +60,15 @@ pub(super) enum View {
 }
 
 impl State {
-    pub(super) fn new(candidates: Candidates) -> Self {
+    pub(super) fn new(candidates: &Candidates) -> Self {
         let mut token = None;
         let view = match candidates {
             Candidates::None => View::Absent { expired: false },
             Candidates::One(text) => {
-                token = Some(Token::decode(&text));
+                token = Some(Token::decode(text));
                 View::Unknown
             }
-            Candidates::Several(texts) => View::Several(texts),
+            Candidates::Several(texts) => View::Several(texts.clone()),
             Candidates::TooMany => View::Ambiguous,
         };
         Self {
