@@ -77,6 +77,8 @@ pub(crate) struct Inner {
     /// Whether anybody looked at the notes: until then they say nothing, and a read need not lock them.
     noted: AtomicBool,
     notes: Mutex<Notes>,
+    /// Whether the last call left nothing for a commit to do, besides what is noted.
+    settled: AtomicBool,
     /// One call at a time has it, also while the store works: so a load happens once, and what a call takes along from the notes
     /// can't be missed by a read.
     state: StateLock,
@@ -118,6 +120,7 @@ impl Session {
                     withheld,
                     ..Notes::default()
                 }),
+                settled: AtomicBool::new(false),
                 state: StateLock::new(candidates),
             }),
             detached: false,
@@ -252,6 +255,7 @@ impl Inner {
     /// The times by which a call is judged: now, and when the request first used its session. A handle that outlives the request is
     /// judged by the time of each call alone, or it could bring back what expired since.
     fn contact(&self) -> Instants {
+        self.settled.store(false, Ordering::Relaxed);
         let now = self.shared.now();
         if self.was_noted() && self.notes().head_sent {
             return Instants::at(now);

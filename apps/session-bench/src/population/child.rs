@@ -12,7 +12,7 @@ use axum::http::{HeaderValue, Uri};
 use crate::{
     candidate::Candidate,
     drive::{Driver, Target},
-    scenario::{COOKIE_WITHOUT_SESSION, start},
+    scenario::{cookie_without_session, start},
 };
 
 /// Reads in a batch.
@@ -28,7 +28,7 @@ pub fn run(candidate: Candidate, population: u32) -> io::Result<()> {
         if candidate.keeps_sessions() {
             start(&mut driver, "/new")
         } else {
-            COOKIE_WITHOUT_SESSION
+            cookie_without_session()
         }
     };
     let mut cookies = Cookies::new(&session(), population);

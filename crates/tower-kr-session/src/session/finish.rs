@@ -48,8 +48,8 @@ pub(crate) enum AtOnce {
 impl Session {
     /// Commits in place if that needs no I/O.
     pub(crate) fn commit_at_once(&mut self) -> AtOnce {
-        if self.was_never_used() {
-            return AtOnce::Untouched;
+        if let Some(nothing) = self.nothing_to_do() {
+            return nothing;
         }
         let mut touch = None;
         // Most often the handler's handles are gone by now, and nothing has to be locked.
@@ -63,13 +63,20 @@ impl Session {
         at_once
     }
 
-    /// Whether nobody used the session, and nobody can any more. A request that doesn't touch its session is spared an atomic
-    /// operation by this, 5 ns of the 155 that the layer costs it.
-    fn was_never_used(&self) -> bool {
-        let alone = Arc::strong_count(&self.inner) == 1;
+    /// What becomes of a session that needs no commit: nobody used it, or nothing is left to do, and nobody has a handle any more. A
+    /// request that only reads is spared 15 ns by this, of the 400 that the layer costs it, and one that does nothing 5 of 130.
+    fn nothing_to_do(&self) -> Option<AtOnce> {
+        let inner = &*self.inner;
+        if Arc::strong_count(&self.inner) > 1 {
+            return None;
+        }
         // What the others did before they let go of their handles is seen from here on.
         fence(Ordering::Acquire);
-        alone && self.inner.first_contact.get().is_none()
+        if inner.first_contact.get().is_none() {
+            return Some(AtOnce::Untouched);
+        }
+        let settled = inner.settled.load(Ordering::Relaxed) && !inner.was_noted();
+        settled.then_some(AtOnce::Unchanged)
     }
 
     /// The request ends without a commit.

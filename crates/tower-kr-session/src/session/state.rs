@@ -161,6 +161,12 @@ impl State {
             }
     }
 
+    /// Whether a request that noted nothing has nothing to commit.
+    pub(super) fn is_settled(&self, now: Timestamp) -> bool {
+        let unknown = self.in_flight || self.storing || self.poison.is_some();
+        !unknown && self.cookie.is_none() && !self.touch_is_due(now)
+    }
+
     /// Makes sure that it is known whether there is a session.
     pub(super) async fn find_out(
         &mut self,
