@@ -91,42 +91,33 @@ impl<'de> Deserialize<'de> for SessionId {
 #[error("not a session id: expected a UUID such as 01890a5d-ac96-774b-bcce-b302099a8057")]
 pub struct InvalidSessionId(());
 
-/// What the cookie carries: the id followed by 256 random secret bits.
-///
-/// It never reaches a store, a log or an error: only [`SecretHash`] leaves this crate.
-#[derive(Clone)]
+/// What a token says: which session is meant, and the hash by which a store recognises its secret. The secret itself is not kept.
+#[derive(Clone, Copy)]
 pub(crate) struct Token {
     id: SessionId,
-    secret: [u8; SECRET_BYTES],
-    /// Kept beside the secret: whoever has a token asks a store with it.
-    hash: SecretHash,
+    secret_hash: SecretHash,
 }
 
 impl Token {
-    /// A new session's token.
-    pub(crate) fn generate(now: Timestamp) -> Self {
-        let mut random = [0; 10 + SECRET_BYTES];
-        rand::rng().fill_bytes(&mut random);
-        let mut tail = [0; 10];
-        let mut secret = [0; SECRET_BYTES];
-        tail.copy_from_slice(&random[..10]);
-        secret.copy_from_slice(&random[10..]);
-        Self::new(SessionId::from_random(now, &tail), secret)
-    }
-
-    fn new(id: SessionId, secret: [u8; SECRET_BYTES]) -> Self {
+    /// The cookie carries the id followed by 256 random secret bits.
+    fn of_bytes(bytes: &[u8; TOKEN_BYTES]) -> Self {
+        let mut id = [0; ID_BYTES];
+        id.copy_from_slice(&bytes[..ID_BYTES]);
         Self {
-            id,
-            secret,
-            hash: SecretHash(Sha256::digest(secret).into()),
+            id: SessionId::from_bytes(id),
+            secret_hash: SecretHash(Sha256::digest(&bytes[ID_BYTES..]).into()),
         }
     }
 
+    pub(crate) fn decode(text: &TokenText) -> Self {
+        Self::of_bytes(&text.to_bytes())
+    }
+
     /// The same session with a new secret: what a rotation hands out.
-    pub(crate) fn rotated(&self) -> Self {
+    pub(crate) fn rotated(&self) -> NewToken {
         let mut secret = [0; SECRET_BYTES];
         rand::rng().fill_bytes(&mut secret);
-        Self::new(self.id, secret)
+        NewToken::new(self.id, &secret)
     }
 
     pub(crate) const fn id(&self) -> SessionId {
@@ -134,31 +125,37 @@ impl Token {
     }
 
     pub(crate) const fn secret_hash(&self) -> SecretHash {
-        self.hash
-    }
-
-    pub(crate) fn decode(text: &TokenText) -> Self {
-        let bytes = text.to_bytes();
-        let mut id = [0; ID_BYTES];
-        let mut secret = [0; SECRET_BYTES];
-        id.copy_from_slice(&bytes[..ID_BYTES]);
-        secret.copy_from_slice(&bytes[ID_BYTES..]);
-        Self::new(SessionId::from_bytes(id), secret)
-    }
-
-    pub(crate) fn encode(&self) -> TokenText {
-        let mut bytes = [0; TOKEN_BYTES];
-        bytes[..ID_BYTES].copy_from_slice(self.id.as_bytes());
-        bytes[ID_BYTES..].copy_from_slice(&self.secret);
-        TokenText::of_bytes(&bytes)
+        self.secret_hash
     }
 }
 
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Token")
-            .field("id", &self.id)
-            .finish_non_exhaustive()
+/// A token that the client has yet to be told, in the text that it is sent as. It never reaches a store, a log or an error: only
+/// [`SecretHash`] leaves this crate.
+pub(crate) struct NewToken {
+    pub(crate) token: Token,
+    pub(crate) text: TokenText,
+}
+
+impl NewToken {
+    /// A new session's token.
+    pub(crate) fn generate(now: Timestamp) -> Self {
+        let mut random = [0; 10 + SECRET_BYTES];
+        rand::rng().fill_bytes(&mut random);
+        let mut tail = [0; 10];
+        tail.copy_from_slice(&random[..10]);
+        let mut secret = [0; SECRET_BYTES];
+        secret.copy_from_slice(&random[10..]);
+        Self::new(SessionId::from_random(now, &tail), &secret)
+    }
+
+    fn new(id: SessionId, secret: &[u8; SECRET_BYTES]) -> Self {
+        let mut bytes = [0; TOKEN_BYTES];
+        bytes[..ID_BYTES].copy_from_slice(id.as_bytes());
+        bytes[ID_BYTES..].copy_from_slice(secret);
+        Self {
+            token: Token::of_bytes(&bytes),
+            text: TokenText::of_bytes(&bytes),
+        }
     }
 }
 
@@ -216,30 +213,27 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_unix_millis(1_700_000_000_000);
 
     #[test]
-    fn a_token_round_trips_in_64_characters() {
-        let token = Token::generate(NOW);
-        let text = token.encode();
-        assert_eq!(text.as_str().len(), 64);
-        let decoded = Token::decode(&text);
-        assert_eq!(decoded.id(), token.id());
-        assert_eq!(decoded.secret_hash(), token.secret_hash());
+    fn a_token_reads_as_what_it_was_made_of() {
+        let new = NewToken::generate(NOW);
+        let read = Token::decode(&new.text);
+        assert_eq!(read.id(), new.token.id());
+        assert_eq!(read.secret_hash(), new.token.secret_hash());
     }
 
     #[test]
     fn rotation_keeps_the_id_and_changes_the_secret() {
-        let token = Token::generate(NOW);
+        let token = NewToken::generate(NOW).token;
         let rotated = token.rotated();
-        assert_eq!(rotated.id(), token.id());
-        assert_ne!(rotated.secret_hash(), token.secret_hash());
+        assert_eq!(rotated.token.id(), token.id());
+        assert_ne!(rotated.token.secret_hash(), token.secret_hash());
+        assert_eq!(Token::decode(&rotated.text).id(), token.id());
     }
 
     #[test]
     fn debug_shows_no_secret() {
-        let token = Token::generate(NOW);
-        let text = format!("{token:?} {:?}", token.secret_hash());
-        assert!(text.contains(&token.id().to_string()));
-        assert!(!text.contains(&token.encode().as_str()[22..]));
-        assert!(text.ends_with("SecretHash(..)"), "{text}");
+        let new = NewToken::generate(NOW);
+        let text = format!("{:?} {:?}", new.text, new.token.secret_hash());
+        assert_eq!(text, "TokenText(..) SecretHash(..)");
     }
 
     #[test]

@@ -5,8 +5,7 @@ use kr_cookie::LIFETIME_LIMIT;
 use time::OffsetDateTime;
 
 use crate::{
-    clock::Timestamp, id::Token, settings::Shared, site_data::CLEAR_SITE_DATA,
-    token_text::TokenText,
+    clock::Timestamp, settings::Shared, site_data::CLEAR_SITE_DATA, token_text::TokenText,
 };
 
 /// More different tokens than a browser has reason to send are an attack with planted cookies ("cookie tossing"); the bound
@@ -50,7 +49,7 @@ pub(crate) fn candidates(headers: &HeaderMap, name: &str) -> Candidates {
 pub(crate) enum CookieChange {
     /// A new token; `persistent_until` makes the cookie outlive the browser's session.
     Set {
-        token: Token,
+        text: TokenText,
         persistent_until: Option<Timestamp>,
     },
     Remove,
@@ -71,10 +70,9 @@ pub(crate) fn send(
             shared.cookie.removal(https)
         }
         CookieChange::Set {
-            token,
+            text,
             persistent_until,
         } => {
-            let text = token.encode();
             let text = text.as_str();
             match persistent_until {
                 None if !shared.cookie.depends_on_time() => {

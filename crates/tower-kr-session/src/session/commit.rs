@@ -8,7 +8,7 @@ use crate::{
     clock::Timestamp,
     delta::{Delta, Instants},
     error::SessionError,
-    id::Token,
+    id::NewToken,
     record::{Applied, Record},
     settings::Shared,
     store::{Created, Removed, StoreError},
@@ -79,7 +79,7 @@ impl State {
         };
         let mut delta = values.into_delta(shared.max_session_bytes);
         if let Some(next) = &next {
-            delta.rotate = Some(next.secret_hash());
+            delta.rotate = Some(next.token.secret_hash());
             delta.sign_in.clone_from(&work.identity.sign_in);
             delta.limits = work.identity.limits.clone();
         }
@@ -90,7 +90,7 @@ impl State {
                 }
                 if let Some(next) = next {
                     let signed_in = work.identity.sign_in.is_some();
-                    shared.events.rotated(next.id(), signed_in);
+                    shared.events.rotated(next.token.id(), signed_in);
                     let until = receipt.persistent.then_some(receipt.absolute_deadline);
                     self.adopt(next, until);
                 }
@@ -145,19 +145,20 @@ impl State {
 
     /// Starts a session with what was noted, if that is anything.
     async fn start(&mut self, shared: &Shared, mut work: Work) -> Result<(), SessionError> {
-        let Some((token, record)) = begin(shared, &mut work)? else {
+        let Some((new, record)) = begin(shared, &mut work)? else {
             return Ok(());
         };
         let until = persistent_until(&record);
-        let created = self.create(shared, token.id(), record, work.at.now).await?;
-        self.started(shared, created, token, until, &work)
+        let id = new.token.id();
+        let created = self.create(shared, id, record, work.at.now).await?;
+        self.started(shared, created, new, until, &work)
     }
 
     pub(super) fn started(
         &mut self,
         shared: &Shared,
         created: Created,
-        token: Token,
+        new: NewToken,
         persistent_until: Option<Timestamp>,
         work: &Work,
     ) -> Result<(), SessionError> {
@@ -166,11 +167,13 @@ impl State {
                 self.leave();
                 self.started = true;
                 let signed_in = work.identity.sign_in.is_some();
-                shared.events.created(token.id(), signed_in, work.at.now);
+                shared
+                    .events
+                    .created(new.token.id(), signed_in, work.at.now);
                 if !work.last {
                     self.remember(work.values.changes());
                 }
-                self.adopt(token, persistent_until);
+                self.adopt(new, persistent_until);
                 Ok(())
             }
             Created::Revoked => Err(SessionError::Revoked),
@@ -233,12 +236,12 @@ impl State {
     }
 
     /// The session goes on under this token, which the client has to be told.
-    fn adopt(&mut self, token: Token, persistent_until: Option<Timestamp>) {
+    fn adopt(&mut self, new: NewToken, persistent_until: Option<Timestamp>) {
         self.cookie = Some(Box::new(CookieChange::Set {
-            token: token.clone(),
+            text: new.text,
             persistent_until,
         }));
-        self.token = Some(token);
+        self.token = Some(new.token);
         self.seen_alive = true;
         self.touched = true;
         self.view = View::Alive(None);
@@ -255,7 +258,7 @@ impl State {
 pub(super) fn begin(
     shared: &Shared,
     work: &mut Work,
-) -> Result<Option<(Token, Record)>, SessionError> {
+) -> Result<Option<(NewToken, Record)>, SessionError> {
     if !starts_session(&work.values, &work.identity) {
         return Ok(None);
     }
@@ -273,12 +276,12 @@ pub(super) fn begin(
         };
     }
     let now = work.at.now;
-    let token = Token::generate(now);
+    let new = NewToken::generate(now);
     let idle = match work.identity.sign_in {
         Some(_) => shared.idle,
         None => shared.anonymous_idle,
     };
-    let mut record = Record::new(token.secret_hash(), now, idle, shared.absolute_timeout);
+    let mut record = Record::new(new.token.secret_hash(), now, idle, shared.absolute_timeout);
     record.values = work.values.to_values();
     if record.values.size() > shared.max_session_bytes {
         return Err(shared.too_large(record.values.size()));
@@ -290,7 +293,7 @@ pub(super) fn begin(
         delta.limits = std::mem::take(&mut work.identity.limits);
         record.edit_head(&delta, now);
     }
-    Ok(Some((token, record)))
+    Ok(Some((new, record)))
 }
 
 pub(super) fn persistent_until(record: &Record) -> Option<Timestamp> {

@@ -144,13 +144,13 @@ impl State {
             }
             View::Absent { .. } if plain => {
                 let mut work = notes.take_work(at, true);
-                let Some((token, record)) = begin(shared, &mut work)? else {
+                let Some((new, record)) = begin(shared, &mut work)? else {
                     return Ok(());
                 };
                 let until = persistent_until(&record);
-                let created = store.create_now(token.id(), record, at.now);
+                let created = store.create_now(new.token.id(), record, at.now);
                 let created = self.answered(created)?;
-                self.started(shared, created, token, until, &work)
+                self.started(shared, created, new, until, &work)
             }
             _ => in_place(self.store(shared, notes.take_work(at, true))),
         }

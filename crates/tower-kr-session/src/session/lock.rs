@@ -22,7 +22,7 @@ pub(super) struct StateLock {
 enum Slot {
     /// No call has needed it yet: most requests never do, so it is not even made.
     Fresh(Candidates),
-    Here(Box<State>),
+    Here(State),
     /// The call whose turn it is took it along.
     Away,
 }
@@ -30,7 +30,7 @@ enum Slot {
 impl Slot {
     fn state(&mut self) -> Option<&mut State> {
         if let Self::Fresh(candidates) = self {
-            *self = Self::Here(Box::new(State::new(candidates)));
+            *self = Self::Here(State::new(candidates));
         }
         match self {
             Self::Here(state) => Some(state),
@@ -38,7 +38,7 @@ impl Slot {
         }
     }
 
-    fn take(&mut self) -> Option<Box<State>> {
+    fn take(&mut self) -> Option<State> {
         self.state()?;
         match mem::replace(self, Self::Away) {
             Self::Here(state) => Some(state),
@@ -104,7 +104,7 @@ impl StateLock {
 pub(super) struct Taken<'a> {
     lock: &'a StateLock,
     /// `None` only while it is dropped: whoever has the turn has the state.
-    state: Option<Box<State>>,
+    state: Option<State>,
     _turn: Turn<'a, ()>,
 }
 

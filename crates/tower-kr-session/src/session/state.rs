@@ -38,7 +38,7 @@ pub(super) struct State {
     in_flight: bool,
     /// The same for all calls that store the notes: they were taken, so also a read among them must not be dropped in silence.
     pub(super) storing: bool,
-    poison: Option<SessionError>,
+    poison: Option<Box<SessionError>>,
 }
 
 /// What a request knows of its session.
@@ -91,9 +91,12 @@ impl State {
         if self.in_flight || self.storing {
             self.in_flight = false;
             self.storing = false;
-            self.poison = Some(SessionError::Interrupted);
+            self.poison = Some(Box::new(SessionError::Interrupted));
         }
-        self.poison.clone().map_or(Ok(()), Err)
+        match &self.poison {
+            None => Ok(()),
+            Some(error) => Err(SessionError::clone(error)),
+        }
     }
 
     pub(super) fn id(&self) -> Option<SessionId> {
@@ -424,7 +427,7 @@ impl State {
     /// A store that failed once is not asked again in this request: whether the call was done is unknown.
     fn failed(&mut self, error: StoreError) -> SessionError {
         let error = SessionError::Store(error);
-        self.poison = Some(error.clone());
+        self.poison = Some(Box::new(error.clone()));
         error
     }
 }

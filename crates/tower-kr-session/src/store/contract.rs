@@ -37,7 +37,7 @@ use bytes::Bytes;
 use crate::{
     clock::Timestamp,
     delta::{Delta, IdleLimit, Instants, Operation, SignIn},
-    id::{SecretHash, SessionId, Token},
+    id::{NewToken, SecretHash, SessionId},
     key::KeyBuf,
     owner::Owner,
     record::{Applied, Receipt, Record},
@@ -135,7 +135,7 @@ fn key(name: &str) -> KeyBuf {
 }
 
 fn secret() -> SecretHash {
-    Token::generate(now()).secret_hash()
+    NewToken::generate(now()).token.secret_hash()
 }
 
 fn delta() -> Delta {
