@@ -60,7 +60,8 @@ const DEFAULT_SESSION_LIMIT: SessionLimit = SessionLimit::EndOldest(100);
 /// A second layer inside the first passes requests through: the outer one counts.
 #[derive(Clone)]
 pub struct SessionLayer {
-    settings: Settings,
+    /// Shared by all clones: a router that was not finished with `with_state` clones its layers for each request.
+    settings: Arc<Settings>,
     /// `axum` calls [`Layer::layer`] once for each route; all, and all clones, share one set-up.
     shared: Arc<OnceLock<Arc<Shared>>>,
 }
@@ -69,7 +70,7 @@ impl SessionLayer {
     /// A layer on this store, with the default settings.
     pub fn new(store: impl SessionStore) -> Self {
         Self {
-            settings: Settings {
+            settings: Arc::new(Settings {
                 store: Arc::new(ErasedStore::new(store)),
                 clock: Arc::new(SystemClock),
                 cookie: CookieBuilder::new(DEFAULT_COOKIE_NAME),
@@ -85,13 +86,13 @@ impl SessionLayer {
                 on_error: None,
                 https_when: Arc::new(is_https),
                 consent_when: None,
-            },
+            }),
             shared: Arc::default(),
         }
     }
 
     fn with(mut self, set: impl FnOnce(&mut Settings)) -> Self {
-        set(&mut self.settings);
+        set(Arc::make_mut(&mut self.settings));
         self.shared = Arc::default();
         self
     }
