@@ -3,7 +3,7 @@
 /// What a request is made of, and how the names of its functions are recognised: the first part that has one counts.
 const PARTS: [(&str, &[&str]); 10] = [
     ("SHA-256, in software here", &["sha2", "digest"]),
-    ("base64 of the token", &["base64"]),
+    ("base64url of the token", &["token_text", "id::Token", "id::NewToken"]),
     (
         "memory: allocating, freeing, copying",
         &[
@@ -27,7 +27,7 @@ const PARTS: [(&str, &[&str]); 10] = [
             "header::value",
         ],
     ),
-    ("clock", &["Timespec", "SystemTime", "clock"]),
+    ("clock", &["clock"]),
     ("JSON", &["serde_json", "itoa"]),
     (
         "store, record, values",
