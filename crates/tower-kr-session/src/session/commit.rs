@@ -24,7 +24,7 @@ pub(crate) struct Work {
     pub(super) head_sent: bool,
     /// The visitor has not consented to a cookie, so no session starts.
     pub(super) withheld: bool,
-    /// It is the commit at the end: nobody reads afterwards what was written.
+    /// It is the commit at the end: what was written need not be remembered for the reads to come.
     pub(super) last: bool,
 }
 
@@ -85,7 +85,10 @@ impl State {
         }
         match self.apply(shared, delta, work.at).await? {
             Applied::Applied(receipt) => {
-                if !work.last {
+                if work.last {
+                    // A handle that outlives the request asks the store anew: what was read before is out of date.
+                    self.forget();
+                } else {
                     self.remember(work.values.changes());
                 }
                 if let Some(next) = next {

@@ -81,6 +81,32 @@ async fn a_detached_handle_stores_with_save() {
 }
 
 #[tokio::test]
+async fn a_handle_that_outlives_its_request_reads_what_the_commit_stored() {
+    for app in both() {
+        let token = app.start(&[("a", 1), ("n", 1)]).await;
+        let (sender, receiver) = std::sync::mpsc::channel();
+        app.with(Some(&token), move |session| async move {
+            session.get::<i64>("a").await?;
+            session.increment("n", 1).await?;
+            session.insert("a", &2)?;
+            session.insert("n", &7)?;
+            session.insert("b", &3)?;
+            sender.send(session.detach()).unwrap();
+            Ok(ok(""))
+        })
+        .await
+        .assert_plain();
+        let session = receiver.recv().unwrap();
+        let mut seen = Vec::new();
+        for key in ["a", "b", "n"] {
+            seen.push(session.get::<i64>(key).await.unwrap());
+        }
+        assert_eq!(seen, [Some(2), Some(3), Some(7)]);
+        assert_eq!(session.keys().await.unwrap(), ["a", "b", "n"]);
+    }
+}
+
+#[tokio::test]
 async fn no_session_starts_after_the_head() {
     for app in both() {
         let session = kept(&app, None, true).await;
