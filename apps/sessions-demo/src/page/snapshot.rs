@@ -1,9 +1,10 @@
 //! The session as the page shows it.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tower_kr_session::{
-    Owner, Session, SessionError, SessionId, SessionSummary, Sessions, Status, Timestamp,
+    Clock, Owner, Session, SessionError, SessionId, SessionSummary, Sessions, Status, SystemClock,
+    Timestamp,
 };
 
 use crate::routes::COUNTER;
@@ -58,7 +59,7 @@ impl Snapshot {
 }
 
 async fn live(session: &Session) -> Result<Option<Live>, SessionError> {
-    let now = Timestamp::from(SystemTime::now());
+    let now = SystemClock.now();
     Ok(
         match (
             session.id().await?,
