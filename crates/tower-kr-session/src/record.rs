@@ -337,7 +337,8 @@ impl Record {
         }
         let latest = now.saturating_add(self.absolute_timeout);
         if let Some(sign_in) = &delta.sign_in {
-            self.owner = Some(sign_in.owner.clone());
+            // Written once: who signs in again has the same, and a second copy would count nowhere.
+            self.owner.get_or_insert_with(|| sign_in.owner.clone());
             self.authenticated_at = Some(sign_in.authenticated_at);
             self.absolute_deadline = latest;
         }
@@ -392,6 +393,7 @@ pub(crate) fn integer_bytes(number: i64) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::delta::SignIn;
 
     const START: Timestamp = Timestamp::from_unix_millis(1_000_000);
     const IDLE: IdleLimit = IdleLimit {
@@ -480,6 +482,20 @@ mod tests {
             record.absolute_deadline,
             back.saturating_add(Duration::from_secs(60))
         );
+    }
+
+    #[test]
+    fn an_owner_who_signs_in_again_is_not_held_twice() {
+        let mut record = record();
+        let sign_in = |record: &mut Record| {
+            let mut delta = Delta::new(u64::MAX);
+            delta.sign_in = Some(SignIn::new(Owner::new("max").unwrap(), after(1)));
+            let applied = record.apply(&SECRET, &delta, Instants::at(after(1)));
+            assert!(matches!(applied, Applied::Applied(_)), "{applied:?}");
+            record.owner.clone().unwrap()
+        };
+        let (first, again) = (sign_in(&mut record), sign_in(&mut record));
+        assert!(std::ptr::eq(first.as_str(), again.as_str()));
     }
 
     #[test]
