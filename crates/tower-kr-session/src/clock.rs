@@ -99,7 +99,8 @@ impl<C: Clock + ?Sized> Clock for Arc<C> {
 /// The system's clock, the default.
 ///
 /// On Linux it is the one that the kernel moves at each of its ticks (`CLOCK_REALTIME_COARSE`): it may be 10 ms behind, and usually 1
-/// to 4, which no timeout of a session feels, and is read in a quarter of the time.
+/// to 4, which no timeout of a session feels, and is read in a quarter of the time. What is compared with times of sessions is best
+/// read from it too: `SystemTime::now()` is that much ahead.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
@@ -173,6 +174,13 @@ mod tests {
         assert_eq!(first.saturating_sub(Duration::MAX), first);
         assert_eq!(first.saturating_duration_since(last), Duration::ZERO);
         assert_eq!(OffsetDateTime::from(last), OffsetDateTime::UNIX_EPOCH);
+    }
+
+    #[test]
+    fn the_systems_clock_tells_the_systems_time() {
+        let precise = Timestamp::from(SystemTime::now()).as_unix_millis();
+        let told = SystemClock.now().as_unix_millis();
+        assert!(precise.abs_diff(told) < 1_000, "{told} at {precise}");
     }
 
     #[test]
