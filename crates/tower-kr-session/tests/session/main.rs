@@ -3,6 +3,7 @@
 // Helpers of tests may panic as tests do; the lint's own exception covers test functions only.
 #![allow(clippy::unwrap_used)]
 
+mod agreement;
 mod clocks;
 mod concurrency;
 mod consent;
