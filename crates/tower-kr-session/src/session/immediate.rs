@@ -39,7 +39,7 @@ impl Session {
             if state.stored(name).is_none() {
                 state.load_now(&inner.shared, store, at)?;
             }
-            inner.settle(state, at);
+            inner.set_settled(state, at);
             found(state.stored(name).flatten());
             Ok(())
         })
@@ -67,7 +67,7 @@ impl Session {
             delta.operation = Some((key.clone(), Operation::Increment(by)));
             let applied = state.apply_now(&inner.shared, store, &delta, at)?;
             if let Applied::Applied(receipt) = applied {
-                inner.settle(state, at);
+                inner.set_settled(state, at);
                 return Ok(Some(receipt.incremented.unwrap_or_default()));
             }
             inner.notes().put_back(ValueNotes::of_delta(delta));
@@ -82,7 +82,7 @@ impl Session {
 
 impl Inner {
     /// Spares the commit the question whether there is something to do.
-    fn settle(&self, state: &State, at: Instants) {
+    fn set_settled(&self, state: &State, at: Instants) {
         let settled = state.is_settled(at.first_contact);
         self.settled.store(settled, Ordering::Relaxed);
     }
