@@ -5,7 +5,7 @@ use crate::{clock::Timestamp, id::SessionId, store::SessionSummary};
 /// How many sessions one owner may have at a time, and what a sign-in does that comes on top (ASVS 5.0, 7.1.2), for
 /// [`SessionLayer::max_sessions_per_owner`](crate::SessionLayer::max_sessions_per_owner).
 ///
-/// Sessions are ordered by the time of their last sign-in, and by their id where the [clock](crate::Clock) shows the same time.
+/// Sessions are ordered by the time of their last sign-in, and within a millisecond by their id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SessionLimit {

@@ -161,11 +161,12 @@ impl Shared {
         self.clock.now()
     }
 
-    /// The time of a sign-in or a revocation: after every revocation that this process has seen through, also while the clock shows
-    /// the same time. So a handler can end a user's other sessions and then sign him in.
+    /// The time of a sign-in or a revocation: after every revocation that this process has seen through, also within one
+    /// millisecond. So a handler can end a user's other sessions and then sign him in.
     pub(crate) fn now_after_revocations(&self) -> Timestamp {
         let revoked = self.last_revocation.load(Ordering::SeqCst);
-        self.now()
+        self.clock
+            .exact_now()
             .max(Timestamp::from_unix_millis(revoked.saturating_add(1)))
     }
 

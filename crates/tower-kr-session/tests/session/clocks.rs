@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
-use tower_kr_session::{Clock, ManualClock, Timestamp};
+use tower_kr_session::{Clock, ManualClock, Owner, SessionLimit, Timestamp};
 
 use crate::{
     support::{ABSOLUTE, App, IDLE, both, ok},
@@ -152,5 +152,53 @@ async fn nodes_that_differ_by_seconds_keep_the_limits_to_within_these_seconds() 
         }
         let ended = if longest_pause > IDLE { idled } else { aged };
         assert!(ended > rounds, "{idled} were left, {aged} too old");
+    }
+}
+
+/// A clock that moves in ticks, as coarse ones do, and can also tell the time between them.
+struct Ticking(Arc<ManualClock>);
+
+impl Clock for Ticking {
+    fn now(&self) -> Timestamp {
+        let millis = self.0.now().as_unix_millis();
+        Timestamp::from_unix_millis(millis - millis % 10)
+    }
+
+    fn exact_now(&self) -> Timestamp {
+        self.0.now()
+    }
+}
+
+#[tokio::test]
+async fn sign_ins_and_revocations_within_a_tick_keep_their_order() {
+    for app in both() {
+        let layer = app.layer.clone().clock(Ticking(Arc::clone(&app.clock)));
+        let limited = layer.max_sessions_per_owner(SessionLimit::EndOldest(1));
+        let app = App {
+            layer: limited,
+            ..app
+        };
+        let user = Owner::new("max").unwrap();
+        let sessions = app.layer.sessions().unwrap();
+        let sign_in = async || {
+            app.advance(Duration::from_millis(1));
+            let signed_in = app.with(None, |session| async move {
+                session.sign_in("max")?;
+                Ok(ok(""))
+            });
+            signed_in.await.token()
+        };
+        for _ in 0..4 {
+            // It ends the one before, which is a millisecond older.
+            sign_in().await;
+        }
+        let [last] = &sessions.list(&user).await.unwrap()[..] else {
+            panic!("one session");
+        };
+        assert_eq!(last.authenticated_at, Some(app.clock.now()));
+        app.advance(Duration::from_millis(1));
+        assert_eq!(sessions.revoke_all(&user).await.unwrap(), 1);
+        sign_in().await;
+        assert_eq!(sessions.list(&user).await.unwrap().len(), 1);
     }
 }
