@@ -69,13 +69,19 @@ const fn is_known(character: u8) -> bool {
     character.is_ascii_alphanumeric() | (character == b'-') | (character == b'_')
 }
 
-/// The six bits that a character of the alphabet stands for.
+/// The six bits that a character of the alphabet stands for: the character and a number that changes where a range begins.
 const fn meaning(character: u8) -> u8 {
-    mask(character, b'A', b'Z') & character.wrapping_sub(b'A')
-        | mask(character, b'a', b'z') & character.wrapping_sub(b'a' - 26)
-        | mask(character, b'0', b'9') & character.wrapping_add(52 - b'0')
-        | mask(character, b'-', b'-') & 62
-        | mask(character, b'_', b'_') & 63
+    character
+        .wrapping_add(62 - b'-')
+        .wrapping_sub(step(character, b'0', 13))
+        .wrapping_sub(step(character, b'A', 69))
+        .wrapping_add(step(character, b'_', 33))
+        .wrapping_sub(step(character, b'a', 39))
+}
+
+/// `by` from the first character on, and nothing before. Signed, since ASCII is below 128 and vectors are compared so.
+const fn step(character: u8, first: u8, by: u8) -> u8 {
+    ((character.cast_signed() >= first.cast_signed()) as u8).wrapping_neg() & by
 }
 
 const fn character(sextet: u8) -> u8 {

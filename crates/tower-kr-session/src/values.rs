@@ -64,8 +64,7 @@ impl Values {
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&[u8]> {
         let flat = self.flat()?;
-        let index = flat.find(key).ok()?;
-        flat.raw_entry(index).map(|(_, value)| value)
+        flat.data.get(flat.find(key)?)
     }
 
     /// All keys and values, in the order of the keys.
@@ -129,10 +128,9 @@ impl Values {
     /// Where the value at this key stands in [`as_bytes`](Self::as_bytes).
     pub(crate) fn locate(&self, key: &str) -> Option<Range<usize>> {
         let flat = self.flat()?;
-        let index = flat.find(key).ok()?;
-        let (_, value) = flat.raw_entry(index)?;
-        let end = NUMBER + flat.count * NUMBER + flat.end(index)?;
-        Some(end - value.len()..end)
+        let place = flat.find(key)?;
+        let before = NUMBER + flat.count * NUMBER;
+        Some(before + place.start..before + place.end)
     }
 
     /// Puts `value` over the one that stands there, if nobody else holds these values and the lengths are the same: a counter's
@@ -227,19 +225,22 @@ impl<'a> Flat<'a> {
         Some((str::from_utf8(key).ok()?, value))
     }
 
-    /// The index of the key, or the one where it would stand. Compares bytes: that is the order of UTF-8 text too.
-    fn find(&self, key: &str) -> Result<usize, usize> {
+    /// Where the value of the key lies among the entries. Compares bytes: that is the order of UTF-8 text too.
+    fn find(&self, key: &str) -> Option<Range<usize>> {
         let (mut low, mut high) = (0, self.count);
         while low < high {
             let middle = low + (high - low) / 2;
-            let found = self.raw_entry(middle).map_or(&[][..], |(key, _)| key);
+            let (found, value) = self.raw_entry(middle)?;
             match found.cmp(key.as_bytes()) {
                 Ordering::Less => low = middle + 1,
                 Ordering::Greater => high = middle,
-                Ordering::Equal => return Ok(middle),
+                Ordering::Equal => {
+                    let end = self.end(middle)?;
+                    return Some(end - value.len()..end);
+                }
             }
         }
-        Err(low)
+        None
     }
 }
 
