@@ -3,6 +3,7 @@
 pub mod candidate;
 pub mod counts;
 pub mod drive;
+pub mod layouts;
 pub mod population;
 #[cfg(feature = "redis")]
 pub mod redis;

@@ -1,3 +1,5 @@
+#[cfg(feature = "peers")]
+use std::path::PathBuf;
 use std::{
     error::Error,
     process::ExitCode,
@@ -7,17 +9,21 @@ use std::{
 use clap::{Parser, Subcommand};
 #[cfg(feature = "redis")]
 use session_bench::redis;
-#[cfg(feature = "peers")]
-use session_bench::report::{self, Section, Thoroughness};
 use session_bench::{
     candidate::Candidate,
     counts::{
         self,
         work::{REQUESTS, Work},
     },
-    population,
+    layouts, population,
     scenario::Scenario,
     tcp,
+    timing::Effort,
+};
+#[cfg(feature = "peers")]
+use session_bench::{
+    layouts::Layouts,
+    report::{self, Section, Thoroughness},
 };
 
 /// tower-kr-session beside other session layers.
@@ -35,6 +41,9 @@ enum Command {
         /// Few rounds, to see that everything works
         #[arg(long)]
         quick: bool,
+        /// A folder with this program, linked in several orders
+        #[arg(long)]
+        layouts: Option<PathBuf>,
     },
     /// Measure one part and print it
     #[cfg(feature = "peers")]
@@ -43,6 +52,18 @@ enum Command {
         /// Few rounds, to see that everything works
         #[arg(long)]
         quick: bool,
+        /// A folder with this program, linked in several orders
+        #[arg(long)]
+        layouts: Option<PathBuf>,
+    },
+    /// Measure one kind of request, for another process of this program
+    #[command(hide = true)]
+    Timed {
+        scenario: Scenario,
+        rounds: usize,
+        batches: usize,
+        requests: u32,
+        candidates: Vec<Candidate>,
     },
     /// Count instructions and allocations, and compare them with the budgets
     Counts {
@@ -104,9 +125,32 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<(), Box<dyn Error>> {
     match command {
         #[cfg(feature = "peers")]
-        Command::Report { quick } => report::write(thoroughness(quick))?,
+        Command::Report { quick, layouts } => {
+            report::write(thoroughness(quick), &Layouts::of(layouts.as_deref())?)?;
+        }
         #[cfg(feature = "peers")]
-        Command::Measure { section, quick } => report::print(section, thoroughness(quick))?,
+        Command::Measure {
+            section,
+            quick,
+            layouts,
+        } => {
+            let layouts = Layouts::of(layouts.as_deref())?;
+            report::print(section, thoroughness(quick), &layouts)?;
+        }
+        Command::Timed {
+            scenario,
+            rounds,
+            batches,
+            requests,
+            candidates,
+        } => {
+            let effort = Effort {
+                rounds,
+                batches,
+                requests,
+            };
+            layouts::answer(&candidates, scenario, effort);
+        }
         Command::Counts { bless } => counts::check(bless)?,
         Command::Profile {
             candidate,

@@ -11,6 +11,26 @@ pub struct Figure {
     pub spread: f64,
 }
 
+impl Figure {
+    /// Of several figures of the same work, as well measured.
+    pub fn mean(figures: &[Self]) -> Self {
+        let count = figures.len() as f64;
+        Self {
+            best: figures.iter().map(|figure| figure.best).sum::<f64>() / count,
+            spread: figures.iter().map(|figure| figure.spread).sum::<f64>() / count,
+        }
+    }
+
+    /// The two numbers, with a space between them.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (best, spread) = text.split_once(' ')?;
+        Some(Self {
+            best: best.parse().ok()?,
+            spread: spread.parse().ok()?,
+        })
+    }
+}
+
 /// The median batch of each round.
 #[derive(Clone, Debug, Default)]
 pub struct Series(Vec<f64>);

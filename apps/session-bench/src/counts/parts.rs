@@ -3,7 +3,10 @@
 /// What a request is made of, and how the names of its functions are recognised: the first part that has one counts.
 const PARTS: [(&str, &[&str]); 10] = [
     ("SHA-256, in software here", &["sha2", "digest"]),
-    ("base64url of the token", &["token_text", "id::Token", "id::NewToken"]),
+    (
+        "base64url of the token",
+        &["token_text", "id::Token", "id::NewToken"],
+    ),
     (
         "memory: allocating, freeing, copying",
         &[

@@ -14,7 +14,7 @@ use clap::ValueEnum;
 
 pub use self::sections::Thoroughness;
 use self::verdict::Verdict;
-use crate::{population::POPULATIONS, timing::Effort};
+use crate::{layouts::Layouts, population::POPULATIONS, timing::Effort};
 
 const DOCS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs");
 
@@ -26,8 +26,9 @@ const INTRODUCTION: &str = "\
 tower-kr-session beside other session layers, doing the same work in the same run. Requests go through an axum router as a tower
 service in one process, on one thread, and bodies are collected; only the sections that say so use threads or sockets. A figure is
 the best of several medians, and in parentheses stands how far the median of them all lies above it; the candidates take turns,
-so that what the machine does meanwhile hits them all. *Identity* is a layer that does nothing. How it is
-measured: [apps/session-bench](../apps/session-bench/README.md).
+so that what the machine does meanwhile hits them all. Of a request, and of the size of a session, it is the mean over six links of the
+program with its functions in different orders, since their places alone move a figure by up to 30 ns. *Identity* is a layer that does
+nothing. How it is measured: [apps/session-bench](../apps/session-bench/README.md).
 
 ![Overhead of each session layer](benchmarks/requests.svg)
 ";
@@ -82,16 +83,17 @@ impl Report {
         &mut self,
         section: Section,
         thoroughness: Thoroughness,
+        layouts: &Layouts,
     ) -> Result<(), Box<dyn Error>> {
         eprintln!("measuring {section:?} ...");
         let verdict = &mut self.verdict;
         self.text += &match section {
             Section::Requests => {
-                let (text, chart) = sections::requests(thoroughness, verdict);
+                let (text, chart) = sections::requests(thoroughness, layouts, verdict)?;
                 self.chart = chart;
                 text
             }
-            Section::Sizes => sections::sizes(thoroughness, verdict),
+            Section::Sizes => sections::sizes(thoroughness, layouts, verdict)?,
             Section::Populations => sections::populations(thoroughness, verdict)?,
             Section::Threads => sections::threads(thoroughness, verdict),
             #[cfg(feature = "redis")]
@@ -108,9 +110,13 @@ impl Report {
 ///
 /// # Errors
 /// If a tool or a measuring process fails.
-pub fn print(section: Section, thoroughness: Thoroughness) -> Result<(), Box<dyn Error>> {
+pub fn print(
+    section: Section,
+    thoroughness: Thoroughness,
+    layouts: &Layouts,
+) -> Result<(), Box<dyn Error>> {
     let mut report = Report::default();
-    report.measure(section, thoroughness)?;
+    report.measure(section, thoroughness, layouts)?;
     println!("{}{}", report.text, report.verdict.render());
     Ok(())
 }
@@ -119,11 +125,11 @@ pub fn print(section: Section, thoroughness: Thoroughness) -> Result<(), Box<dyn
 ///
 /// # Errors
 /// If a tool or a measuring process fails, or a file can't be written.
-pub fn write(thoroughness: Thoroughness) -> Result<(), Box<dyn Error>> {
+pub fn write(thoroughness: Thoroughness, layouts: &Layouts) -> Result<(), Box<dyn Error>> {
     let load = machine::load();
     let mut report = Report::default();
     for section in Section::value_variants() {
-        report.measure(*section, thoroughness)?;
+        report.measure(*section, thoroughness, layouts)?;
     }
     let parts = [
         INTRODUCTION,

@@ -9,12 +9,14 @@ use super::{
 };
 use crate::{
     candidate::Candidate,
-    counts, population,
+    counts,
+    layouts::Layouts,
+    population,
     scenario::Scenario,
     stats::Figure,
     tcp,
     threads::{self, Spread},
-    timing::{Effort, compare},
+    timing::Effort,
 };
 
 /// How often everything is measured.
@@ -73,15 +75,20 @@ fn compare_with_peers(
 }
 
 /// A request on a session with one small value, in all candidates; and the chart of it.
-pub fn requests(thoroughness: Thoroughness, verdict: &mut Verdict) -> (String, String) {
+///
+/// # Errors
+/// If a measuring process fails.
+pub fn requests(
+    thoroughness: Thoroughness,
+    layouts: &Layouts,
+    verdict: &mut Verdict,
+) -> io::Result<(String, String)> {
     let candidates = Candidate::all();
     let mut times = Table::new(titles("", candidates));
     let mut ratios = Table::new(["", "ratio", "must", "wish"]);
     let mut groups = Vec::new();
     for scenario in Scenario::SMALL {
-        let figures = compare(candidates, thoroughness.effort, |candidate, driver| {
-            scenario.prepare(candidate, driver)
-        });
+        let figures = layouts.compare(candidates, scenario, thoroughness.effort)?;
         let mut row = vec![scenario.title().to_owned()];
         row.extend(figures.iter().copied().map(nanos));
         times.row(row);
@@ -119,18 +126,23 @@ pub fn requests(thoroughness: Thoroughness, verdict: &mut Verdict) -> (String, S
         times.render(),
         ratios.render(),
     );
-    (text, chart)
+    Ok((text, chart))
 }
 
 /// One value of a session that has more of them.
-pub fn sizes(thoroughness: Thoroughness, verdict: &mut Verdict) -> String {
+///
+/// # Errors
+/// If a measuring process fails.
+pub fn sizes(
+    thoroughness: Thoroughness,
+    layouts: &Layouts,
+    verdict: &mut Verdict,
+) -> io::Result<String> {
     let candidates = contenders();
     let mut table = Table::new(titles("", &candidates));
     let mut measured = Vec::new();
     for scenario in Scenario::SIZES {
-        let figures = compare(&candidates, thoroughness.effort, |candidate, driver| {
-            scenario.prepare(candidate, driver)
-        });
+        let figures = layouts.compare(&candidates, scenario, thoroughness.effort)?;
         let mut row = vec![scenario.title().to_owned()];
         row.extend(figures.iter().copied().map(nanos));
         table.row(row);
@@ -154,10 +166,10 @@ pub fn sizes(thoroughness: Thoroughness, verdict: &mut Verdict) -> String {
         overhead(Candidate::Kr) / overhead(PEER),
         0.15,
     );
-    format!(
+    Ok(format!(
         "## The size of a session\n\nNanoseconds per request that reads or writes one text of 100 bytes.\n\n{}",
         table.render()
-    )
+    ))
 }
 
 /// Many live sessions.
