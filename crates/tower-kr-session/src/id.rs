@@ -26,14 +26,10 @@ impl SessionId {
     /// A new id: the time in its head, 74 random bits in its tail.
     #[must_use]
     pub fn generate(now: Timestamp) -> Self {
+        let millis = u64::try_from(now.as_unix_millis()).unwrap_or(0);
         let mut tail = [0; 10];
         rand::rng().fill_bytes(&mut tail);
-        Self::from_random(now, &tail)
-    }
-
-    fn from_random(now: Timestamp, tail: &[u8; 10]) -> Self {
-        let millis = u64::try_from(now.as_unix_millis()).unwrap_or(0);
-        Self(Builder::from_unix_timestamp_millis(millis, tail).into_uuid())
+        Self(Builder::from_unix_timestamp_millis(millis, &tail).into_uuid())
     }
 
     /// The id of these bytes, as a store kept them.
@@ -115,9 +111,7 @@ impl Token {
 
     /// The same session with a new secret: what a rotation hands out.
     pub(crate) fn rotated(&self) -> NewToken {
-        let mut secret = [0; SECRET_BYTES];
-        rand::rng().fill_bytes(&mut secret);
-        NewToken::new(self.id, &secret)
+        NewToken::new(self.id)
     }
 
     pub(crate) const fn id(&self) -> SessionId {
@@ -139,19 +133,13 @@ pub(crate) struct NewToken {
 impl NewToken {
     /// A new session's token.
     pub(crate) fn generate(now: Timestamp) -> Self {
-        let mut random = [0; 10 + SECRET_BYTES];
-        rand::rng().fill_bytes(&mut random);
-        let mut tail = [0; 10];
-        tail.copy_from_slice(&random[..10]);
-        let mut secret = [0; SECRET_BYTES];
-        secret.copy_from_slice(&random[10..]);
-        Self::new(SessionId::from_random(now, &tail), &secret)
+        Self::new(SessionId::generate(now))
     }
 
-    fn new(id: SessionId, secret: &[u8; SECRET_BYTES]) -> Self {
+    fn new(id: SessionId) -> Self {
         let mut bytes = [0; TOKEN_BYTES];
         bytes[..ID_BYTES].copy_from_slice(id.as_bytes());
-        bytes[ID_BYTES..].copy_from_slice(secret);
+        rand::rng().fill_bytes(&mut bytes[ID_BYTES..]);
         Self {
             token: Token::of_bytes(&bytes),
             text: TokenText::of_bytes(&bytes),
