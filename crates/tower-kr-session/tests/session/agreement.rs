@@ -144,5 +144,6 @@ async fn a_store_in_place_and_one_over_io_agree() {
                 in_memory[line], over_io[line]
             );
         }
+        assert_eq!(in_memory.len(), over_io.len(), "script {seed}");
     }
 }
