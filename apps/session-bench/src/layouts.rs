@@ -40,10 +40,6 @@ impl Layouts {
         Ok(Self(programs))
     }
 
-    pub const fn count(&self) -> usize {
-        self.0.len()
-    }
-
     /// Time per request of each candidate, in the order given.
     ///
     /// # Errors
@@ -56,7 +52,7 @@ impl Layouts {
     ) -> io::Result<Vec<Figure>> {
         let few = effort.rounds.min(5);
         let effort = Effort {
-            rounds: effort.rounds.div_ceil(self.count()).max(few),
+            rounds: effort.rounds.div_ceil(self.0.len()).max(few),
             ..effort
         };
         let mut layouts = Vec::new();
@@ -106,6 +102,6 @@ pub fn answer(candidates: &[Candidate], scenario: Scenario, effort: Effort) {
         scenario.prepare(candidate, driver)
     });
     for figure in figures {
-        println!("{} {}", figure.best, figure.spread);
+        println!("{figure}");
     }
 }

@@ -1,6 +1,6 @@
 //! From noisy timings to figures: the best of several medians, and how far apart they lie.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 /// A figure in nanoseconds, with its spread.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -21,13 +21,20 @@ impl Figure {
         }
     }
 
-    /// The two numbers, with a space between them.
+    /// Reads what [`Display`](fmt::Display) writes.
     pub fn parse(text: &str) -> Option<Self> {
         let (best, spread) = text.split_once(' ')?;
         Some(Self {
             best: best.parse().ok()?,
             spread: spread.parse().ok()?,
         })
+    }
+}
+
+/// The two numbers, for another process to read.
+impl fmt::Display for Figure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.best, self.spread)
     }
 }
 
