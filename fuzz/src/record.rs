@@ -3,8 +3,11 @@
 use std::{sync::LazyLock, time::Duration};
 
 use tower_kr_session::{
-    Applied, Delta, IdleLimit, Instants, KeyBuf, Owner, Record, Retired, SecretHash, Standing,
-    Timestamp, Values,
+    Owner, Timestamp,
+    key::KeyBuf,
+    store::{
+        ApplyOutcome, Delta, IdleLimit, Instants, Record, Retired, SecretHash, TokenState, Values,
+    },
 };
 
 use crate::damage::Damage;
@@ -81,8 +84,11 @@ pub(crate) fn check_record(mut record: Record) {
         let secret = record.secret;
         let alive = !record.is_expired(at);
         let wrong = SecretHash::from_bytes([9; 32]);
-        assert_eq!(record.standing(&secret, at) == Standing::Admitted, alive);
-        assert_ne!(record.standing(&wrong, at), Standing::Admitted);
+        assert_eq!(
+            record.token_state(&secret, at) == TokenState::Current,
+            alive
+        );
+        assert_ne!(record.token_state(&wrong, at), TokenState::Current);
         assert!(record.expires_at(at.now) <= record.absolute_deadline);
         assert!(
             record.reclaim_at() > record.idle_deadline.min(record.absolute_deadline)
@@ -90,7 +96,7 @@ pub(crate) fn check_record(mut record: Record) {
         );
         let _ = record.touch_is_due(at.now);
         let applied = record.apply(&secret, &Delta::new(u64::MAX), at);
-        assert_eq!(matches!(applied, Applied::Applied(_)), alive);
+        assert_eq!(matches!(applied, ApplyOutcome::Applied(_)), alive);
         // After a change no deadline is further away than the record's own limits allow.
         if alive {
             let latest = at.now.saturating_add(record.absolute_timeout);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tower_kr_session::{DecodeError, Timestamp};
+use tower_kr_session::{Timestamp, store::DecodeError};
 
 use crate::{
     columns::{self, Columns, HEAD, VERSION},

@@ -12,8 +12,9 @@ use kr_cookie::CookieBuilder;
 use tokio::runtime::Runtime;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_kr_session::{
-    Applied, Created, Delta, Instants, Owner, Record, Removed, SecretHash, Session, SessionId,
-    SessionLayer, SessionStore, SessionSummary, Status, StoreError, Timestamp,
+    Owner, Session, SessionId, SessionLayer, SessionStore, SessionSummary, Status, StoreError,
+    Timestamp,
+    store::{ApplyOutcome, CreateOutcome, Delta, Instants, Record, RemoveOutcome, SecretHash},
 };
 
 use crate::damage::Damage;
@@ -39,8 +40,13 @@ impl SessionStore for Empty {
         Ok(None)
     }
 
-    async fn create(&self, _: SessionId, _: Record, _: Timestamp) -> Result<Created, StoreError> {
-        Ok(Created::Created)
+    async fn create(
+        &self,
+        _: SessionId,
+        _: Record,
+        _: Timestamp,
+    ) -> Result<CreateOutcome, StoreError> {
+        Ok(CreateOutcome::Created)
     }
 
     async fn apply(
@@ -49,8 +55,8 @@ impl SessionStore for Empty {
         _: &SecretHash,
         _: Delta,
         _: Instants,
-    ) -> Result<Applied, StoreError> {
-        Ok(Applied::Missing)
+    ) -> Result<ApplyOutcome, StoreError> {
+        Ok(ApplyOutcome::Missing)
     }
 
     async fn remove(
@@ -58,8 +64,8 @@ impl SessionStore for Empty {
         _: SessionId,
         _: Option<&SecretHash>,
         _: Instants,
-    ) -> Result<Removed, StoreError> {
-        Ok(Removed::Missing)
+    ) -> Result<RemoveOutcome, StoreError> {
+        Ok(RemoveOutcome::Missing)
     }
 
     async fn list(&self, _: &Owner, _: Timestamp) -> Result<Vec<SessionSummary>, StoreError> {
@@ -144,7 +150,7 @@ fn check(cookie: &[u8]) {
 
     let (loaded, status, set_cookie) = ask(&cookie);
     if tokens.len() > MOST {
-        assert_eq!((loaded.len(), status), (0, Status::Conflict));
+        assert_eq!((loaded.len(), status), (0, Status::Ambiguous));
         assert_eq!(set_cookie, None);
         return;
     }
@@ -194,7 +200,7 @@ fn ask(cookie: &HeaderValue) -> (BTreeSet<SessionId>, Status, Option<HeaderValue
         // The body of a refusal is empty: it refuses the write, because the status was a conflict.
         (
             loaded,
-            response.into_body().unwrap_or(Status::Conflict),
+            response.into_body().unwrap_or(Status::Ambiguous),
             set_cookie,
         )
     })

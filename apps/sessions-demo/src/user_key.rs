@@ -1,6 +1,6 @@
 //! A key that a user chose, as it is stored: out of the way of the demo's own keys.
 
-use tower_kr_session::MAX_KEY_BYTES;
+use tower_kr_session::key::MAX_KEY_BYTES;
 
 use crate::failure::Failure;
 

@@ -14,8 +14,9 @@ use std::{
 use redis::Connection;
 use tokio::task::JoinSet;
 use tower_kr_session::{
-    Delta, IdleLimit, Instants, KeyBuf, Operation, Owner, Record, SecretHash, SessionId,
-    SessionStore, SignIn, Timestamp, Values,
+    Owner, SessionId, SessionStore, Timestamp,
+    key::KeyBuf,
+    store::{Delta, IdleLimit, Instants, Operation, Record, SecretHash, SignIn, Values},
 };
 use tower_kr_session_redis::RedisStore;
 

@@ -3,7 +3,10 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use tower_kr_session::{Delta, Instants, Operation, SecretHash, StoreError};
+use tower_kr_session::{
+    StoreError,
+    store::{Delta, Instants, Operation, SecretHash},
+};
 
 use crate::{fields::value_field, numbers};
 

@@ -2,7 +2,11 @@
 
 use std::borrow::Cow;
 
-use tower_kr_session::{KeyBuf, Owner, Record, Retired, SecretHash, Timestamp, Values};
+use tower_kr_session::{
+    Owner, Timestamp,
+    key::KeyBuf,
+    store::{Record, Retired, SecretHash, Values},
+};
 
 use crate::{
     life::{self, Life},
@@ -156,7 +160,7 @@ mod tests {
     use std::time::Duration;
 
     use proptest::{collection::vec, option, prelude::*};
-    use tower_kr_session::IdleLimit;
+    use tower_kr_session::store::IdleLimit;
 
     use super::*;
 

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use tower_kr_session::{IdleLimit, Receipt, Record, Timestamp};
+use tower_kr_session::{
+    Timestamp,
+    store::{IdleLimit, Receipt, Record},
+};
 
 use crate::numbers::{self, NUMBER};
 
@@ -33,7 +36,7 @@ fn kept_until(record: &Record) -> Timestamp {
 /// The milliseconds after which Redis drops a new record.
 pub(crate) fn time_to_live(record: &Record, now: Timestamp) -> u128 {
     let left = kept_until(record).saturating_duration_since(now);
-    (left.min(LONGEST) + tower_kr_session::RECLAIM_GRACE).as_millis()
+    (left.min(LONGEST) + tower_kr_session::store::RECLAIM_GRACE).as_millis()
 }
 
 /// The field of a new record.

@@ -28,7 +28,10 @@ use std::{
 };
 
 use futures_util::{StreamExt, stream};
-use tower_kr_session::{Instants, Owner, Record, SessionId, SessionSummary, StoreError, Timestamp};
+use tower_kr_session::{
+    Owner, SessionId, SessionSummary, StoreError, Timestamp,
+    store::{Instants, Record},
+};
 
 use crate::{
     failure::Failure,

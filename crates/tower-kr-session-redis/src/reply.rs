@@ -1,7 +1,10 @@
 //! What the scripts answer: a word, and what belongs to it.
 
 use redis::Value;
-use tower_kr_session::{Applied, Receipt, SessionId, StoreError};
+use tower_kr_session::{
+    SessionId, StoreError,
+    store::{ApplyOutcome, Receipt},
+};
 
 use crate::{
     failure::Failure,
@@ -63,23 +66,23 @@ impl Reply {
         }
     }
 
-    pub(crate) fn applied(&self) -> Result<Applied, Failure> {
+    pub(crate) fn applied(&self) -> Result<ApplyOutcome, Failure> {
         if let [done] = &self.0[..]
             && let Some(done) = done.strip_prefix(b"applied")
         {
-            return read_receipt(done).map(Applied::Applied);
+            return read_receipt(done).map(ApplyOutcome::Applied);
         }
         Ok(match self.word() {
-            "missing" | "corrupt" => Applied::Missing,
-            "superseded" => Applied::Superseded,
-            "conflict" => Applied::Conflict,
-            "other_owner" => Applied::OtherOwner,
-            "revoked" => Applied::Revoked,
-            "too_large" => Applied::TooLarge {
+            "missing" | "corrupt" => ApplyOutcome::Missing,
+            "superseded" => ApplyOutcome::Superseded,
+            "conflict" => ApplyOutcome::Conflict,
+            "other_owner" => ApplyOutcome::OtherOwner,
+            "revoked" => ApplyOutcome::Revoked,
+            "too_large" => ApplyOutcome::TooLarge {
                 size: u64::try_from(self.integer(1)?).unwrap_or(u64::MAX),
             },
-            "not_an_integer" => Applied::NotAnInteger,
-            "overflow" => Applied::Overflow,
+            "not_an_integer" => ApplyOutcome::NotAnInteger,
+            "overflow" => ApplyOutcome::Overflow,
             _ => return Err(Failure::BadReply("an unknown word")),
         })
     }

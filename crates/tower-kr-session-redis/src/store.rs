@@ -4,8 +4,8 @@ use std::{fmt, sync::Arc};
 
 use redis::Cmd;
 use tower_kr_session::{
-    Applied, Created, Delta, Instants, Owner, Record, Removed, SecretHash, SessionId, SessionStore,
-    SessionSummary, StoreError, Timestamp,
+    Owner, SessionId, SessionStore, SessionSummary, StoreError, Timestamp,
+    store::{ApplyOutcome, CreateOutcome, Delta, Instants, Record, RemoveOutcome, SecretHash},
 };
 
 use crate::{
@@ -108,26 +108,26 @@ impl SessionStore for RedisStore {
         id: SessionId,
         record: Record,
         now: Timestamp,
-    ) -> Result<Created, StoreError> {
+    ) -> Result<CreateOutcome, StoreError> {
         let Some(owner) = &record.owner else {
             return self.0.create_record(id, &record, now).await;
         };
         let authenticated_at = record.authenticated_at.unwrap_or(record.created_at);
         let announced = self.0.announce(owner, id, Some(authenticated_at), now);
         let Some(announced) = announced.await? else {
-            return Ok(Created::Revoked);
+            return Ok(CreateOutcome::Revoked);
         };
         let created = self.0.create_record(id, &record, now).await?;
-        if created != Created::Created {
+        if created != CreateOutcome::Created {
             self.0.withdraw(owner, id, &announced, now).await;
             return Ok(created);
         }
         let deadline = record.absolute_deadline;
         let settled = self.0.settle(owner, id, &announced, deadline, now).await?;
         Ok(if settled {
-            Created::Created
+            CreateOutcome::Created
         } else {
-            Created::Revoked
+            CreateOutcome::Revoked
         })
     }
 
@@ -137,7 +137,7 @@ impl SessionStore for RedisStore {
         secret: &SecretHash,
         delta: Delta,
         at: Instants,
-    ) -> Result<Applied, StoreError> {
+    ) -> Result<ApplyOutcome, StoreError> {
         if let Some(sign_in) = &delta.sign_in {
             let time = Some(sign_in.authenticated_at);
             // Boxed, here and below: it would make the usual call larger.
@@ -163,7 +163,7 @@ impl SessionStore for RedisStore {
         id: SessionId,
         secret: Option<&SecretHash>,
         at: Instants,
-    ) -> Result<Removed, StoreError> {
+    ) -> Result<RemoveOutcome, StoreError> {
         let reply = self.0.run_remove(id, secret, at, "").await?;
         if let Ok(owner) = Owner::new(reply.text(1))
             && reply.word() != "corrupt"
@@ -171,9 +171,9 @@ impl SessionStore for RedisStore {
             self.0.forget(&owner, id, at.now).await;
         }
         match reply.word() {
-            "removed" => Ok(Removed::Removed),
-            "missing" | "corrupt" => Ok(Removed::Missing),
-            "superseded" => Ok(Removed::Superseded),
+            "removed" => Ok(RemoveOutcome::Removed),
+            "missing" | "corrupt" => Ok(RemoveOutcome::Missing),
+            "superseded" => Ok(RemoveOutcome::Superseded),
             _ => Err(Failure::BadReply("an unknown word").into()),
         }
     }
@@ -226,7 +226,7 @@ impl Inner {
         id: SessionId,
         record: &Record,
         now: Timestamp,
-    ) -> Result<Created, StoreError> {
+    ) -> Result<CreateOutcome, StoreError> {
         let left = life::time_to_live(record, now).to_string();
         let fields = fields::write(record);
         let mut arguments = vec![left.as_bytes()];
@@ -234,8 +234,8 @@ impl Inner {
         let key = self.keys.session(id);
         let reply = Reply::new(self.servers.run(&scripts::CREATE, &key, &arguments).await?)?;
         match reply.word() {
-            "created" => Ok(Created::Created),
-            "exists" => Ok(Created::Exists),
+            "created" => Ok(CreateOutcome::Created),
+            "exists" => Ok(CreateOutcome::Exists),
             _ => Err(Failure::BadReply("an unknown word").into()),
         }
     }
@@ -250,7 +250,7 @@ impl Inner {
         secret: &SecretHash,
         delta: &Delta,
         at: Instants,
-    ) -> Result<Applied, StoreError> {
+    ) -> Result<ApplyOutcome, StoreError> {
         let announced = self.announce(owner, id, authenticated_at, at.now).await?;
         let index = match announced {
             Some(_) => Index::Indexed,
@@ -260,18 +260,22 @@ impl Inner {
         let applied = reply.applied()?;
         let Some(announced) = announced else {
             // A session that is being revoked, whose holder only wanted to change its limits.
-            if authenticated_at.is_none() && applied == Applied::Revoked {
-                return Ok(Applied::Missing);
+            if authenticated_at.is_none() && applied == ApplyOutcome::Revoked {
+                return Ok(ApplyOutcome::Missing);
             }
             return Ok(applied);
         };
-        let Applied::Applied(receipt) = applied else {
+        let ApplyOutcome::Applied(receipt) = applied else {
             self.withdraw(owner, id, &announced, at.now).await;
             return Ok(applied);
         };
         let deadline = receipt.absolute_deadline;
         let settled = self.settle(owner, id, &announced, deadline, at.now).await?;
-        Ok(if settled { applied } else { Applied::Revoked })
+        Ok(if settled {
+            applied
+        } else {
+            ApplyOutcome::Revoked
+        })
     }
 
     async fn run_apply(

@@ -8,7 +8,7 @@ use std::{
 };
 
 use support::{Check, Cluster, Server, block_on, run};
-use tower_kr_session::contract;
+use tower_kr_session::store::contract;
 use tower_kr_session_redis::RedisStore;
 
 fn main() -> ExitCode {

@@ -12,8 +12,9 @@ use std::{
 
 use tokio::task::JoinSet;
 use tower_kr_session::{
-    Delta, IdleLimit, Instants, KeyBuf, MemoryStore, Operation, Record, SecretHash, SessionId,
-    SessionStore, Timestamp,
+    MemoryStore, SessionId, SessionStore, Timestamp,
+    key::KeyBuf,
+    store::{Delta, IdleLimit, Instants, Operation, Record, SecretHash},
 };
 use tower_kr_session_sqlx::{PostgresStore, SqliteStore};
 

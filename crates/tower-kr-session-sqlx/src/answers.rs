@@ -1,6 +1,9 @@
 //! What the rows of a statement say.
 
-use tower_kr_session::{Created, DecodeError, Record, SessionId, StoreError, Timestamp};
+use tower_kr_session::{
+    SessionId, StoreError, Timestamp,
+    store::{CreateOutcome, DecodeError, Record},
+};
 
 use crate::dialect::Dialect;
 
@@ -32,11 +35,11 @@ pub(crate) fn readable(
 }
 
 /// Of an insertion that gives its row, unless there was one of this id.
-pub(crate) fn created<R>(rows: &[R]) -> Created {
+pub(crate) fn created<R>(rows: &[R]) -> CreateOutcome {
     if rows.is_empty() {
-        Created::Exists
+        CreateOutcome::Exists
     } else {
-        Created::Created
+        CreateOutcome::Created
     }
 }
 

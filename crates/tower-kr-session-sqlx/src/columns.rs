@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use tower_kr_session::{
-    DecodeError, IdleLimit, Owner, Record, Retired, SecretHash, Timestamp, Values,
+    Owner, Timestamp,
+    store::{DecodeError, IdleLimit, Record, Retired, SecretHash, Values},
 };
 
 /// What this release writes into the column `version`. It tells how the other columns and the values are to be read.

@@ -18,7 +18,7 @@
 //! ```
 //!
 //! A session is one row. A change locks the row, applies the changes of the request to it (by
-//! [`Record::apply`](tower_kr_session::Record::apply), the same for all stores) and writes back what changed. Its values are
+//! [`Record::apply`](tower_kr_session::store::Record::apply), the same for all stores) and writes back what changed. Its values are
 //! one run of bytes: changing one of them writes all of them, up to the size limit of the layer.
 //!
 //! # Features

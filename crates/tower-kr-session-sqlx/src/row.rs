@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use tower_kr_session::{DecodeError, Owner, Record, SessionId, Timestamp};
+use tower_kr_session::{
+    Owner, SessionId, Timestamp,
+    store::{DecodeError, Record},
+};
 
 use crate::{
     columns::{self, Columns, VERSION},
@@ -18,7 +21,7 @@ const SLOT: Duration = Duration::from_secs(600);
 /// Written after the [`HEAD`](columns::HEAD), and read only by the index.
 pub(crate) const SLOT_COLUMN: &str = "reclaim_slot";
 
-/// The values, in the encoding of [`Values::as_bytes`](tower_kr_session::Values::as_bytes).
+/// The values, in the encoding of [`Values::as_bytes`](tower_kr_session::store::Values::as_bytes).
 pub(crate) const VALUES: &str = "session_values";
 
 /// The arguments for the id, the [`HEAD`](columns::HEAD) and the slot; without the values.
@@ -115,7 +118,7 @@ fn millis(duration: Duration) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use tower_kr_session::{IdleLimit, SecretHash};
+    use tower_kr_session::store::{IdleLimit, SecretHash};
 
     use super::*;
 

@@ -4,8 +4,8 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use sqlx::{Pool, SqlStr};
 use tower_kr_session::{
-    Applied, Created, Delta, Instants, Owner, Record, Removed, SecretHash, SessionId, SessionStore,
-    SessionSummary, StoreError, Timestamp,
+    Owner, SessionId, SessionStore, SessionSummary, StoreError, Timestamp,
+    store::{ApplyOutcome, CreateOutcome, Delta, Instants, Record, RemoveOutcome, SecretHash},
 };
 
 use crate::{
@@ -111,7 +111,7 @@ impl<D: Dialect> SessionStore for SqlStore<D> {
         id: SessionId,
         record: Record,
         _: Timestamp,
-    ) -> Result<Created, StoreError> {
+    ) -> Result<CreateOutcome, StoreError> {
         let _turn = self.0.turns.to_write().await;
         let Some(owner) = &record.owner else {
             let arguments = row::whole(id, &record);
@@ -121,7 +121,7 @@ impl<D: Dialect> SessionStore for SqlStore<D> {
         let mut lease = self.begin().await?;
         let created = self.create_owned(&mut lease, owner, id, &record).await;
         lease
-            .end(created, |created| *created == Created::Created)
+            .end(created, |created| *created == CreateOutcome::Created)
             .await
     }
 
@@ -131,12 +131,14 @@ impl<D: Dialect> SessionStore for SqlStore<D> {
         secret: &SecretHash,
         delta: Delta,
         at: Instants,
-    ) -> Result<Applied, StoreError> {
+    ) -> Result<ApplyOutcome, StoreError> {
         let _turn = self.0.turns.on(id).await;
         let mut lease = self.begin().await?;
         let applied = self.apply_in(&mut lease, id, secret, &delta, at).await;
         lease
-            .end(applied, |applied| matches!(applied, Applied::Applied(_)))
+            .end(applied, |applied| {
+                matches!(applied, ApplyOutcome::Applied(_))
+            })
             .await
     }
 
@@ -145,13 +147,13 @@ impl<D: Dialect> SessionStore for SqlStore<D> {
         id: SessionId,
         secret: Option<&SecretHash>,
         at: Instants,
-    ) -> Result<Removed, StoreError> {
+    ) -> Result<RemoveOutcome, StoreError> {
         let _turn = self.0.turns.on(id).await;
         let mut lease = self.begin().await?;
         let removed = self.remove_in(&mut lease, id, secret, at).await;
         lease
             .end(removed, |removed| {
-                *removed == Removed::Removed || secret.is_none()
+                *removed == RemoveOutcome::Removed || secret.is_none()
             })
             .await
     }

@@ -10,8 +10,11 @@
 //! SQLite gives the whole database to one transaction that writes, so there nothing else is locked.
 
 use tower_kr_session::{
-    Applied, Created, DecodeError, Delta, Instants, Owner, Record, Removed, SecretHash, SessionId,
-    Standing, StoreError, Timestamp,
+    Owner, SessionId, StoreError, Timestamp,
+    store::{
+        ApplyOutcome, CreateOutcome, DecodeError, Delta, Instants, Record, RemoveOutcome,
+        SecretHash, TokenState,
+    },
 };
 
 use crate::{
@@ -33,7 +36,7 @@ impl<D: Dialect> SqlStore<D> {
         secret: &SecretHash,
         delta: &Delta,
         at: Instants,
-    ) -> Result<Applied, StoreError> {
+    ) -> Result<ApplyOutcome, StoreError> {
         let sql = self.statements();
         if let (Some(sign_in), Some(share)) = (&delta.sign_in, &sql.share_owner) {
             lease.fetch(share, &[row::owner(&sign_in.owner)]).await?;
@@ -51,19 +54,19 @@ impl<D: Dialect> SqlStore<D> {
         };
         let rows = lease.fetch(lock, &[Argument::Id(Some(id))]).await?;
         let Some(mut record) = first(id, &rows, read)? else {
-            return Ok(Applied::Missing);
+            return Ok(ApplyOutcome::Missing);
         };
         // A stranger must not learn of a revocation.
         if let Some(sign_in) = &delta.sign_in
-            && record.standing(secret, at) == Standing::Admitted
+            && record.token_state(secret, at) == TokenState::Current
             && self
                 .is_revoked(lease, &sign_in.owner, sign_in.authenticated_at)
                 .await?
         {
-            return Ok(Applied::Revoked);
+            return Ok(ApplyOutcome::Revoked);
         }
         let applied = record.apply(secret, delta, at);
-        if matches!(applied, Applied::Applied(_)) {
+        if matches!(applied, ApplyOutcome::Applied(_)) {
             let mut arguments = row::head(id, &record);
             if values {
                 arguments.push(row::values(&record));
@@ -79,13 +82,13 @@ impl<D: Dialect> SqlStore<D> {
         owner: &Owner,
         id: SessionId,
         record: &Record,
-    ) -> Result<Created, StoreError> {
+    ) -> Result<CreateOutcome, StoreError> {
         if let Some(share) = &self.statements().share_owner {
             lease.fetch(share, &[row::owner(owner)]).await?;
         }
         let authenticated_at = record.authenticated_at.unwrap_or(record.created_at);
         if self.is_revoked(lease, owner, authenticated_at).await? {
-            return Ok(Created::Revoked);
+            return Ok(CreateOutcome::Revoked);
         }
         let rows = lease
             .fetch_last(&self.statements().insert, &row::whole(id, record))
@@ -99,24 +102,24 @@ impl<D: Dialect> SqlStore<D> {
         id: SessionId,
         secret: Option<&SecretHash>,
         at: Instants,
-    ) -> Result<Removed, StoreError> {
+    ) -> Result<RemoveOutcome, StoreError> {
         let sql = self.statements();
         let id_argument = [Argument::Id(Some(id))];
         if let Some(secret) = secret {
             let rows = lease.fetch(&sql.lock_head, &id_argument).await?;
             let record = first(id, &rows, row::read_head::<D>)?;
-            match record.map(|record| record.standing(secret, at)) {
-                Some(Standing::Admitted) => {}
-                Some(Standing::Superseded) => return Ok(Removed::Superseded),
-                Some(Standing::Missing) | None => return Ok(Removed::Missing),
+            match record.map(|record| record.token_state(secret, at)) {
+                Some(TokenState::Current) => {}
+                Some(TokenState::Superseded) => return Ok(RemoveOutcome::Superseded),
+                Some(TokenState::Missing) | None => return Ok(RemoveOutcome::Missing),
             }
         }
         let rows = lease.fetch_last(&sql.delete, &id_argument).await?;
         let alive = rows.iter().any(|row| was_alive::<D>(row, at.now));
         Ok(if secret.is_some() || alive {
-            Removed::Removed
+            RemoveOutcome::Removed
         } else {
-            Removed::Missing
+            RemoveOutcome::Missing
         })
     }
 

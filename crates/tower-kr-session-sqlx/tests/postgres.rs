@@ -31,7 +31,10 @@ use support::{
     delta, now, runtime, set, trial, until,
 };
 use tokio::task::JoinSet;
-use tower_kr_session::{Applied, Owner, SessionStore, SignIn, StoreError};
+use tower_kr_session::{
+    Owner, SessionStore, StoreError,
+    store::{ApplyOutcome, SignIn},
+};
 use tower_kr_session_sqlx::{Cleanup, PostgresStore, SetupError};
 
 /// The I/O timeout of the layer in these tests.
@@ -296,7 +299,7 @@ async fn the_cleanup_survives_a_stopped_server() {
     server.restart().await;
     let long_ago = now().saturating_sub(Duration::from_secs(86_400));
     until("an expired row is there", || async {
-        let record = tower_kr_session::Record::new(
+        let record = tower_kr_session::store::Record::new(
             support::secret(),
             long_ago,
             support::IDLE,
@@ -523,9 +526,11 @@ async fn a_touch_is_a_hot_update() {
     let holder = Holder::with(&store, |record| record.owner = Some(owner)).await;
     // Within one slot of ten minutes, whatever the time is now.
     for step in 0..40 {
-        let at = tower_kr_session::Instants::at(now().saturating_add(Duration::from_millis(step)));
+        let at = tower_kr_session::store::Instants::at(
+            now().saturating_add(Duration::from_millis(step)),
+        );
         let applied = store.apply(holder.id, &holder.secret, delta(), at).await;
-        assert!(matches!(applied, Ok(Applied::Applied(_))));
+        assert!(matches!(applied, Ok(ApplyOutcome::Applied(_))));
     }
     // A connection tells its statistics at its end for certain.
     store.pool().close().await;
@@ -617,7 +622,7 @@ async fn the_contract_holds_behind_a_transaction_pooler() {
     let (first, second) = (open(true).await.unwrap(), open(true).await.unwrap());
     first.migrate().await.unwrap();
     let (first, second) = (Arc::new(first), Arc::new(second));
-    for rule in tower_kr_session::contract::rules() {
+    for rule in tower_kr_session::store::contract::rules() {
         rule.check(Arc::clone(&first), Arc::clone(&second)).await;
     }
     // The pooler is one: without the option, statements are prepared on one connection and looked for on another.

@@ -26,7 +26,10 @@ use support::{
     delta, now, runtime, set, trial,
 };
 use tokio::task::JoinSet;
-use tower_kr_session::{Applied, SecretHash, SessionStore, StoreError, contract};
+use tower_kr_session::{
+    SessionStore, StoreError,
+    store::{ApplyOutcome, SecretHash, contract},
+};
 use tower_kr_session_sqlx::{SetupError, SqliteStore};
 
 /// The test binary starts itself again as another process that shares the file: `<work> <file> <holder>`.
@@ -320,7 +323,10 @@ async fn a_locked_file_is_unavailable_in_time_and_then_serves_again() {
         .unwrap();
     assert_eq!(browser.comes_again().await, 2);
     let applied = holder.apply(&impatient, set("a", b"1")).await;
-    assert!(matches!(applied, Ok(Applied::Applied(_))), "{applied:?}");
+    assert!(
+        matches!(applied, Ok(ApplyOutcome::Applied(_))),
+        "{applied:?}"
+    );
 }
 
 async fn a_full_disk_is_unavailable_and_corrupts_nothing() {
@@ -345,7 +351,7 @@ async fn a_full_disk_is_unavailable_and_corrupts_nothing() {
     assert!(is_unavailable(&refused), "{refused:?}");
     let mut created = 0;
     let refused = loop {
-        let record = tower_kr_session::Record::new(
+        let record = tower_kr_session::store::Record::new(
             support::secret(),
             now(),
             support::IDLE,

@@ -11,8 +11,11 @@ use std::sync::Arc;
 use libtest_mimic::{Arguments, Trial};
 use tokio::sync::Mutex;
 use tower_kr_session::{
-    Applied, Created, Delta, Instants, Owner, Record, Removed, SecretHash, SessionId, SessionStore,
-    SessionSummary, Standing, StoreError, Timestamp, contract,
+    Owner, SessionId, SessionStore, SessionSummary, StoreError, Timestamp,
+    store::{
+        ApplyOutcome, CreateOutcome, Delta, Instants, Record, RemoveOutcome, SecretHash,
+        TokenState, contract,
+    },
 };
 
 #[derive(Default)]
@@ -40,42 +43,42 @@ impl SessionStore for MapStore {
         Ok(self.0.lock().await.records.get(&id).filter(alive).cloned())
     }
 
-    async fn create(&self, id: SessionId, record: Record, _: Timestamp) -> Result<Created, StoreError> {
+    async fn create(&self, id: SessionId, record: Record, _: Timestamp) -> Result<CreateOutcome, StoreError> {
         let mut maps = self.0.lock().await;
         let signed_in_at = record.authenticated_at.unwrap_or(record.created_at);
         if maps.records.contains_key(&id) {
-            return Ok(Created::Exists);
+            return Ok(CreateOutcome::Exists);
         }
         if record.owner.as_ref().is_some_and(|owner| maps.is_revoked(owner, signed_in_at)) {
-            return Ok(Created::Revoked);
+            return Ok(CreateOutcome::Revoked);
         }
         maps.records.insert(id, record);
-        Ok(Created::Created)
+        Ok(CreateOutcome::Created)
     }
 
-    async fn apply(&self, id: SessionId, secret: &SecretHash, delta: Delta, at: Instants) -> Result<Applied, StoreError> {
+    async fn apply(&self, id: SessionId, secret: &SecretHash, delta: Delta, at: Instants) -> Result<ApplyOutcome, StoreError> {
         let mut maps = self.0.lock().await;
         let Some(mut record) = maps.records.get(&id).cloned() else {
-            return Ok(Applied::Missing);
+            return Ok(ApplyOutcome::Missing);
         };
         let applied = record.apply(secret, &delta, at);
         let revoked = delta.sign_in.is_some_and(|new| maps.is_revoked(&new.owner, new.authenticated_at));
-        if revoked && matches!(applied, Applied::Applied(_)) {
-            return Ok(Applied::Revoked);
+        if revoked && matches!(applied, ApplyOutcome::Applied(_)) {
+            return Ok(ApplyOutcome::Revoked);
         }
         maps.records.insert(id, record);
         Ok(applied)
     }
 
-    async fn remove(&self, id: SessionId, secret: Option<&SecretHash>, at: Instants) -> Result<Removed, StoreError> {
+    async fn remove(&self, id: SessionId, secret: Option<&SecretHash>, at: Instants) -> Result<RemoveOutcome, StoreError> {
         let records = &mut self.0.lock().await.records;
-        let standing = records.get(&id).map(|record| record.standing(secret.unwrap_or(&record.secret), at));
+        let standing = records.get(&id).map(|record| record.token_state(secret.unwrap_or(&record.secret), at));
         Ok(match standing {
-            None | Some(Standing::Missing) => Removed::Missing,
-            Some(Standing::Superseded) => Removed::Superseded,
-            Some(Standing::Admitted) => {
+            None | Some(TokenState::Missing) => RemoveOutcome::Missing,
+            Some(TokenState::Superseded) => RemoveOutcome::Superseded,
+            Some(TokenState::Current) => {
                 records.remove(&id);
-                Removed::Removed
+                RemoveOutcome::Removed
             }
         })
     }

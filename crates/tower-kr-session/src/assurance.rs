@@ -2,8 +2,6 @@
 
 use std::{fmt, time::Duration};
 
-use crate::{delta::IdleLimit, error::ConfigError};
-
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -69,32 +67,6 @@ impl AssuranceLevel {
             Self::Aal2 | Self::Aal3 => self.idle_timeout(),
         }
     }
-
-    /// Whether a layer with these timeouts keeps the level.
-    pub(crate) fn check(self, idle: IdleLimit, absolute: Duration) -> Result<(), ConfigError> {
-        let inactivity = idle.timeout + idle.touch_interval;
-        let rules = [
-            ("absolute_timeout", absolute, Some(self.absolute_timeout())),
-            (
-                "idle_timeout and touch_interval together",
-                inactivity,
-                self.longest_inactivity(),
-            ),
-        ];
-        for (name, value, longest) in rules {
-            if let Some(longest) = longest
-                && value > longest
-            {
-                return Err(ConfigError::Assurance {
-                    level: self,
-                    name,
-                    value,
-                    longest,
-                });
-            }
-        }
-        Ok(())
-    }
 }
 
 impl fmt::Display for AssuranceLevel {
@@ -104,30 +76,5 @@ impl fmt::Display for AssuranceLevel {
             Self::Aal2 => "AAL2",
             Self::Aal3 => "AAL3",
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_presets_keep_their_level_with_the_touch_interval_that_comes_with_them() {
-        for level in [
-            AssuranceLevel::Aal1,
-            AssuranceLevel::Aal2,
-            AssuranceLevel::Aal3,
-        ] {
-            for idle in [level.idle_timeout(), level.longest_idle_timeout()] {
-                let idle = IdleLimit::new(idle);
-                level.check(idle, level.absolute_timeout()).unwrap();
-            }
-            let longer = level.absolute_timeout() + Duration::from_millis(1);
-            let idle = IdleLimit::new(level.idle_timeout());
-            level.check(idle, longer).unwrap_err();
-        }
-        let late = IdleLimit::new(15 * MINUTE);
-        AssuranceLevel::Aal3.check(late, HOUR).unwrap_err();
-        AssuranceLevel::Aal2.check(late, HOUR).unwrap();
     }
 }

@@ -5,9 +5,10 @@ use std::{sync::Arc, time::Duration};
 use http::StatusCode;
 
 use crate::{
-    assurance::AssuranceLevel,
-    key::{InvalidKey, KeyBuf},
-    owner::InvalidOwner,
+    model::{
+        InvalidOwner,
+        key::{InvalidKey, KeyBuf},
+    },
     store::StoreError,
 };
 
@@ -119,7 +120,7 @@ pub enum SessionError {
     InvalidLimit {
         /// Which timeout it is.
         name: &'static str,
-        /// The longest one: 400 days, or what the layer's [assurance level](AssuranceLevel) allows.
+        /// The longest one: 400 days, or what the layer's [assurance level](crate::AssuranceLevel) allows.
         longest: Duration,
     },
     /// The head of the response has left: what needs a cookie can't be done any more, and a value change needs
@@ -127,9 +128,6 @@ pub enum SessionError {
     #[error("the response head has left: {0}")]
     ResponseSent(&'static str),
 }
-
-/// The longest timeout: 400 days, the longest age of a cookie (RFC 6265bis, section 5.5).
-pub(crate) const MAX_TIMEOUT: Duration = kr_cookie::LIFETIME_LIMIT;
 
 impl SessionError {
     /// The status of the response to a request that failed with this error.
@@ -172,64 +170,4 @@ impl SessionError {
     pub fn is_temporary(&self) -> bool {
         self.status() == StatusCode::SERVICE_UNAVAILABLE
     }
-}
-
-/// A layer that can't work as configured.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ConfigError {
-    /// The cookie breaks a rule.
-    #[error("session cookie: {0}")]
-    Cookie(#[from] kr_cookie::CookieError),
-    /// A timeout is zero or longer than 400 days.
-    #[error("{name} must be longer than zero and at most 400 days, not {value:?}")]
-    Timeout {
-        /// The setter's name.
-        name: &'static str,
-        /// What it was given.
-        value: Duration,
-    },
-    /// The touch interval is longer than the idle timeout: sessions would live more than twice as long as asked for.
-    #[error(
-        "touch_interval ({touch_interval:?}) must not be longer than idle_timeout ({idle_timeout:?})"
-    )]
-    TouchInterval {
-        /// The touch interval.
-        touch_interval: Duration,
-        /// The idle timeout.
-        idle_timeout: Duration,
-    },
-    /// Anonymous sessions would outlive those of users.
-    #[error(
-        "anonymous_idle_timeout ({anonymous_idle_timeout:?}) must not be longer than idle_timeout ({idle_timeout:?})"
-    )]
-    AnonymousIdleTimeout {
-        /// The idle timeout of anonymous sessions.
-        anonymous_idle_timeout: Duration,
-        /// The idle timeout.
-        idle_timeout: Duration,
-    },
-    /// A timeout is longer than the layer's assurance level allows.
-    #[error("{name} must be at most {longest:?} at {level} (NIST SP 800-63B-4), not {value:?}")]
-    Assurance {
-        /// The level that the layer was given.
-        level: AssuranceLevel,
-        /// The setters' names.
-        name: &'static str,
-        /// What they come to.
-        value: Duration,
-        /// The longest that the level allows.
-        longest: Duration,
-    },
-    /// No session per owner is allowed, so nobody could sign in.
-    #[error("max_sessions_per_owner must be at least 1")]
-    SessionLimit,
-    /// The layer allows sessions that the store can't hold, or more than a session can have at all.
-    #[error("max_session_bytes is {limit}, but the store holds at most {largest} bytes a session")]
-    SessionBytes {
-        /// What the layer allows, in bytes.
-        limit: u64,
-        /// What the store can hold, in bytes.
-        largest: u64,
-    },
 }

@@ -12,12 +12,12 @@ use tower_layer::Layer;
 
 use crate::{
     assurance::AssuranceLevel,
-    clock::{Clock, SystemClock},
-    error::{ConfigError, SessionError},
+    config::{ConfigError, Settings, Shared, is_https},
+    error::SessionError,
+    model::{Clock, SystemClock},
     service::SessionService,
     session_limit::SessionLimit,
     sessions::Sessions,
-    settings::{Settings, Shared, is_https},
     site_data::SiteData,
     store::{SessionStore, erased::ErasedStore},
 };

@@ -9,10 +9,10 @@ use std::{
 use http::{Request, Response};
 use tower_service::Service;
 
+pub use crate::future::ResponseFuture;
 use crate::{
-    future::ResponseFuture,
+    config::Shared,
     session::Session,
-    settings::Shared,
     transport::{self, Candidates},
 };
 

@@ -1,6 +1,9 @@
 //! How many sessions a user may have at a time.
 
-use crate::{clock::Timestamp, id::SessionId, store::SessionSummary};
+use crate::{
+    model::{SessionId, Timestamp},
+    store::SessionSummary,
+};
 
 /// How many sessions one owner may have at a time, and what a sign-in does that comes on top (ASVS 5.0, 7.1.2), for
 /// [`SessionLayer::max_sessions_per_owner`](crate::SessionLayer::max_sessions_per_owner).

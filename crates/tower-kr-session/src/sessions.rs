@@ -6,12 +6,10 @@ use std::{
 };
 
 use crate::{
-    delta::Instants,
+    config::Shared,
     error::SessionError,
-    id::SessionId,
-    owner::Owner,
-    settings::Shared,
-    store::{Removed, SessionSummary},
+    model::{Instants, Owner, SessionId},
+    store::{RemoveOutcome, SessionSummary},
 };
 
 /// Lists and ends the sessions of users: for "your sessions", "sign out everywhere else", a changed password, an administrator.
@@ -60,15 +58,35 @@ impl Sessions {
         Ok(())
     }
 
-    /// Ends one session. `false` if there is no live session of this id.
+    /// Ends one session of this user. Returns `false` if the user has no live session of this id.
+    ///
+    /// The id may come from a form or a path: a session of another user is left alone.
     ///
     /// # Errors
     /// If the store can't answer: the session may or may not be gone.
-    pub async fn revoke(&self, id: SessionId) -> Result<bool, SessionError> {
+    pub async fn revoke_owned(&self, owner: &Owner, id: SessionId) -> Result<bool, SessionError> {
+        let shared = &self.0;
+        let record = shared
+            .store
+            .load(shared.io_timeout, id, shared.now())
+            .await?;
+        // A session has one owner for its whole life, so what was read still holds when it is removed.
+        let owned = record.is_some_and(|record| record.owner.as_ref() == Some(owner));
+        Ok(owned && self.revoke_as_admin(id).await?)
+    }
+
+    /// Ends any session, whoever its owner is: for administrators. Returns `false` if there is no live session of this id.
+    ///
+    /// The caller checks that the person who asks may do this. An id from a user's form belongs to
+    /// [`revoke_owned`](Self::revoke_owned).
+    ///
+    /// # Errors
+    /// If the store can't answer: the session may or may not be gone.
+    pub async fn revoke_as_admin(&self, id: SessionId) -> Result<bool, SessionError> {
         let shared = &self.0;
         let at = Instants::at(shared.now());
         let removed = shared.store.remove(shared.io_timeout, id, None, at);
-        let revoked = removed.await? == Removed::Removed;
+        let revoked = removed.await? == RemoveOutcome::Removed;
         if revoked {
             shared.events.revoked(id, "revoke");
         }
@@ -80,7 +98,7 @@ impl Sessions {
     /// # Errors
     /// If the store can't answer: some sessions may be gone; call again.
     pub async fn revoke_all(&self, owner: &Owner) -> Result<u64, SessionError> {
-        self.revoke_owned(owner, None).await
+        self.remove_owned(owner, None).await
     }
 
     /// Ends all sessions of a user but one ("sign out everywhere else"), and turns away sign-ins of this user that are on their
@@ -104,10 +122,10 @@ impl Sessions {
     /// # Errors
     /// If the store can't answer: some sessions may be gone; call again.
     pub async fn revoke_others(&self, owner: &Owner, kept: SessionId) -> Result<u64, SessionError> {
-        self.revoke_owned(owner, Some(kept)).await
+        self.remove_owned(owner, Some(kept)).await
     }
 
-    async fn revoke_owned(
+    async fn remove_owned(
         &self,
         owner: &Owner,
         except: Option<SessionId>,

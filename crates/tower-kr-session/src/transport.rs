@@ -5,7 +5,9 @@ use kr_cookie::LIFETIME_LIMIT;
 use time::OffsetDateTime;
 
 use crate::{
-    clock::Timestamp, settings::Shared, site_data::CLEAR_SITE_DATA, token_text::TokenText,
+    config::Shared,
+    model::{Timestamp, token_text::TokenText},
+    site_data::CLEAR_SITE_DATA,
 };
 
 /// More different tokens than a browser has reason to send are an attack with planted cookies ("cookie tossing"); the bound
@@ -153,7 +155,7 @@ fn take_back(headers: &mut HeaderMap, name: HeaderName) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::token_text::TOKEN_CHARACTERS;
+    use crate::model::token_text::TOKEN_CHARACTERS;
 
     const NAME: &str = "Kr.Session";
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use libtest_mimic::{Arguments, Trial};
-use tower_kr_session::{MemoryStore, contract};
+use tower_kr_session::{MemoryStore, store::contract};
 
 fn main() {
     let arguments = Arguments::from_args();

@@ -7,8 +7,12 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use tower_kr_session::{
-    Applied, Created, Delta, IdleLimit, Instants, KeyBuf, MemoryStore, Owner, RECLAIM_GRACE,
-    Record, SecretHash, SessionId, SessionStore, SignIn, Timestamp,
+    MemoryStore, Owner, SessionId, SessionStore, Timestamp,
+    key::KeyBuf,
+    store::{
+        ApplyOutcome, CreateOutcome, Delta, IdleLimit, Instants, RECLAIM_GRACE, Record, SecretHash,
+        SignIn,
+    },
 };
 
 const KILOBYTE: u64 = 1_024;
@@ -30,7 +34,7 @@ fn record(bytes: usize, owner: Option<&Owner>) -> Record {
 async fn create(store: &MemoryStore, record: Record) -> SessionId {
     let id = SessionId::generate(now());
     let created = store.create(id, record, now()).await.unwrap();
-    assert_eq!(created, Created::Created);
+    assert_eq!(created, CreateOutcome::Created);
     id
 }
 
@@ -38,7 +42,7 @@ async fn lives(store: &MemoryStore, id: SessionId) -> bool {
     store.load(id, now()).await.unwrap().is_some()
 }
 
-async fn apply(store: &MemoryStore, id: SessionId, delta: Delta) -> Applied {
+async fn apply(store: &MemoryStore, id: SessionId, delta: Delta) -> ApplyOutcome {
     let at = Instants::at(now());
     store.apply(id, &SECRET, delta, at).await.unwrap()
 }
@@ -60,7 +64,7 @@ async fn a_flood_of_anonymous_sessions_leaves_those_with_an_owner_alone() {
     delta.sign_in = Some(SignIn::new(max.clone(), now()));
     assert!(matches!(
         apply(&store, became_owned, delta).await,
-        Applied::Applied(_)
+        ApplyOutcome::Applied(_)
     ));
     for _ in 0..2_000 {
         create(&store, record(100, None)).await;
@@ -76,7 +80,7 @@ async fn a_flood_of_anonymous_sessions_leaves_those_with_an_owner_alone() {
     );
     assert!(matches!(
         apply(&store, owned, delta).await,
-        Applied::Applied(_)
+        ApplyOutcome::Applied(_)
     ));
     store.run_pending_tasks(now());
     assert!(store.record_count() < 256, "{store:?}");
@@ -97,7 +101,7 @@ async fn a_full_share_drops_the_session_that_was_not_used_for_longest() {
     assert!(!lives(&store, unused).await);
     assert_eq!(
         apply(&store, unused, Delta::new(u64::MAX)).await,
-        Applied::Missing
+        ApplyOutcome::Missing
     );
 }
 
@@ -151,7 +155,7 @@ async fn a_dead_record_is_forgotten_after_the_grace_and_a_living_one_is_not() {
     let deadline = record(1, None).idle_deadline;
     let touched = Instants::at(deadline.saturating_sub(Duration::from_secs(60)));
     let touch = store.apply(used, &SECRET, Delta::new(0), touched).await;
-    assert!(matches!(touch, Ok(Applied::Applied(_))));
+    assert!(matches!(touch, Ok(ApplyOutcome::Applied(_))));
     store.run_pending_tasks(deadline.saturating_add(Duration::from_secs(1)));
     assert_eq!(store.record_count(), 2, "a slow request may still commit");
     // The calendar knows minutes.

@@ -16,8 +16,9 @@ use std::{
 use bytes::Bytes;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tower_kr_session::{
-    Delta, IdleLimit, Instants, KeyBuf, MemoryStore, Owner, Record, SecretHash, SessionId,
-    SessionStore, SignIn, Timestamp,
+    MemoryStore, Owner, SessionId, SessionStore, Timestamp,
+    key::KeyBuf,
+    store::{Delta, IdleLimit, Instants, Record, SecretHash, SignIn},
 };
 
 const SECRET: SecretHash = SecretHash::from_bytes([7; 32]);

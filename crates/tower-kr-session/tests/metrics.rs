@@ -19,7 +19,8 @@ use metrics::{
     Counter, Gauge, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder, SharedString, Unit,
 };
 use tower_kr_session::{
-    MemoryStore, Record, SecretHash, SessionId, SessionStore, Timestamp, describe_metrics,
+    MemoryStore, SessionId, SessionStore, Timestamp, describe_metrics,
+    store::{Record, SecretHash},
 };
 
 use support::{App, Behaviour, both, in_memory, ok, over_io, owner, settle, with_wrong_secret};
@@ -247,7 +248,7 @@ async fn the_store_in_memory_is_not_measured_and_counts_what_it_drops() {
     let store = MemoryStore::builder().anonymous_bytes(16 * 1_024).build();
     let now = Timestamp::from_unix_millis(1_800_000_000_000);
     for _ in 0..200 {
-        let idle = tower_kr_session::IdleLimit::new(Duration::from_secs(60));
+        let idle = tower_kr_session::store::IdleLimit::new(Duration::from_secs(60));
         let secret = SecretHash::from_bytes([1; 32]);
         let record = Record::new(secret, now, idle, Duration::from_secs(600));
         let id = SessionId::generate(now);

@@ -57,20 +57,18 @@ async fn set(session: Session, form: RawForm) -> Done {
     done(Action::Set)
 }
 
-/// Only one of his own: an id is no secret, and whoever knows one must not end a stranger's session.
+/// Ends one of the user's own sessions. An id is no secret, so it must not end a stranger's session.
 async fn revoke(session: Session, State(state): State<PageState>, form: RawForm) -> Done {
     let id = field(&form, "id", "Which session is to end?")?;
-    let mine = state.sessions.list(&owner(&session).await?).await?;
-    let listed = id.parse::<SessionId>().ok();
-    match listed.filter(|id| mine.iter().any(|session| session.id == *id)) {
-        Some(id) => {
-            state.sessions.revoke(id).await?;
-            done(Action::Revoke)
-        }
-        None => {
-            Err(Failure::new(StatusCode::NOT_FOUND, "You have no such session (any more)").into())
-        }
+    let owner = owner(&session).await?;
+    let revoked = match id.parse::<SessionId>() {
+        Ok(id) => state.sessions.revoke_owned(&owner, id).await?,
+        Err(_) => false,
+    };
+    if revoked {
+        return done(Action::Revoke);
     }
+    Err(Failure::new(StatusCode::NOT_FOUND, "You have no such session (any more)").into())
 }
 
 async fn revoke_others(session: Session, State(state): State<PageState>) -> Done {

@@ -113,7 +113,7 @@ fn told_status(status: Status) -> (&'static str, &'static str) {
             "Superseded",
             "Another request has just changed the token. Reload the page.",
         ),
-        Status::Conflict => (
+        Status::Ambiguous => (
             "Conflict",
             "The browser sent cookies of several sessions: none of them counts.",
         ),

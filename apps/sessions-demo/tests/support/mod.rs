@@ -10,8 +10,8 @@ use http::{Method, Request, Response, header};
 use http_body_util::BodyExt;
 use tower::ServiceExt;
 use tower_kr_session::{
-    Applied, Created, Delta, Instants, Owner, Record, Removed, SecretHash, SessionId, SessionStore,
-    SessionSummary, StoreError, Timestamp,
+    Owner, SessionId, SessionStore, SessionSummary, StoreError, Timestamp,
+    store::{ApplyOutcome, CreateOutcome, Delta, Instants, Record, RemoveOutcome, SecretHash},
 };
 
 pub(crate) const NAME: &str = "Kr.Session";
@@ -24,7 +24,12 @@ impl SessionStore for Down {
         Err(StoreError::unavailable("down"))
     }
 
-    async fn create(&self, _: SessionId, _: Record, _: Timestamp) -> Result<Created, StoreError> {
+    async fn create(
+        &self,
+        _: SessionId,
+        _: Record,
+        _: Timestamp,
+    ) -> Result<CreateOutcome, StoreError> {
         Err(StoreError::unavailable("down"))
     }
 
@@ -34,7 +39,7 @@ impl SessionStore for Down {
         _: &SecretHash,
         _: Delta,
         _: Instants,
-    ) -> Result<Applied, StoreError> {
+    ) -> Result<ApplyOutcome, StoreError> {
         Err(StoreError::unavailable("down"))
     }
 
@@ -43,7 +48,7 @@ impl SessionStore for Down {
         _: SessionId,
         _: Option<&SecretHash>,
         _: Instants,
-    ) -> Result<Removed, StoreError> {
+    ) -> Result<RemoveOutcome, StoreError> {
         Err(StoreError::unavailable("down"))
     }
 

@@ -6,7 +6,8 @@
 use std::{sync::Arc, time::Duration};
 
 use tower_kr_session::{
-    Applied, Created, Delta, Instants, Owner, Record, SessionStore, SignIn, StoreError, Timestamp,
+    Owner, SessionStore, StoreError, Timestamp,
+    store::{ApplyOutcome, CreateOutcome, Delta, Instants, Record, SignIn},
 };
 use tower_kr_session_redis::RedisStore;
 
@@ -128,9 +129,9 @@ pub(crate) async fn a_new_session_of_an_owner_may_break_off_anywhere() {
                 stage.revoke(&user).await;
                 proxy.release();
                 let created = creating.await.expect("a task").expect("create");
-                assert_eq!(created, Created::Revoked, "{step}");
+                assert_eq!(created, CreateOutcome::Revoked, "{step}");
             } else {
-                let created: Result<Created, StoreError> = creating.await.expect("a task");
+                let created: Result<CreateOutcome, StoreError> = creating.await.expect("a task");
                 created.expect_err("a broken connection");
                 stage.revoke(&user).await;
             }
@@ -222,10 +223,10 @@ pub(crate) async fn a_refused_sign_in_leaves_the_entry_of_another() {
         let refused = tokio::spawn(async move { late.apply(refused).await });
         proxy.held().await;
         let done = session.apply(sign_in(&user)).await.expect("apply");
-        assert!(matches!(done, Applied::Applied(_)), "{done:?}");
+        assert!(matches!(done, ApplyOutcome::Applied(_)), "{done:?}");
         proxy.release();
         let done = refused.await.expect("a task").expect("apply");
-        assert!(matches!(done, Applied::TooLarge { .. }), "{done:?}");
+        assert!(matches!(done, ApplyOutcome::TooLarge { .. }), "{done:?}");
         assert_eq!(stage.listed(&user).await, 1, "{step}");
         assert_eq!(stage.revoke(&user).await, 1, "{step}");
         assert!(!stage.lives(&session, &user).await, "{step}");
@@ -281,7 +282,7 @@ pub(crate) async fn stale_entries_are_dropped_when_met() {
     too_large.clear = true;
     too_large.change(key("a"), Some("xxx".into()));
     let refused = session.apply(too_large).await.expect("apply");
-    assert!(matches!(refused, Applied::TooLarge { .. }));
+    assert!(matches!(refused, ApplyOutcome::TooLarge { .. }));
     let after: Vec<String> = stage.server.ask(&["HGETALL", &index]);
     assert_eq!(before, after);
 

@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use tower_kr_session::{
-    Applied, Created, Instants, Record, Removed, SessionStore, StoreError, Timestamp,
+    SessionStore, StoreError, Timestamp,
+    store::{ApplyOutcome, CreateOutcome, Instants, Record, RemoveOutcome},
 };
 use tower_kr_session_redis::RedisStore;
 
@@ -65,7 +66,7 @@ pub(crate) async fn a_session_is_what_the_guide_says_and_holds_no_secret() {
     delta.rotate = Some(new);
     delta.change(key("empty"), Some(Vec::new().into()));
     let done = session.apply(delta).await.expect("apply");
-    assert!(matches!(done, Applied::Applied(_)));
+    assert!(matches!(done, ApplyOutcome::Applied(_)));
     let record = session.load().await.expect("the session");
 
     let dump = dump(&server);
@@ -101,12 +102,12 @@ async fn is_missing(session: &Session, damage: &str) {
     assert_eq!(session.load().await, None, "{damage}");
     for delta in [set("a", "1"), increment(), set("color", "red")] {
         let done = session.apply(delta).await.expect("apply");
-        assert_eq!(done, Applied::Missing, "{damage}");
+        assert_eq!(done, ApplyOutcome::Missing, "{damage}");
     }
     for secret in [Some(&session.secret), None] {
         let at = Instants::at(now());
         let removed = session.store.remove(session.id, secret, at).await;
-        assert_eq!(removed.expect("remove"), Removed::Missing, "{damage}");
+        assert_eq!(removed.expect("remove"), RemoveOutcome::Missing, "{damage}");
     }
 }
 
@@ -163,7 +164,7 @@ pub(crate) async fn corrupt_records_are_missing_and_kept() {
         let stranger = store
             .apply(session.id, &secret(), increment(), Instants::at(now()))
             .await;
-        assert_eq!(stranger.expect("apply"), Applied::Missing, "{field}");
+        assert_eq!(stranger.expect("apply"), ApplyOutcome::Missing, "{field}");
     }
 }
 
@@ -215,7 +216,7 @@ pub(crate) async fn a_key_of_another_type_is_missing_and_kept() {
         assert_eq!(value, "something else");
     }
     let created = store.create(session.id, record, now()).await;
-    assert_eq!(created.expect("create"), Created::Exists);
+    assert_eq!(created.expect("create"), CreateOutcome::Exists);
     assert_eq!(store.list(&user, now()).await.expect("list"), []);
     assert_eq!(
         store
@@ -229,7 +230,7 @@ pub(crate) async fn a_key_of_another_type_is_missing_and_kept() {
 pub(crate) async fn redis_forgets_a_session_after_its_deadline_and_a_grace() {
     let (server, store) = server_and_store().await;
     let session = Session::create(&store).await;
-    let grace = tower_kr_session::RECLAIM_GRACE;
+    let grace = tower_kr_session::store::RECLAIM_GRACE;
     let leeway = Duration::from_secs(60);
     let expected = (IDLE.timeout + IDLE.touch_interval + grace + leeway).as_millis();
     let left = || {
@@ -242,7 +243,7 @@ pub(crate) async fn redis_forgets_a_session_after_its_deadline_and_a_grace() {
         let secret = &session.secret;
         let done = store.apply(session.id, secret, set("a", "1"), Instants::at(at));
         let done = done.await;
-        assert!(matches!(done, Ok(Applied::Applied(_))), "{done:?}");
+        assert!(matches!(done, Ok(ApplyOutcome::Applied(_))), "{done:?}");
     };
     // Within the leeway a write leaves it as it is, and the deadline is before it all the same.
     let start = now();
@@ -272,12 +273,12 @@ pub(crate) async fn limits_without_an_end_are_kept() {
     record.owner = Some(user.clone());
     record.authenticated_at = Some(now());
     let created = store.create(session.id, record, now()).await;
-    assert_eq!(created.expect("create"), Created::Created);
+    assert_eq!(created.expect("create"), CreateOutcome::Created);
     let mut delta = increment();
     delta.limits.persistent = Some(true);
     delta.limits.absolute_timeout = Some(Duration::MAX);
     match session.apply(delta).await.expect("apply") {
-        Applied::Applied(receipt) => {
+        ApplyOutcome::Applied(receipt) => {
             assert_eq!(receipt.idle_deadline.as_unix_millis(), i64::MAX);
             assert_eq!(receipt.absolute_deadline.as_unix_millis(), i64::MAX);
         }
@@ -316,7 +317,7 @@ pub(crate) async fn a_delta_may_be_about_thousands_of_values() {
         (delta(None, 7), 3),
     ] {
         let done = session.apply(delta).await.expect("apply");
-        assert!(matches!(done, Applied::Applied(_)), "{done:?}");
+        assert!(matches!(done, ApplyOutcome::Applied(_)), "{done:?}");
         assert_eq!(count().await, expected);
     }
     let values = session.load().await.expect("alive").values;
@@ -330,12 +331,12 @@ pub(crate) async fn a_delta_may_be_about_thousands_of_values() {
         .map(|number| number.to_string().len() + 3)
         .sum::<usize>()
         + 2;
-    let too_large = Applied::TooLarge { size: size as u64 };
+    let too_large = ApplyOutcome::TooLarge { size: size as u64 };
     assert_eq!(session.apply(anew.clone()).await.expect("apply"), too_large);
     assert_eq!(session.count().await, 3, "and nothing is done");
     anew.max_bytes = size as u64;
     let done = session.apply(anew).await.expect("apply");
-    assert!(matches!(done, Applied::Applied(_)), "{done:?}");
+    assert!(matches!(done, ApplyOutcome::Applied(_)), "{done:?}");
     assert_eq!(count().await, MANY + 1);
     assert_eq!(session.count().await, 1);
 }
@@ -358,12 +359,12 @@ pub(crate) async fn an_owners_index_goes_with_its_sessions() {
     let mut longer = set("a", "1");
     longer.limits.absolute_timeout = Some(Duration::from_millis(10 * absolute as u64));
     let done = session.apply(longer).await.expect("apply");
-    assert!(matches!(done, Applied::Applied(_)), "{done:?}");
+    assert!(matches!(done, ApplyOutcome::Applied(_)), "{done:?}");
     assert!(left() > 9 * absolute, "{}", left());
 
     let at = Instants::at(now());
     let removed = store.remove(session.id, Some(&session.secret), at).await;
-    assert_eq!(removed.expect("remove"), Removed::Removed);
+    assert_eq!(removed.expect("remove"), RemoveOutcome::Removed);
     assert_eq!(left(), -2, "the last logout takes the index along");
 
     // A revocation is remembered for a day.

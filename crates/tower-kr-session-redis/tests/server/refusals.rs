@@ -1,6 +1,9 @@
 //! A server that is there and refuses.
 
-use tower_kr_session::{Instants, Removed, SessionStore};
+use tower_kr_session::{
+    SessionStore,
+    store::{Instants, RemoveOutcome},
+};
 use tower_kr_session_redis::RedisStore;
 
 use crate::support::{
@@ -36,7 +39,7 @@ pub(crate) async fn a_full_server_refuses_writes_but_lets_sessions_end() {
 
     let at = Instants::at(now());
     let removed = store.remove(leaving.id, Some(&leaving.secret), at).await;
-    assert_eq!(removed.expect("remove"), Removed::Removed);
+    assert_eq!(removed.expect("remove"), RemoveOutcome::Removed);
     assert_eq!(
         store
             .remove_owned(&user, None, now())

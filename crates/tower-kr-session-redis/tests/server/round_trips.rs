@@ -1,6 +1,6 @@
 //! What a request costs, counted as the server sees it.
 
-use tower_kr_session::{Instants, Owner, SessionStore};
+use tower_kr_session::{Owner, SessionStore, store::Instants};
 use tower_kr_session_redis::RedisStore;
 
 use crate::support::{

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use tower_kr_session::{Instants, Removed, SessionStore};
+use tower_kr_session::{
+    SessionStore,
+    store::{Instants, RemoveOutcome},
+};
 use tower_kr_session_redis::{ConnectError, RedisStore};
 
 use crate::support::{
@@ -135,7 +138,7 @@ pub(crate) async fn a_user_with_few_rights_is_enough() {
     let session = Session::create(&store).await;
     let at = Instants::at(now());
     let removed = store.remove(session.id, Some(&session.secret), at).await;
-    assert_eq!(removed.expect("remove"), Removed::Removed);
+    assert_eq!(removed.expect("remove"), RemoveOutcome::Removed);
 
     let _: String = server.ask(&["ACL", "SETUSER", "app", "-script|load"]);
     let message = refusal(&url).await;

@@ -6,8 +6,12 @@ use std::{
 };
 
 use tower_kr_session::{
-    Applied, Created, Delta, IdleLimit, Instants, KeyBuf, Operation, Owner, Record, SecretHash,
-    SessionId, SessionStore, SignIn, StoreError, Timestamp,
+    Owner, SessionId, SessionStore, StoreError, Timestamp,
+    key::KeyBuf,
+    store::{
+        ApplyOutcome, CreateOutcome, Delta, IdleLimit, Instants, Operation, Record, SecretHash,
+        SignIn,
+    },
 };
 use tower_kr_session_redis::RedisStore;
 
@@ -67,7 +71,7 @@ impl Session {
     pub(crate) async fn create(store: &RedisStore) -> Self {
         let (session, record) = Self::prepare(store);
         let created = store.create(session.id, record, now()).await;
-        assert_eq!(created.expect("create"), Created::Created);
+        assert_eq!(created.expect("create"), CreateOutcome::Created);
         session
     }
 
@@ -96,14 +100,14 @@ impl Session {
         format!("kr:session:{}", self.id)
     }
 
-    pub(crate) async fn apply(&self, delta: Delta) -> Result<Applied, StoreError> {
+    pub(crate) async fn apply(&self, delta: Delta) -> Result<ApplyOutcome, StoreError> {
         let at = Instants::at(now());
         self.store.apply(self.id, &self.secret, delta, at).await
     }
 
     pub(crate) async fn increment(&self) -> Result<i64, StoreError> {
         match self.apply(increment()).await? {
-            Applied::Applied(receipt) => Ok(receipt.incremented.expect("a sum")),
+            ApplyOutcome::Applied(receipt) => Ok(receipt.incremented.expect("a sum")),
             refused => panic!("refused: {refused:?}"),
         }
     }

@@ -12,8 +12,11 @@ use libtest_mimic::Trial;
 use sha2::{Digest, Sha256};
 use tokio::task::JoinSet;
 use tower_kr_session::{
-    Applied, Clock, Delta, Instants, ManualClock, Owner, RECLAIM_GRACE, Record, Removed,
-    SecretHash, SessionId, SessionStore, SignIn, StoreError, contract,
+    Clock, ManualClock, Owner, SessionId, SessionStore, StoreError,
+    store::{
+        ApplyOutcome, Delta, Instants, RECLAIM_GRACE, Record, RemoveOutcome, SecretHash, SignIn,
+        contract,
+    },
 };
 use tower_kr_session_sqlx::{Cleanup, Dialect, SetupError, SqlStore};
 
@@ -263,11 +266,11 @@ async fn a_corrupt_row_is_missing_and_kept<F: Fixture>(fixture: F) {
             "{damage}"
         );
         let applied = holder.apply(&store, set("a", b"1")).await.unwrap();
-        assert_eq!(applied, Applied::Missing, "{damage}");
+        assert_eq!(applied, ApplyOutcome::Missing, "{damage}");
         let at = Instants::at(now());
         if !damage.starts_with("session_values") {
             let removed = store.remove(holder.id, Some(&holder.secret), at).await;
-            assert_eq!(removed.unwrap(), Removed::Missing, "{damage}");
+            assert_eq!(removed.unwrap(), RemoveOutcome::Missing, "{damage}");
         }
         let kept = fixture.number("SELECT count(*) FROM corrupt".into());
         assert_eq!(kept.await, 1, "{damage}");
@@ -338,7 +341,10 @@ async fn expired_sessions_are_deleted_in_batches<F: Fixture>(fixture: F) {
     let applied = store
         .apply(just_over.id, &just_over.secret, delta(), at)
         .await;
-    assert!(matches!(applied, Ok(Applied::Applied(_))), "{applied:?}");
+    assert!(
+        matches!(applied, Ok(ApplyOutcome::Applied(_))),
+        "{applied:?}"
+    );
     alive.record(&store).await;
     // Ten minutes and the grace after its deadline, the row of an abandoned session is gone for certain.
     let late = now()
@@ -404,7 +410,7 @@ async fn old_revocations_are_forgotten<F: Fixture>(fixture: F) {
     sign_in.sign_in = Some(SignIn::new(new, checked_at));
     let holder = Holder::new(&store).await;
     let applied = holder.apply(&store, sign_in).await.unwrap();
-    assert_eq!(applied, Applied::Revoked);
+    assert_eq!(applied, ApplyOutcome::Revoked);
 }
 
 async fn a_dump_holds_no_secret<F: Fixture>(fixture: F) {
@@ -420,7 +426,7 @@ async fn a_dump_holds_no_secret<F: Fixture>(fixture: F) {
     rotate.rotate = Some(hashes[1]);
     assert!(matches!(
         holder.apply(&store, rotate).await,
-        Ok(Applied::Applied(_))
+        Ok(ApplyOutcome::Applied(_))
     ));
     let dump = fixture.dump("dumped").await;
     let holds = |wanted: &[u8]| dump.windows(wanted.len()).any(|window| window == wanted);

@@ -12,8 +12,11 @@ use std::{
 
 use libtest_mimic::Trial;
 use tower_kr_session::{
-    Applied, Created, Delta, IdleLimit, Instants, KeyBuf, Operation, Record, SecretHash, SessionId,
-    SessionStore, StoreError, Timestamp,
+    SessionId, SessionStore, StoreError, Timestamp,
+    key::KeyBuf,
+    store::{
+        ApplyOutcome, CreateOutcome, Delta, IdleLimit, Instants, Operation, Record, SecretHash,
+    },
 };
 
 pub(crate) const IDLE: IdleLimit = IdleLimit {
@@ -137,7 +140,7 @@ impl Holder {
         let mut record = Record::new(holder.secret, now(), IDLE, ABSOLUTE);
         prepare(&mut record);
         let created = store.create(holder.id, record, now()).await.unwrap();
-        assert_eq!(created, Created::Created);
+        assert_eq!(created, CreateOutcome::Created);
         holder
     }
 
@@ -145,7 +148,7 @@ impl Holder {
         &self,
         store: &impl SessionStore,
         delta: Delta,
-    ) -> Result<Applied, StoreError> {
+    ) -> Result<ApplyOutcome, StoreError> {
         let at = Instants::at(now());
         store.apply(self.id, &self.secret, delta, at).await
     }
@@ -153,7 +156,7 @@ impl Holder {
     /// The new count, if it was counted.
     pub(crate) async fn increment(&self, store: &impl SessionStore) -> Result<i64, StoreError> {
         match self.apply(store, increment()).await? {
-            Applied::Applied(receipt) => Ok(receipt.incremented.unwrap()),
+            ApplyOutcome::Applied(receipt) => Ok(receipt.incremented.unwrap()),
             other => panic!("expected a count, got {other:?}"),
         }
     }

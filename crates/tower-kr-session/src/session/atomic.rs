@@ -14,11 +14,12 @@ use super::{
     write::encode,
 };
 use crate::{
-    delta::{Instants, Operation},
+    config::Shared,
     error::SessionError,
-    key::{Key, KeyBuf},
-    record::{Applied, increment, integer_bytes},
-    settings::Shared,
+    model::{
+        ApplyOutcome, Instants, Operation, increment, integer_bytes,
+        key::{Key, KeyBuf},
+    },
 };
 
 /// How often an `update` is tried while other requests keep changing the value.
@@ -190,7 +191,7 @@ impl Session {
                     new: new.clone(),
                 };
                 match self.operate(state, key, operation, at).await? {
-                    Some(Applied::Applied(_)) => {
+                    Some(ApplyOutcome::Applied(_)) => {
                         state.note_written(key, new.clone());
                         Ok(true)
                     }
@@ -251,7 +252,7 @@ impl Session {
         key: &KeyBuf,
         operation: Operation,
         at: Instants,
-    ) -> Result<Option<Applied>, SessionError> {
+    ) -> Result<Option<ApplyOutcome>, SessionError> {
         if state.token.is_none() {
             return Ok(None);
         }
@@ -261,7 +262,7 @@ impl Session {
             .into_delta(self.inner.shared.max_session_bytes);
         delta.operation = Some((key.clone(), operation));
         let applied = state.apply(&self.inner.shared, delta, at).await?;
-        if let Applied::Applied(_) = applied {
+        if let ApplyOutcome::Applied(_) = applied {
             state.remember(taken.changes());
             return Ok(Some(applied));
         }
@@ -303,8 +304,12 @@ impl Notes {
 
 impl State {
     /// The sum that the store made.
-    pub(super) fn added(&mut self, key: &KeyBuf, applied: Applied) -> Result<i64, SessionError> {
-        let Applied::Applied(receipt) = applied else {
+    pub(super) fn added(
+        &mut self,
+        key: &KeyBuf,
+        applied: ApplyOutcome,
+    ) -> Result<i64, SessionError> {
+        let ApplyOutcome::Applied(receipt) = applied else {
             return Err(not_added(key, &applied));
         };
         let sum = receipt.incremented.unwrap_or_default();
@@ -316,31 +321,31 @@ impl State {
     pub(super) fn not_operated(
         &mut self,
         shared: &Shared,
-        refused: Applied,
-    ) -> Result<Option<Applied>, SessionError> {
+        refused: ApplyOutcome,
+    ) -> Result<Option<ApplyOutcome>, SessionError> {
         match refused {
-            Applied::Missing if self.seen_alive => {
+            ApplyOutcome::Missing if self.seen_alive => {
                 self.view = View::Ended;
                 Err(SessionError::Ended)
             }
-            Applied::Missing => {
+            ApplyOutcome::Missing => {
                 self.view = View::Absent { expired: true };
                 Ok(None)
             }
-            Applied::Superseded => {
+            ApplyOutcome::Superseded => {
                 self.view = View::Superseded;
                 Err(SessionError::Superseded)
             }
-            Applied::TooLarge { size } => Err(shared.too_large(size)),
+            ApplyOutcome::TooLarge { size } => Err(shared.too_large(size)),
             refused => Ok(Some(refused)),
         }
     }
 }
 
-pub(super) fn not_added(key: &KeyBuf, refused: &Applied) -> SessionError {
+pub(super) fn not_added(key: &KeyBuf, refused: &ApplyOutcome) -> SessionError {
     let key = key.clone();
     match refused {
-        Applied::NotAnInteger => SessionError::NotAnInteger { key },
+        ApplyOutcome::NotAnInteger => SessionError::NotAnInteger { key },
         _ => SessionError::Overflow { key },
     }
 }

@@ -5,13 +5,10 @@ use super::{
     state::{State, View},
 };
 use crate::{
-    clock::Timestamp,
-    delta::{Delta, Instants},
+    config::Shared,
     error::SessionError,
-    id::NewToken,
-    record::{Applied, Record},
-    settings::Shared,
-    store::{Created, Removed, StoreError},
+    model::{ApplyOutcome, Delta, Instants, NewToken, Record, Timestamp},
+    store::{CreateOutcome, RemoveOutcome, StoreError},
     transport::CookieChange,
 };
 
@@ -84,7 +81,7 @@ impl State {
             delta.limits = work.identity.limits.clone();
         }
         match self.apply(shared, delta, work.at).await? {
-            Applied::Applied(receipt) => {
+            ApplyOutcome::Applied(receipt) => {
                 if work.last {
                     // A handle that outlives the request asks the store anew: what was read before is out of date.
                     self.forget();
@@ -108,41 +105,42 @@ impl State {
         &mut self,
         shared: &Shared,
         work: Work,
-        refused: Applied,
+        refused: ApplyOutcome,
     ) -> Result<(), SessionError> {
         match refused {
-            Applied::Missing | Applied::Superseded if work.identity.sign_in.is_some() => {
+            ApplyOutcome::Missing | ApplyOutcome::Superseded if work.identity.sign_in.is_some() => {
                 self.start(shared, work).await
             }
-            Applied::Missing if self.seen_alive => {
+            ApplyOutcome::Missing if self.seen_alive => {
                 self.view = View::Ended;
                 Err(SessionError::Ended)
             }
-            Applied::Missing => {
+            ApplyOutcome::Missing => {
                 self.view = View::Absent { expired: true };
                 self.start(shared, work).await
             }
-            Applied::Superseded => {
+            ApplyOutcome::Superseded => {
                 self.view = View::Superseded;
                 Err(SessionError::Superseded)
             }
-            Applied::OtherOwner if work.withheld => Err(SessionError::NoConsent),
-            Applied::OtherOwner => {
+            ApplyOutcome::OtherOwner if work.withheld => Err(SessionError::NoConsent),
+            ApplyOutcome::OtherOwner => {
                 // The one who signed in takes nothing of the other user's session with him.
                 let removed = self.remove(shared, work.at).await?;
                 self.removed(shared, removed, true);
-                if removed == Removed::Removed {
+                if removed == RemoveOutcome::Removed {
                     self.end();
                 } else {
                     self.leave();
                 }
                 self.start(shared, work).await
             }
-            Applied::Revoked => Err(SessionError::Revoked),
-            Applied::TooLarge { size } => Err(shared.too_large(size)),
-            Applied::Applied(_) | Applied::Conflict | Applied::NotAnInteger | Applied::Overflow => {
-                Err(unexpected("a delta without an operation was refused"))
-            }
+            ApplyOutcome::Revoked => Err(SessionError::Revoked),
+            ApplyOutcome::TooLarge { size } => Err(shared.too_large(size)),
+            ApplyOutcome::Applied(_)
+            | ApplyOutcome::Conflict
+            | ApplyOutcome::NotAnInteger
+            | ApplyOutcome::Overflow => Err(unexpected("a delta without an operation was refused")),
         }
     }
 
@@ -160,13 +158,13 @@ impl State {
     pub(super) fn started(
         &mut self,
         shared: &Shared,
-        created: Created,
+        created: CreateOutcome,
         new: NewToken,
         persistent_until: Option<Timestamp>,
         work: &Work,
     ) -> Result<(), SessionError> {
         match created {
-            Created::Created => {
+            CreateOutcome::Created => {
                 self.leave();
                 self.started = true;
                 let signed_in = work.identity.sign_in.is_some();
@@ -179,9 +177,9 @@ impl State {
                 self.adopt(new, persistent_until);
                 Ok(())
             }
-            Created::Revoked => Err(SessionError::Revoked),
+            CreateOutcome::Revoked => Err(SessionError::Revoked),
             // 74 random bits in a millisecond: this is a broken random source or store, not chance.
-            Created::Exists => Err(unexpected("a new session id is taken")),
+            CreateOutcome::Exists => Err(unexpected("a new session id is taken")),
         }
     }
 
@@ -201,7 +199,7 @@ impl State {
                 let others = self.is_of_other_owner(work.identity.sign_in.as_ref());
                 let removed = self.remove(shared, work.at).await?;
                 self.removed(shared, removed, others);
-                if removed == Removed::Superseded && work.identity.sign_in.is_none() {
+                if removed == RemoveOutcome::Superseded && work.identity.sign_in.is_none() {
                     self.view = View::Superseded;
                     return Err(SessionError::Superseded);
                 }
@@ -213,8 +211,8 @@ impl State {
     }
 
     /// Tells of a session that a request ended: its own, or that of another user whose place it takes.
-    fn removed(&self, shared: &Shared, removed: Removed, others: bool) {
-        if let (Removed::Removed, Some(token)) = (removed, &self.token) {
+    fn removed(&self, shared: &Shared, removed: RemoveOutcome, others: bool) {
+        if let (RemoveOutcome::Removed, Some(token)) = (removed, &self.token) {
             match others {
                 true => shared.events.revoked(token.id(), "sign_in"),
                 false => shared.events.destroyed(token.id()),

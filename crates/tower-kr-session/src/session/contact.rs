@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use crate::clock::Timestamp;
+use crate::model::Timestamp;
 
 /// Idle is judged by it: a request that takes long doesn't lose the session that it began in.
 pub(super) struct FirstContact(AtomicI64);

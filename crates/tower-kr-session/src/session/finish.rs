@@ -10,10 +10,9 @@ use std::{
 
 use super::{Inner, Session, commit::Work, in_place, notes::Notes, state::State};
 use crate::{
-    clock::Timestamp,
-    delta::Instants,
+    config::{ErrorHook, Shared},
     error::SessionError,
-    settings::{ErrorHook, Shared},
+    model::{Instants, Timestamp},
     transport::{self, CookieChange},
 };
 use http::HeaderMap;

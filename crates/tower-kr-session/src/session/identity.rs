@@ -8,13 +8,10 @@ use super::{
     with_state,
 };
 use crate::{
-    clock::Timestamp,
-    delta::{IdleLimit, Instants, SignIn},
     error::SessionError,
-    id::SessionId,
-    owner::Owner,
-    record::Record,
-    settings::{is_timeout, whole_millis},
+    model::{
+        IdleLimit, Instants, Owner, Record, SessionId, SignIn, Timestamp, is_timeout, whole_millis,
+    },
 };
 
 /// How far the clocks of nodes may lie apart before a time in the future is no time.
@@ -38,7 +35,7 @@ pub enum Status {
     /// ([`SessionLayer::consent_when`](crate::SessionLayer::consent_when)). What this request writes, it reads; nothing is stored.
     RequestOnly,
     /// The request has cookies of several live sessions, or too many different ones. Reads as absent, writes are refused.
-    Conflict,
+    Ambiguous,
 }
 
 impl Session {
@@ -168,7 +165,7 @@ impl Session {
             Status::New
         };
         Ok(match state.view {
-            View::Ambiguous => Status::Conflict,
+            View::Ambiguous => Status::Ambiguous,
             _ if notes.identity.destroy && notes.starts_session() => starting,
             _ if notes.identity.destroy => Status::Absent,
             View::Alive(_) if state.started => Status::New,

@@ -12,11 +12,9 @@ use super::{
     state::{State, View},
 };
 use crate::{
-    delta::{Delta, Instants, Operation},
+    config::Shared,
     error::SessionError,
-    key::KeyBuf,
-    record::Applied,
-    settings::Shared,
+    model::{ApplyOutcome, Delta, Instants, Operation, key::KeyBuf},
     store::ImmediateStore,
 };
 
@@ -66,7 +64,7 @@ impl Session {
             let mut delta = taken.into_delta(inner.shared.max_session_bytes);
             delta.operation = Some((key.clone(), Operation::Increment(by)));
             let applied = state.apply_now(&inner.shared, store, &delta, at)?;
-            if let Applied::Applied(receipt) = applied {
+            if let ApplyOutcome::Applied(receipt) = applied {
                 inner.set_settled(state, at);
                 return Ok(Some(receipt.incremented.unwrap_or_default()));
             }
@@ -107,16 +105,16 @@ impl State {
         store: &dyn ImmediateStore,
         delta: &Delta,
         at: Instants,
-    ) -> Result<Applied, SessionError> {
+    ) -> Result<ApplyOutcome, SessionError> {
         // The store edits values in place if nobody shares them. What was written need not be remembered: to load it anew is cheap.
         if !delta.is_touch() {
             self.forget();
         }
         let Some(token) = &self.token else {
-            return Ok(Applied::Missing);
+            return Ok(ApplyOutcome::Missing);
         };
         let answer = store.apply_now(token.id(), &token.secret_hash(), delta, at);
-        if let Ok(Applied::Missing) = answer {
+        if let Ok(ApplyOutcome::Missing) = answer {
             self.ask_what_is_missing(shared, at);
         }
         self.applied(delta.clear, answer)
@@ -136,7 +134,7 @@ impl State {
                 let values = mem::take(&mut notes.values);
                 let delta = values.into_delta(shared.max_session_bytes);
                 let applied = self.apply_now(shared, store, &delta, at)?;
-                if let Applied::Applied(_) = applied {
+                if let ApplyOutcome::Applied(_) = applied {
                     return Ok(());
                 }
                 notes.values = ValueNotes::of_delta(delta);

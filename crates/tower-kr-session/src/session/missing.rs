@@ -4,7 +4,10 @@
 use std::sync::Arc;
 
 use super::state::State;
-use crate::{delta::Instants, record::Record, settings::Shared};
+use crate::{
+    config::Shared,
+    model::{Instants, Record},
+};
 
 impl State {
     /// Tells what a load found. A session that this request has seen alive ended meanwhile: that was told when it did.

@@ -5,10 +5,8 @@ use std::ops::{Deref, DerefMut};
 use bytes::Bytes;
 
 use crate::{
-    delta::{self, Delta, LimitsChange, SignIn},
     error::SessionError,
-    key::KeyBuf,
-    values::Values,
+    model::{Delta, LimitsChange, SignIn, Values, change, key::KeyBuf},
 };
 
 /// How many keys may be noted at a time. They stand in a sorted list: a client that makes a handler note very many of them must not
@@ -153,7 +151,7 @@ impl ValueNotes {
 
     pub(super) fn change(&mut self, key: KeyBuf, value: Option<Bytes>) {
         self.bytes += size(&key, value.as_ref());
-        if let Some((key, replaced)) = delta::change(&mut self.changes, key, value) {
+        if let Some((key, replaced)) = change(&mut self.changes, key, value) {
             self.bytes -= size(&key, replaced.as_ref());
         }
     }

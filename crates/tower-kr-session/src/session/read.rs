@@ -7,9 +7,11 @@ use serde::de::DeserializeOwned;
 
 use super::{Session, notes::Noted, state::State, with_state};
 use crate::{
-    delta::Instants,
     error::SessionError,
-    key::{Key, KeyBuf, KeyName},
+    model::{
+        Instants,
+        key::{Key, KeyBuf, KeyName},
+    },
 };
 
 impl Session {

@@ -5,13 +5,11 @@ use super::{
     state::{State, View},
 };
 use crate::{
-    delta::Instants,
+    config::Shared,
     error::SessionError,
-    id::{SessionId, Token},
-    owner::Owner,
+    model::{Instants, Owner, SessionId, Token},
     session_limit::SessionLimit,
-    settings::Shared,
-    store::{Removed, SessionSummary, StoreError},
+    store::{RemoveOutcome, SessionSummary, StoreError},
 };
 
 impl State {
@@ -136,7 +134,7 @@ impl State {
             self.cookie = None;
         }
         for id in surplus {
-            if self.remove_any(shared, id, at).await? == Removed::Removed {
+            if self.remove_any(shared, id, at).await? == RemoveOutcome::Removed {
                 shared.events.revoked(id, "session_limit");
             }
         }

@@ -5,16 +5,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::{
-    clock::Timestamp,
-    delta::{self, Delta, Instants, SignIn},
+    config::Shared,
     error::SessionError,
-    id::{SessionId, Token},
-    key::KeyBuf,
-    owner::Owner,
-    record::{Applied, Record, Standing},
-    settings::Shared,
-    store::{Created, Removed, SessionSummary, StoreError},
-    token_text::TokenText,
+    model::{
+        ApplyOutcome, Delta, Instants, Owner, Record, SessionId, SignIn, Timestamp, Token,
+        TokenState, change, key::KeyBuf, token_text::TokenText,
+    },
+    store::{CreateOutcome, RemoveOutcome, SessionSummary, StoreError},
     transport::{Candidates, CookieChange},
 };
 
@@ -211,10 +208,10 @@ impl State {
     ) -> Result<(), SessionError> {
         let record = answer.map_err(|error| self.failed(error))?;
         let token = self.token.as_ref();
-        let standing = token.map_or(Standing::Missing, |token| {
-            standing(token, record.as_deref(), at)
+        let standing = token.map_or(TokenState::Missing, |token| {
+            token_state(token, record.as_deref(), at)
         });
-        if standing == Standing::Missing {
+        if standing == TokenState::Missing {
             self.tell_missing(shared, record.as_deref(), at);
         }
         self.settle(standing, record);
@@ -237,27 +234,27 @@ impl State {
             return Ok(());
         };
         let texts = texts.clone();
-        let mut best: Option<(Token, Standing, Option<Arc<Record>>)> = None;
+        let mut best: Option<(Token, TokenState, Option<Arc<Record>>)> = None;
         for token in texts.iter().map(Token::decode) {
             let answer = shared
                 .store
                 .load(shared.io_timeout, token.id(), at.first_contact)
                 .await;
             let record = answer.map_err(|error| self.failed(error))?;
-            let standing = standing(&token, record.as_deref(), at);
-            if standing == Standing::Missing {
+            let standing = token_state(&token, record.as_deref(), at);
+            if standing == TokenState::Missing {
                 let record = record.as_deref();
                 shared.events.opened_nothing(token.id(), record, at);
             }
             match (standing, &best) {
-                (Standing::Admitted, Some((_, Standing::Admitted, _))) => {
+                (TokenState::Current, Some((_, TokenState::Current, _))) => {
                     self.view = View::Ambiguous;
                     let what = "cookies of several live sessions";
                     shared.events.ambiguous(what, at.now);
                     return Ok(());
                 }
-                (Standing::Admitted, _)
-                | (Standing::Superseded, Some((_, Standing::Missing, _)))
+                (TokenState::Current, _)
+                | (TokenState::Superseded, Some((_, TokenState::Missing, _)))
                 | (_, None) => best = Some((token, standing, record)),
                 _ => {}
             }
@@ -272,17 +269,17 @@ impl State {
         Ok(())
     }
 
-    fn settle(&mut self, standing: Standing, record: Option<Arc<Record>>) {
+    fn settle(&mut self, standing: TokenState, record: Option<Arc<Record>>) {
         self.view = match standing {
-            Standing::Admitted => {
+            TokenState::Current => {
                 // The snapshot is newer than what this request wrote before.
                 self.written.clear();
                 self.seen_alive = true;
                 View::Alive(record)
             }
-            Standing::Superseded => View::Superseded,
-            Standing::Missing if self.seen_alive => View::Ended,
-            Standing::Missing => View::Absent { expired: true },
+            TokenState::Superseded => View::Superseded,
+            TokenState::Missing if self.seen_alive => View::Ended,
+            TokenState::Missing => View::Absent { expired: true },
         };
     }
 
@@ -292,12 +289,12 @@ impl State {
         shared: &Shared,
         delta: Delta,
         at: Instants,
-    ) -> Result<Applied, SessionError> {
+    ) -> Result<ApplyOutcome, SessionError> {
         if let Some(store) = shared.store.immediate() {
             return self.apply_now(shared, store, &delta, at);
         }
         let Some(token) = &self.token else {
-            return Ok(Applied::Missing);
+            return Ok(ApplyOutcome::Missing);
         };
         let (id, secret) = (token.id(), token.secret_hash());
         let clear = delta.clear;
@@ -309,7 +306,7 @@ impl State {
             .store
             .apply(shared.io_timeout, id, &secret, delta, at)
             .await;
-        if let Ok(Applied::Missing) = answer {
+        if let Ok(ApplyOutcome::Missing) = answer {
             self.ask_what_is_missing(shared, at);
         }
         self.applied(clear, answer)
@@ -318,10 +315,10 @@ impl State {
     pub(super) fn applied(
         &mut self,
         clear: bool,
-        answer: Result<Applied, StoreError>,
-    ) -> Result<Applied, SessionError> {
+        answer: Result<ApplyOutcome, StoreError>,
+    ) -> Result<ApplyOutcome, SessionError> {
         let applied = self.answered(answer)?;
-        if matches!(applied, Applied::Applied(_)) {
+        if matches!(applied, ApplyOutcome::Applied(_)) {
             self.seen_alive = true;
             self.touched = true;
             if clear {
@@ -342,7 +339,7 @@ impl State {
     }
 
     pub(super) fn note_written(&mut self, key: &KeyBuf, value: Option<Bytes>) {
-        delta::change(&mut self.written, key.clone(), value);
+        change(&mut self.written, key.clone(), value);
     }
 
     /// The session is none of this request's any more, and nothing of it is.
@@ -360,7 +357,7 @@ impl State {
         id: SessionId,
         record: Record,
         now: Timestamp,
-    ) -> Result<Created, SessionError> {
+    ) -> Result<CreateOutcome, SessionError> {
         self.in_flight = true;
         let answer = shared
             .store
@@ -373,9 +370,9 @@ impl State {
         &mut self,
         shared: &Shared,
         at: Instants,
-    ) -> Result<Removed, SessionError> {
+    ) -> Result<RemoveOutcome, SessionError> {
         let Some(token) = &self.token else {
-            return Ok(Removed::Missing);
+            return Ok(RemoveOutcome::Missing);
         };
         let (id, secret) = (token.id(), token.secret_hash());
         self.in_flight = true;
@@ -384,7 +381,7 @@ impl State {
             .remove(shared.io_timeout, id, Some(&secret), at)
             .await;
         let removed = self.answered(answer)?;
-        if removed == Removed::Missing {
+        if removed == RemoveOutcome::Missing {
             self.ask_what_is_missing(shared, at);
         }
         Ok(removed)
@@ -396,7 +393,7 @@ impl State {
         shared: &Shared,
         id: SessionId,
         at: Instants,
-    ) -> Result<Removed, SessionError> {
+    ) -> Result<RemoveOutcome, SessionError> {
         self.in_flight = true;
         let answer = shared.store.remove(shared.io_timeout, id, None, at).await;
         self.answered(answer)
@@ -434,8 +431,8 @@ impl State {
 
 /// What the holder of a token is to what the store has. As for a write, idle is judged at the request's first contact: a request
 /// that takes long doesn't lose the session that it began in.
-fn standing(token: &Token, record: Option<&Record>, at: Instants) -> Standing {
-    record.map_or(Standing::Missing, |record| {
-        record.standing(&token.secret_hash(), at)
+fn token_state(token: &Token, record: Option<&Record>, at: Instants) -> TokenState {
+    record.map_or(TokenState::Missing, |record| {
+        record.token_state(&token.secret_hash(), at)
     })
 }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     error::SessionError,
-    key::{InsertKey, KeyBuf, KeyName},
+    model::key::{InsertKey, KeyBuf, KeyName},
 };
 
 impl Session {

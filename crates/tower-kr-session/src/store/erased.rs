@@ -9,34 +9,32 @@ use std::{
 };
 
 #[cfg(feature = "metrics")]
-use crate::metrics::StoreTimer;
+use crate::telemetry::metrics::StoreTimer;
 use crate::{
-    clock::Timestamp,
-    delta::{Delta, Instants},
-    id::{SecretHash, SessionId},
-    owner::Owner,
-    record::{Applied, Record},
-    store::{Created, ImmediateStore, Removed, SessionStore, SessionSummary, StoreError},
+    model::{ApplyOutcome, Delta, Instants, Owner, Record, SecretHash, SessionId, Timestamp},
+    store::{
+        CreateOutcome, ImmediateStore, RemoveOutcome, SessionStore, SessionSummary, StoreError,
+    },
 };
 
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
 trait Erased: Send + Sync {
     fn load(&self, id: SessionId, now: Timestamp) -> Boxed<'_, Option<Record>>;
-    fn create(&self, id: SessionId, record: Record, now: Timestamp) -> Boxed<'_, Created>;
+    fn create(&self, id: SessionId, record: Record, now: Timestamp) -> Boxed<'_, CreateOutcome>;
     fn apply<'a>(
         &'a self,
         id: SessionId,
         secret: &'a SecretHash,
         delta: Delta,
         at: Instants,
-    ) -> Boxed<'a, Applied>;
+    ) -> Boxed<'a, ApplyOutcome>;
     fn remove<'a>(
         &'a self,
         id: SessionId,
         secret: Option<&'a SecretHash>,
         at: Instants,
-    ) -> Boxed<'a, Removed>;
+    ) -> Boxed<'a, RemoveOutcome>;
     fn list<'a>(&'a self, owner: &'a Owner, now: Timestamp) -> Boxed<'a, Vec<SessionSummary>>;
     fn remove_owned<'a>(
         &'a self,
@@ -53,7 +51,7 @@ impl<S: SessionStore> Erased for S {
         Box::pin(SessionStore::load(self, id, now))
     }
 
-    fn create(&self, id: SessionId, record: Record, now: Timestamp) -> Boxed<'_, Created> {
+    fn create(&self, id: SessionId, record: Record, now: Timestamp) -> Boxed<'_, CreateOutcome> {
         Box::pin(SessionStore::create(self, id, record, now))
     }
 
@@ -63,7 +61,7 @@ impl<S: SessionStore> Erased for S {
         secret: &'a SecretHash,
         delta: Delta,
         at: Instants,
-    ) -> Boxed<'a, Applied> {
+    ) -> Boxed<'a, ApplyOutcome> {
         Box::pin(SessionStore::apply(self, id, secret, delta, at))
     }
 
@@ -72,7 +70,7 @@ impl<S: SessionStore> Erased for S {
         id: SessionId,
         secret: Option<&'a SecretHash>,
         at: Instants,
-    ) -> Boxed<'a, Removed> {
+    ) -> Boxed<'a, RemoveOutcome> {
         Box::pin(SessionStore::remove(self, id, secret, at))
     }
 
@@ -144,7 +142,7 @@ impl ErasedStore {
         id: SessionId,
         record: Record,
         now: Timestamp,
-    ) -> Result<Created, StoreError> {
+    ) -> Result<CreateOutcome, StoreError> {
         match self.store.immediate() {
             Some(store) => store.create_now(id, record, now),
             None => {
@@ -162,7 +160,7 @@ impl ErasedStore {
         secret: &SecretHash,
         delta: Delta,
         at: Instants,
-    ) -> Result<Applied, StoreError> {
+    ) -> Result<ApplyOutcome, StoreError> {
         self.call("apply", timeout, self.store.apply(id, secret, delta, at))
             .await
     }
@@ -173,7 +171,7 @@ impl ErasedStore {
         id: SessionId,
         secret: Option<&SecretHash>,
         at: Instants,
-    ) -> Result<Removed, StoreError> {
+    ) -> Result<RemoveOutcome, StoreError> {
         match self.store.immediate() {
             Some(store) => store.remove_now(id, secret, at),
             None => {

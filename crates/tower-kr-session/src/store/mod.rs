@@ -1,20 +1,21 @@
-//! What a session store does.
+//! The store contract: what a session store does, and the types that it does it with.
 
 #[cfg(feature = "contract")]
 pub mod contract;
 pub(crate) mod erased;
+mod error;
 #[cfg(feature = "memory")]
 pub(crate) mod memory;
 
-use std::{error::Error, fmt, future::Future, sync::Arc};
+use std::{future::Future, sync::Arc};
 
-use crate::{
-    clock::Timestamp,
-    delta::{Delta, Instants},
-    id::{SecretHash, SessionId},
-    owner::Owner,
-    record::{Applied, Record},
+pub use self::error::{StoreError, StoreFailure};
+pub use crate::model::{
+    ApplyOutcome, CorruptValues, DecodeError, Delta, IdleLimit, Instants, LimitsChange,
+    MAX_OWNER_BYTES, Operation, RECLAIM_GRACE, RETIRED_FOR, Receipt, Record, Retired, SecretHash,
+    SignIn, TokenState, Values,
 };
+use crate::model::{Owner, SessionId, Timestamp};
 
 /// Keeps the records of sessions.
 ///
@@ -55,7 +56,7 @@ pub trait SessionStore: Send + Sync + 'static {
         id: SessionId,
         record: Record,
         now: Timestamp,
-    ) -> impl Future<Output = Result<Created, StoreError>> + Send;
+    ) -> impl Future<Output = Result<CreateOutcome, StoreError>> + Send;
 
     /// Does what the delta says to a live record, if the secret is its own, all or nothing, in one atomic step; see
     /// [`Record::apply`] for what each outcome means. Never creates.
@@ -68,7 +69,7 @@ pub trait SessionStore: Send + Sync + 'static {
         secret: &SecretHash,
         delta: Delta,
         at: Instants,
-    ) -> impl Future<Output = Result<Applied, StoreError>> + Send;
+    ) -> impl Future<Output = Result<ApplyOutcome, StoreError>> + Send;
 
     /// Removes a record: with a secret only if it is the record's own (a user's logout), without one in any case (revocation).
     ///
@@ -79,7 +80,7 @@ pub trait SessionStore: Send + Sync + 'static {
         id: SessionId,
         secret: Option<&SecretHash>,
         at: Instants,
-    ) -> impl Future<Output = Result<Removed, StoreError>> + Send;
+    ) -> impl Future<Output = Result<RemoveOutcome, StoreError>> + Send;
 
     /// The live sessions of a user, the oldest first. All that was stored before the call is in it: after each sign-in the layer
     /// counts the user's sessions with it ([`SessionLayer::max_sessions_per_owner`](crate::SessionLayer::max_sessions_per_owner)).
@@ -93,7 +94,7 @@ pub trait SessionStore: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Vec<SessionSummary>, StoreError>> + Send;
 
     /// Removes all sessions of a user but `except`, also those whose sign-in is on its way: one that was checked at or before
-    /// `now` and reaches the store later is answered [`Applied::Revoked`] or [`Created::Revoked`]. Returns how many live
+    /// `now` and reaches the store later is answered [`ApplyOutcome::Revoked`] or [`CreateOutcome::Revoked`]. Returns how many live
     /// sessions were removed.
     ///
     /// # Errors
@@ -127,20 +128,20 @@ pub trait ImmediateStore: Send + Sync {
         id: SessionId,
         record: Record,
         now: Timestamp,
-    ) -> Result<Created, StoreError>;
+    ) -> Result<CreateOutcome, StoreError>;
     fn apply_now(
         &self,
         id: SessionId,
         secret: &SecretHash,
         delta: &Delta,
         at: Instants,
-    ) -> Result<Applied, StoreError>;
+    ) -> Result<ApplyOutcome, StoreError>;
     fn remove_now(
         &self,
         id: SessionId,
         secret: Option<&SecretHash>,
         at: Instants,
-    ) -> Result<Removed, StoreError>;
+    ) -> Result<RemoveOutcome, StoreError>;
 }
 
 impl<S: SessionStore> SessionStore for Arc<S> {
@@ -153,7 +154,7 @@ impl<S: SessionStore> SessionStore for Arc<S> {
         id: SessionId,
         record: Record,
         now: Timestamp,
-    ) -> Result<Created, StoreError> {
+    ) -> Result<CreateOutcome, StoreError> {
         (**self).create(id, record, now).await
     }
 
@@ -163,7 +164,7 @@ impl<S: SessionStore> SessionStore for Arc<S> {
         secret: &SecretHash,
         delta: Delta,
         at: Instants,
-    ) -> Result<Applied, StoreError> {
+    ) -> Result<ApplyOutcome, StoreError> {
         (**self).apply(id, secret, delta, at).await
     }
 
@@ -172,7 +173,7 @@ impl<S: SessionStore> SessionStore for Arc<S> {
         id: SessionId,
         secret: Option<&SecretHash>,
         at: Instants,
-    ) -> Result<Removed, StoreError> {
+    ) -> Result<RemoveOutcome, StoreError> {
         (**self).remove(id, secret, at).await
     }
 
@@ -201,7 +202,7 @@ impl<S: SessionStore> SessionStore for Arc<S> {
 /// What [`SessionStore::create`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Created {
+pub enum CreateOutcome {
     /// The record is stored.
     Created,
     /// Nothing was done: there is a record of this id.
@@ -213,7 +214,7 @@ pub enum Created {
 /// What [`SessionStore::remove`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Removed {
+pub enum RemoveOutcome {
     /// The record is gone.
     Removed,
     /// There is no such record, it is expired, or the secret is not its own.
@@ -246,65 +247,5 @@ impl SessionSummary {
             authenticated_at: record.authenticated_at,
             expires_at: record.expires_at(now),
         }
-    }
-}
-
-/// Why a store gave no answer.
-///
-/// It shows its message to operators; a client only ever sees the status 503.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum StoreError {
-    /// The store is down, or it is unknown whether it did what it was told.
-    Unavailable(StoreFailure),
-    /// The call took longer than the I/O timeout.
-    TimedOut,
-    /// The record was written by a later release; it is kept.
-    UnknownVersion {
-        /// The version that the record names.
-        version: u8,
-    },
-}
-
-impl StoreError {
-    /// A store that is down or didn't say what became of a call. The message must not hold secrets (a password in a URL).
-    pub fn unavailable(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self::Unavailable(StoreFailure(Arc::from(source.into())))
-    }
-}
-
-impl fmt::Display for StoreError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unavailable(failure) => {
-                write!(f, "the session store is unavailable: {}", failure.0)
-            }
-            Self::TimedOut => {
-                f.write_str("the session store did not answer within the I/O timeout")
-            }
-            Self::UnknownVersion { version } => write!(
-                f,
-                "the session was stored by a later release (format version {version})"
-            ),
-        }
-    }
-}
-
-impl Error for StoreError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::Unavailable(failure) => Some(&*failure.0),
-            Self::TimedOut | Self::UnknownVersion { .. } => None,
-        }
-    }
-}
-
-/// A store's own error.
-#[derive(Clone)]
-pub struct StoreFailure(Arc<dyn Error + Send + Sync>);
-
-impl fmt::Debug for StoreFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
     }
 }

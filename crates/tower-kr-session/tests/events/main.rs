@@ -12,8 +12,8 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 use http::{Request, Response, StatusCode, header};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_kr_session::{
-    IdleLimit, MemoryStore, Record, SecretHash, Session, SessionError, SessionId, SessionLimit,
-    SessionStore, Timestamp,
+    MemoryStore, Session, SessionError, SessionId, SessionLimit, SessionStore, Timestamp,
+    store::{IdleLimit, Record, SecretHash},
 };
 
 use capture::{start, take};
@@ -162,12 +162,12 @@ async fn revocations() {
             ids.push(id(&app, &reply.token()).await);
         }
         let (sessions, max) = (app.sessions(), owner("max"));
-        assert!(sessions.revoke(ids[0]).await.unwrap());
+        assert!(sessions.revoke_as_admin(ids[0]).await.unwrap());
         assert_eq!(
             told().await,
             [format!("INFO session.revoked by=revoke session={}", ids[0])]
         );
-        assert!(!sessions.revoke(ids[0]).await.unwrap());
+        assert!(!sessions.revoke_as_admin(ids[0]).await.unwrap());
         assert_eq!(told().await, [""; 0]);
         sessions.revoke_others(&max, ids[1]).await.unwrap();
         assert_eq!(
@@ -339,7 +339,7 @@ async fn a_session_that_ends_under_a_request_is_told_by_what_ended_it() {
         let sessions = app.sessions();
         app.with(Some(&token), move |session| async move {
             session.get::<i64>("a").await?;
-            sessions.revoke(id).await?;
+            sessions.revoke_as_admin(id).await?;
             session.insert("a", &2)?;
             Ok(ok(""))
         })
@@ -360,7 +360,7 @@ async fn a_session_that_ends_under_a_request_is_told_by_what_ended_it() {
         let sessions = app.sessions();
         app.with(Some(&token), move |session| async move {
             session.increment("a", 1).await?;
-            sessions.revoke(id).await?;
+            sessions.revoke_as_admin(id).await?;
             Ok(ok(format!("{:?}", session.get::<i64>("b").await?)))
         })
         .await

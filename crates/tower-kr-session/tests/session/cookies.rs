@@ -172,7 +172,7 @@ async fn assert_conflict(app: &App, cookies: &[String]) {
     let records = app.records();
     let read = app
         .raw(cookies, |session| async move {
-            assert_eq!(session.status().await?, Status::Conflict);
+            assert_eq!(session.status().await?, Status::Ambiguous);
             assert_eq!(session.get::<i64>("a").await?, None);
             Ok(ok(""))
         })

@@ -9,7 +9,7 @@ use crate::support::{App, Reply, both, ok, owner};
 async fn missing(app: &App) -> String {
     let token = app.start(&[("old", 1)]).await;
     let id = app.id(&token).await.unwrap();
-    assert!(app.sessions().revoke(id).await.unwrap());
+    assert!(app.sessions().revoke_as_admin(id).await.unwrap());
     token
 }
 
@@ -80,7 +80,7 @@ async fn touch_of_a_session_that_went_away_leaves_the_response_as_it_is() {
         let reply = app
             .with(Some(&token), move |session| async move {
                 assert_eq!(session.get::<i64>("a").await?, Some(1));
-                assert!(other.sessions().revoke(id).await?);
+                assert!(other.sessions().revoke_as_admin(id).await?);
                 Ok(ok(""))
             })
             .await;
@@ -164,7 +164,7 @@ async fn write_after_the_session_was_seen_alive_and_went_away_is_a_conflict() {
             let reply = app
                 .with(Some(&token), move |session| async move {
                     assert_eq!(session.get::<i64>("a").await?, Some(1));
-                    assert!(other.sessions().revoke(id).await?);
+                    assert!(other.sessions().revoke_as_admin(id).await?);
                     match change {
                         "insert" => session.insert("a", &2)?,
                         "increment" => {
@@ -223,7 +223,7 @@ async fn sign_in_on_a_missing_session_starts_one_without_the_old_values() {
                     if seen {
                         assert_eq!(session.get::<i64>("old").await?, Some(1));
                     }
-                    assert!(other.sessions().revoke(id).await?);
+                    assert!(other.sessions().revoke_as_admin(id).await?);
                     session.sign_in("max")?;
                     session.insert("new", &2)?;
                     Ok(ok(""))
@@ -532,7 +532,7 @@ async fn a_session_that_is_found_gone_on_a_second_read_has_ended() {
         let other = app.clone();
         app.with(Some(&token), move |session| async move {
             session.increment("n", 1).await?;
-            assert!(other.sessions().revoke(id).await?);
+            assert!(other.sessions().revoke_as_admin(id).await?);
             assert_eq!(session.get::<i64>("a").await?, None);
             session.insert("a", &2)?;
             Ok(ok(""))

@@ -14,9 +14,9 @@ use kr_cookie::CookieBuilder;
 use tokio::sync::Barrier;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_kr_session::{
-    Applied, Clock, Created, Delta, Instants, ManualClock, MemoryStore, Owner, Record, Removed,
-    SecretHash, Session, SessionError, SessionId, SessionLayer, SessionStore, SessionSummary,
-    Sessions, StoreError, Timestamp,
+    Clock, ManualClock, MemoryStore, Owner, Session, SessionError, SessionId, SessionLayer,
+    SessionStore, SessionSummary, Sessions, StoreError, Timestamp,
+    store::{ApplyOutcome, CreateOutcome, Delta, Instants, Record, RemoveOutcome, SecretHash},
 };
 
 pub(crate) const NAME: &str = "Kr.Session";
@@ -343,7 +343,7 @@ impl SessionStore for Remote {
         id: SessionId,
         record: Record,
         now: Timestamp,
-    ) -> Result<Created, StoreError> {
+    ) -> Result<CreateOutcome, StoreError> {
         self.call(SessionStore::create(&self.memory, id, record, now))
             .await
     }
@@ -354,7 +354,7 @@ impl SessionStore for Remote {
         secret: &SecretHash,
         delta: Delta,
         at: Instants,
-    ) -> Result<Applied, StoreError> {
+    ) -> Result<ApplyOutcome, StoreError> {
         self.call(SessionStore::apply(&self.memory, id, secret, delta, at))
             .await
     }
@@ -364,7 +364,7 @@ impl SessionStore for Remote {
         id: SessionId,
         secret: Option<&SecretHash>,
         at: Instants,
-    ) -> Result<Removed, StoreError> {
+    ) -> Result<RemoveOutcome, StoreError> {
         self.call(SessionStore::remove(&self.memory, id, secret, at))
             .await
     }

@@ -1,10 +1,10 @@
 //! Timeouts hold, whatever the requests do.
 
 use super::{
-    ABSOLUTE, Applied, Connections, Delta, IDLE, Instants, SessionStore, delta, increment, millis,
-    owner, receipt, rule_list, set, sign_in,
+    ABSOLUTE, ApplyOutcome, Connections, Delta, IDLE, Instants, SessionStore, delta, increment,
+    millis, owner, receipt, rule_list, set, sign_in,
 };
-use crate::delta::{IdleLimit, LimitsChange};
+use crate::model::{IdleLimit, LimitsChange};
 
 rule_list![
     a_session_ends_at_its_idle_deadline,
@@ -73,7 +73,7 @@ async fn idle_is_judged_at_first_contact_and_absolute_now<S: SessionStore>(
     let over_the_end = slow(millis(60_000), ABSOLUTE);
     assert_eq!(
         session.apply_at(set("a", "2"), over_the_end).await,
-        Applied::Missing
+        ApplyOutcome::Missing
     );
 }
 
@@ -85,7 +85,7 @@ async fn an_expired_session_is_dead_for_every_call<S: SessionStore>(connections:
     for attempt in [delta(), set("a", "2"), increment("n", 1)] {
         assert_eq!(
             session.apply_at(attempt, Instants::at(late)).await,
-            Applied::Missing
+            ApplyOutcome::Missing
         );
     }
     let list = session.store.list(&owner, late).await.expect("list");
@@ -94,7 +94,10 @@ async fn an_expired_session_is_dead_for_every_call<S: SessionStore>(connections:
         .store
         .remove(session.id, Some(&session.secret), Instants::at(late))
         .await;
-    assert_eq!(removed.expect("remove"), crate::store::Removed::Missing);
+    assert_eq!(
+        removed.expect("remove"),
+        crate::store::RemoveOutcome::Missing
+    );
 }
 
 async fn deadlines_of_a_clock_that_ran_ahead_are_pulled_in<S: SessionStore>(

@@ -7,10 +7,7 @@ use super::{
     ABSOLUTE, Connections, Delta, Instants, Operation, SecretHash, SessionStore, SignIn, key,
     millis, owner, rule_list,
 };
-use crate::{
-    delta::{IdleLimit, LimitsChange},
-    record::Applied,
-};
+use crate::model::{ApplyOutcome, IdleLimit, LimitsChange};
 
 rule_list![a_random_history_goes_as_the_model_says];
 
@@ -49,7 +46,7 @@ async fn a_random_history_goes_as_the_model_says<S: SessionStore>(connections: C
         let expected = model.apply(&holder.secret, &delta, at);
         let applied = holder.apply_at(delta.clone(), at).await;
         assert_eq!(applied, expected, "{context}, step {step}: {delta:?}");
-        if let (Applied::Applied(_), Some(rotated)) = (&applied, rotated) {
+        if let (ApplyOutcome::Applied(_), Some(rotated)) = (&applied, rotated) {
             secrets.push(holder.secret);
             session = session.holding(rotated);
         }

@@ -1,10 +1,10 @@
 //! A user's sessions are found and ended.
 
 use super::{
-    ABSOLUTE, Applied, Connections, Created, IDLE, Instants, Owner, Record, SessionId,
+    ABSOLUTE, ApplyOutcome, Connections, CreateOutcome, IDLE, Instants, Owner, Record, SessionId,
     SessionStore, Subject, millis, owner, receipt, rotate, rule_list, secret, set, sign_in,
 };
-use crate::{clock::Timestamp, store::Removed};
+use crate::{model::Timestamp, store::RemoveOutcome};
 
 rule_list![
     signing_in_sets_owner_time_and_a_fresh_absolute_deadline,
@@ -49,7 +49,7 @@ async fn signing_in_sets_owner_time_and_a_fresh_absolute_deadline<S: SessionStor
         Some(&b"1"[..]),
         "the values are kept"
     );
-    assert_eq!(session.apply(set("a", "2")).await, Applied::Superseded);
+    assert_eq!(session.apply(set("a", "2")).await, ApplyOutcome::Superseded);
 
     // The same user proves himself again.
     let again = session.at(millis(12_000));
@@ -69,7 +69,7 @@ async fn a_refused_sign_in_leaves_no_trace<S: SessionStore>(connections: Connect
     too_large.change(super::key("b"), Some(bytes::Bytes::from_static(b"2")));
     assert!(matches!(
         session.apply(too_large).await,
-        Applied::TooLarge { .. }
+        ApplyOutcome::TooLarge { .. }
     ));
     receipt(session.apply(sign_in(&second, session.start)).await);
     let removed = connections
@@ -86,7 +86,7 @@ async fn an_owner_is_written_once<S: SessionStore>(connections: Connections<S>) 
     let before = session.record().await;
     assert_eq!(
         session.apply(sign_in(&second, session.start)).await,
-        Applied::OtherOwner
+        ApplyOutcome::OtherOwner
     );
     assert_eq!(session.record().await, before);
     assert_eq!(ids(&*connections.first, &second, session.start).await, []);
@@ -109,7 +109,7 @@ async fn the_list_has_exactly_the_users_live_sessions<S: SessionStore>(
         .store
         .remove(gone.id, Some(&gone.secret), Instants::at(gone.start))
         .await;
-    assert_eq!(removed.expect("remove"), Removed::Removed);
+    assert_eq!(removed.expect("remove"), RemoveOutcome::Removed);
 
     // The oldest first; the ids ascend with the time, and break a tie.
     let list = connections
@@ -154,8 +154,8 @@ async fn revoking_removes_all_sessions_of_the_user_and_no_other<S: SessionStore>
     assert_eq!(removed.expect("remove_owned"), 3);
     for session in &sessions {
         assert_eq!(session.load().await, None);
-        assert_eq!(session.apply(set("a", "2")).await, Applied::Missing);
-        assert_eq!(session.apply(rotate(secret())).await, Applied::Missing);
+        assert_eq!(session.apply(set("a", "2")).await, ApplyOutcome::Missing);
+        assert_eq!(session.apply(rotate(secret())).await, ApplyOutcome::Missing);
     }
     assert_eq!(ids(&*connections.first, &user, at).await, []);
     bystander.record().await;
@@ -204,14 +204,14 @@ async fn a_sign_in_from_before_a_revocation_does_not_survive_it<S: SessionStore>
         let late = session.through(&connections.second);
         assert_eq!(
             late.apply(sign_in(&user, checked_at)).await,
-            Applied::Revoked
+            ApplyOutcome::Revoked
         );
         let mut record = Record::new(secret(), session.start, IDLE, ABSOLUTE);
         record.owner = Some(user.clone());
         record.authenticated_at = Some(checked_at);
         let id = SessionId::generate(session.start);
         let created = connections.second.create(id, record, session.start).await;
-        assert_eq!(created.expect("create"), Created::Revoked);
+        assert_eq!(created.expect("create"), CreateOutcome::Revoked);
         let loaded = connections.first.load(id, session.start).await;
         assert_eq!(loaded.expect("load"), None);
     }
@@ -221,7 +221,7 @@ async fn a_sign_in_from_before_a_revocation_does_not_survive_it<S: SessionStore>
     let stranger = session.holding(secret());
     assert_eq!(
         stranger.apply(sign_in(&user, revoked_at)).await,
-        Applied::Missing
+        ApplyOutcome::Missing
     );
     // An earlier time doesn't take it back.
     let earlier = connections
@@ -231,7 +231,7 @@ async fn a_sign_in_from_before_a_revocation_does_not_survive_it<S: SessionStore>
     assert_eq!(earlier.expect("remove_owned"), 0);
     assert_eq!(
         session.apply(sign_in(&user, revoked_at)).await,
-        Applied::Revoked
+        ApplyOutcome::Revoked
     );
 
     let afterwards = session.at(millis(1_001));

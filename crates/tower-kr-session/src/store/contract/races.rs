@@ -5,11 +5,11 @@ use std::{collections::BTreeSet, future::Future, sync::Arc};
 use tokio::task::JoinSet;
 
 use super::{
-    ABSOLUTE, Applied, Connections, Created, Delta, IDLE, Instants, Record, SessionId,
+    ABSOLUTE, ApplyOutcome, Connections, CreateOutcome, Delta, IDLE, Instants, Record, SessionId,
     SessionStore, Subject, compare_and_set, increment, now, owner, receipt, rotate, rule_list,
     secret, set, sign_in,
 };
-use crate::store::Removed;
+use crate::store::RemoveOutcome;
 
 rule_list![
     parallel_creates_of_one_id_store_one,
@@ -62,7 +62,7 @@ async fn parallel_creates_of_one_id_store_one<S: SessionStore>(connections: Conn
     .await;
     let winners: Vec<_> = created
         .iter()
-        .filter(|(_, created)| *created == Created::Created)
+        .filter(|(_, created)| *created == CreateOutcome::Created)
         .collect();
     assert_eq!(winners.len(), 1);
     let stored = connections
@@ -131,7 +131,7 @@ async fn parallel_updates_lose_nothing<S: SessionStore>(connections: Connections
                     .apply(compare_and_set("list", Some(&old), Some(&new)))
                     .await
                 {
-                    Applied::Conflict => {}
+                    ApplyOutcome::Conflict => {}
                     done => {
                         receipt(done);
                         break;
@@ -161,10 +161,11 @@ async fn a_value_is_taken_once<S: SessionStore>(connections: Connections<S>) {
     .await;
     let (won, lost): (Vec<_>, Vec<_>) = taken
         .into_iter()
-        .partition(|applied| matches!(applied, Applied::Applied(_)));
+        .partition(|applied| matches!(applied, ApplyOutcome::Applied(_)));
     assert_eq!(won.len(), 1);
     assert!(
-        lost.iter().all(|applied| *applied == Applied::Conflict),
+        lost.iter()
+            .all(|applied| *applied == ApplyOutcome::Conflict),
         "{lost:?}"
     );
 }
@@ -182,7 +183,7 @@ async fn parallel_writers_do_not_outgrow_the_size_limit<S: SessionStore>(
     .await;
     let stored = applied
         .iter()
-        .filter(|applied| matches!(applied, Applied::Applied(_)))
+        .filter(|applied| matches!(applied, ApplyOutcome::Applied(_)))
         .count();
     assert_eq!(stored, 5);
     assert_eq!(session.record().await.values.size(), LIMIT);
@@ -197,11 +198,11 @@ async fn of_parallel_rotations_one_wins<S: SessionStore>(connections: Connection
     .await;
     let (won, lost): (Vec<_>, Vec<_>) = rotated
         .into_iter()
-        .partition(|(_, applied)| matches!(applied, Applied::Applied(_)));
+        .partition(|(_, applied)| matches!(applied, ApplyOutcome::Applied(_)));
     assert_eq!(won.len(), 1);
     assert!(
         lost.iter()
-            .all(|(_, applied)| *applied == Applied::Superseded),
+            .all(|(_, applied)| *applied == ApplyOutcome::Superseded),
         "{lost:?}"
     );
     let record = session.record().await;
@@ -228,7 +229,7 @@ async fn nothing_revives_a_session_that_is_removed_meanwhile<S: SessionStore>(
                         .store
                         .remove(session.id, Some(&session.secret), at)
                         .await;
-                    assert_eq!(removed.expect("remove"), Removed::Removed);
+                    assert_eq!(removed.expect("remove"), RemoveOutcome::Removed);
                     return;
                 }
                 // Growing values and a new owner make a store move the record around.
@@ -247,7 +248,7 @@ async fn nothing_revives_a_session_that_is_removed_meanwhile<S: SessionStore>(
         for store in [&connections.first, &connections.second] {
             let session = session.through(store);
             assert_eq!(session.load().await, None);
-            assert_eq!(session.apply(super::delta()).await, Applied::Missing);
+            assert_eq!(session.apply(super::delta()).await, ApplyOutcome::Missing);
             assert_eq!(
                 session
                     .store

@@ -1,12 +1,12 @@
 //! Records come back as they were, and go when they must.
 
 use super::{
-    ABSOLUTE, Applied, Connections, Created, IDLE, Instants, Record, SessionId, SessionStore,
-    delta, millis, now, owner, rotate, rule_list, secret, set,
+    ABSOLUTE, ApplyOutcome, Connections, CreateOutcome, IDLE, Instants, Record, SessionId,
+    SessionStore, delta, millis, now, owner, rotate, rule_list, secret, set,
 };
 use crate::{
-    record::{RETIRED_FOR, Retired},
-    store::Removed,
+    model::{RETIRED_FOR, Retired},
+    store::RemoveOutcome,
 };
 
 rule_list![
@@ -56,7 +56,7 @@ async fn create_never_overwrites<S: SessionStore>(connections: Connections<S>) {
     let other = Record::new(secret(), session.start, IDLE, ABSOLUTE);
     for store in [&connections.first, &connections.second] {
         let again = store.create(session.id, other.clone(), session.start).await;
-        assert_eq!(again.expect("create"), Created::Exists);
+        assert_eq!(again.expect("create"), CreateOutcome::Exists);
     }
     assert_eq!(session.record().await.secret, session.secret);
     assert_eq!(session.value("a").await.as_deref(), Some(&b"first"[..]));
@@ -68,13 +68,13 @@ async fn an_unknown_session_is_missing_and_apply_does_not_create_it<S: SessionSt
     let mut session = connections.session(&[]).await;
     session.id = SessionId::generate(now());
     assert_eq!(session.load().await, None);
-    assert_eq!(session.apply(set("a", "1")).await, Applied::Missing);
-    assert_eq!(session.apply(delta()).await, Applied::Missing);
+    assert_eq!(session.apply(set("a", "1")).await, ApplyOutcome::Missing);
+    assert_eq!(session.apply(delta()).await, ApplyOutcome::Missing);
     assert_eq!(session.load().await, None);
     let removed = session
         .store
         .remove(session.id, None, Instants::at(session.start));
-    assert_eq!(removed.await.expect("remove"), Removed::Missing);
+    assert_eq!(removed.await.expect("remove"), RemoveOutcome::Missing);
 }
 
 async fn a_wrong_secret_is_missing_and_changes_nothing<S: SessionStore>(
@@ -84,7 +84,7 @@ async fn a_wrong_secret_is_missing_and_changes_nothing<S: SessionStore>(
     let before = session.record().await;
     let stranger = session.holding(secret());
     for attempt in [set("a", "2"), delta(), rotate(secret())] {
-        assert_eq!(stranger.apply(attempt).await, Applied::Missing);
+        assert_eq!(stranger.apply(attempt).await, ApplyOutcome::Missing);
     }
     assert_eq!(session.record().await, before);
 }
@@ -113,15 +113,18 @@ async fn rotation_admits_the_new_token_and_tells_the_old_one_for_a_minute<S: Ses
     let last_moment = Instants::at(old.at(RETIRED_FOR - millis(1)));
     assert_eq!(
         old.apply_at(set("a", "2"), last_moment).await,
-        Applied::Superseded
+        ApplyOutcome::Superseded
     );
     let removed = old
         .store
         .remove(old.id, Some(&old.secret), last_moment)
         .await;
-    assert_eq!(removed.expect("remove"), Removed::Superseded);
+    assert_eq!(removed.expect("remove"), RemoveOutcome::Superseded);
     let later = Instants::at(old.at(RETIRED_FOR));
-    assert_eq!(old.apply_at(set("a", "2"), later).await, Applied::Missing);
+    assert_eq!(
+        old.apply_at(set("a", "2"), later).await,
+        ApplyOutcome::Missing
+    );
     assert_eq!(
         new.record().await,
         before,
@@ -130,10 +133,10 @@ async fn rotation_admits_the_new_token_and_tells_the_old_one_for_a_minute<S: Ses
 
     let newest = old.holding(secret());
     super::receipt(new.apply(rotate(newest.secret)).await);
-    assert_eq!(new.apply(set("a", "2")).await, Applied::Superseded);
+    assert_eq!(new.apply(set("a", "2")).await, ApplyOutcome::Superseded);
     assert_eq!(
         old.apply(set("a", "2")).await,
-        Applied::Missing,
+        ApplyOutcome::Missing,
         "only the last one is told"
     );
     super::receipt(newest.apply(set("a", "2")).await);
@@ -146,25 +149,25 @@ async fn remove_needs_the_right_secret_or_none<S: SessionStore>(connections: Con
         .second
         .remove(session.id, Some(&secret()), at)
         .await;
-    assert_eq!(stranger.expect("remove"), Removed::Missing);
+    assert_eq!(stranger.expect("remove"), RemoveOutcome::Missing);
     session.record().await;
     let holder = connections
         .second
         .remove(session.id, Some(&session.secret), at)
         .await;
-    assert_eq!(holder.expect("remove"), Removed::Removed);
+    assert_eq!(holder.expect("remove"), RemoveOutcome::Removed);
     assert_eq!(session.load().await, None);
 
     let revoked = connections.session(&[]).await;
     let administrator = connections.second.remove(revoked.id, None, at).await;
-    assert_eq!(administrator.expect("remove"), Removed::Removed);
+    assert_eq!(administrator.expect("remove"), RemoveOutcome::Removed);
     assert_eq!(revoked.load().await, None);
 }
 
 async fn a_removed_session_stays_dead<S: SessionStore>(connections: Connections<S>) {
     let session = connections.session(&[("a", "1")]).await;
     let at = Instants::at(session.start);
-    for expected in [Removed::Removed, Removed::Missing] {
+    for expected in [RemoveOutcome::Removed, RemoveOutcome::Missing] {
         let removed = session
             .store
             .remove(session.id, Some(&session.secret), at)
@@ -173,8 +176,8 @@ async fn a_removed_session_stays_dead<S: SessionStore>(connections: Connections<
     }
     for store in [&connections.first, &connections.second] {
         let session = session.through(store);
-        assert_eq!(session.apply(set("a", "2")).await, Applied::Missing);
-        assert_eq!(session.apply(delta()).await, Applied::Missing);
+        assert_eq!(session.apply(set("a", "2")).await, ApplyOutcome::Missing);
+        assert_eq!(session.apply(delta()).await, ApplyOutcome::Missing);
         assert_eq!(session.load().await, None);
     }
 }

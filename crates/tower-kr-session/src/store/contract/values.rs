@@ -3,7 +3,8 @@
 use bytes::Bytes;
 
 use super::{
-    Applied, Connections, SessionStore, compare_and_set, increment, key, receipt, rule_list, set,
+    ApplyOutcome, Connections, SessionStore, compare_and_set, increment, key, receipt, rule_list,
+    set,
 };
 
 rule_list![
@@ -166,7 +167,7 @@ async fn integers_are_exact_over_the_whole_range<S: SessionStore>(connections: C
         receipt(session.apply(set("n", start.to_string())).await);
         assert_eq!(
             session.apply(increment("n", by)).await,
-            Applied::Overflow,
+            ApplyOutcome::Overflow,
             "{start} + {by}"
         );
         assert_eq!(
@@ -209,7 +210,7 @@ async fn only_integers_can_be_incremented<S: SessionStore>(connections: Connecti
         receipt(session.apply(set("n", text)).await);
         assert_eq!(
             session.apply(increment("n", 1)).await,
-            Applied::NotAnInteger,
+            ApplyOutcome::NotAnInteger,
             "{text:?}"
         );
         assert_eq!(session.value("n").await, Some(text.as_bytes().to_vec()));
@@ -222,17 +223,17 @@ async fn compare_and_set_looks_before_it_writes<S: SessionStore>(connections: Co
     let two = Some(&b"2"[..]);
     assert_eq!(
         session.apply(compare_and_set("a", one, two)).await,
-        Applied::Conflict
+        ApplyOutcome::Conflict
     );
     assert_eq!(session.value("a").await, None);
     receipt(session.apply(compare_and_set("a", None, one)).await);
     assert_eq!(
         session.apply(compare_and_set("a", None, two)).await,
-        Applied::Conflict
+        ApplyOutcome::Conflict
     );
     assert_eq!(
         session.apply(compare_and_set("a", Some(b""), two)).await,
-        Applied::Conflict
+        ApplyOutcome::Conflict
     );
     receipt(session.apply(compare_and_set("a", one, two)).await);
     assert_eq!(session.value("a").await.as_deref(), two);
@@ -243,7 +244,7 @@ async fn compare_and_set_looks_before_it_writes<S: SessionStore>(connections: Co
     receipt(session.apply(compare_and_set("a", None, empty)).await);
     assert_eq!(
         session.apply(compare_and_set("a", None, one)).await,
-        Applied::Conflict
+        ApplyOutcome::Conflict
     );
     receipt(session.apply(compare_and_set("a", empty, one)).await);
 }
@@ -254,9 +255,9 @@ async fn a_refused_delta_changes_nothing<S: SessionStore>(connections: Connectio
         .await;
     let before = session.record().await;
     let refusals = [
-        (increment("n", 1), Applied::Overflow),
-        (increment("text", 1), Applied::NotAnInteger),
-        (compare_and_set("text", None, None), Applied::Conflict),
+        (increment("n", 1), ApplyOutcome::Overflow),
+        (increment("text", 1), ApplyOutcome::NotAnInteger),
+        (compare_and_set("text", None, None), ApplyOutcome::Conflict),
     ];
     for (mut delta, refusal) in refusals {
         delta.change(key("a"), Some(Bytes::from_static(b"1")));
@@ -277,12 +278,12 @@ async fn the_size_limit_is_exact<S: SessionStore>(connections: Connections<S>) {
     };
     // Keys count too: "a" and 9 bytes are 10.
     let too_large = session.apply(limited(set("a", "123456789"), 9)).await;
-    assert_eq!(too_large, Applied::TooLarge { size: 10 });
+    assert_eq!(too_large, ApplyOutcome::TooLarge { size: 10 });
     assert!(session.record().await.values.is_empty());
     receipt(session.apply(limited(set("a", "123456789"), 10)).await);
     receipt(session.apply(limited(set("a", "987654321"), 10)).await);
     let too_large = session.apply(limited(set("b", ""), 10)).await;
-    assert_eq!(too_large, Applied::TooLarge { size: 11 });
+    assert_eq!(too_large, ApplyOutcome::TooLarge { size: 11 });
     let mut exchange = set("b", "12345678");
     exchange.change(key("a"), None);
     receipt(session.apply(limited(exchange, 10)).await);
@@ -291,7 +292,7 @@ async fn the_size_limit_is_exact<S: SessionStore>(connections: Connections<S>) {
     receipt(session.apply(limited(cleared, 10)).await);
     receipt(session.apply(limited(set("n", "9"), 12)).await);
     let too_large = session.apply(limited(increment("n", 1), 12)).await;
-    assert_eq!(too_large, Applied::TooLarge { size: 13 });
+    assert_eq!(too_large, ApplyOutcome::TooLarge { size: 13 });
     assert_eq!(
         receipt(session.apply(limited(increment("n", 1), 13)).await).incremented,
         Some(10)
@@ -299,11 +300,11 @@ async fn the_size_limit_is_exact<S: SessionStore>(connections: Connections<S>) {
     let too_large = session
         .apply(limited(compare_and_set("x", None, Some(b"1")), 14))
         .await;
-    assert_eq!(too_large, Applied::TooLarge { size: 15 });
+    assert_eq!(too_large, ApplyOutcome::TooLarge { size: 15 });
     assert_eq!(session.record().await.values.size(), 13);
     // Also a step that doesn't grow is refused while the session is too large for the limit of now.
     let too_large = session.apply(limited(increment("n", 1), 12)).await;
-    assert_eq!(too_large, Applied::TooLarge { size: 13 });
+    assert_eq!(too_large, ApplyOutcome::TooLarge { size: 13 });
     // A touch changes no value, so it is never refused for the size.
     receipt(session.apply(limited(super::delta(), 0)).await);
 }

@@ -6,7 +6,7 @@ use super::{
     share::{Share, footprint},
     table::{Candidate, Minute, Slot},
 };
-use crate::{clock::Timestamp, delta::Instants};
+use crate::model::{Instants, Timestamp};
 
 /// How many places of a table the start of a session looks at for what expired. As many new sessions as a table
 /// holds go round it three to seven times, so the dead add a third to the living at most.
@@ -110,11 +110,9 @@ mod tests {
 
     use super::*;
     use crate::{
-        delta::{Delta, IdleLimit, Instants, SignIn},
-        id::{SecretHash, SessionId},
-        key::KeyBuf,
-        owner::Owner,
-        record::Record,
+        model::{
+            Delta, IdleLimit, Instants, Owner, Record, SecretHash, SessionId, SignIn, key::KeyBuf,
+        },
         store::{ImmediateStore, memory::MemoryStore},
     };
 

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use crate::{clock::Timestamp, id::SessionId, owner::Owner};
+use crate::model::{Owner, SessionId, Timestamp};
 
 /// How long a revocation is remembered: far longer than a sign-in can be on its way.
 const REMEMBER_REVOCATION: Duration = Duration::from_secs(24 * 60 * 60);

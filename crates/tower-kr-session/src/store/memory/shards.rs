@@ -7,7 +7,7 @@ use super::{
     share::Share,
     table::{Slot, Stamp, Table},
 };
-use crate::id::SessionId;
+use crate::model::SessionId;
 
 pub(super) struct Shards(Box<[Mutex<Shard>]>);
 

@@ -3,12 +3,8 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::{
-    clock::Timestamp,
-    events,
-    id::SessionId,
-    log_limit::LogLimit,
-    owner::MAX_OWNER_BYTES,
-    record::{Record, Retired},
+    model::{MAX_OWNER_BYTES, Record, Retired, SessionId, Timestamp},
+    telemetry::{events, throttle::Throttle},
 };
 
 /// What a session without values takes, in bytes: itself, and its place in a table that has just doubled.
@@ -40,7 +36,7 @@ pub(super) struct Budget {
     shard: AtomicUsize,
     /// How many live sessions had to go.
     evictions: AtomicU64,
-    eviction_log: LogLimit,
+    eviction_log: Throttle,
 }
 
 /// What a session takes in memory, in bytes.
@@ -80,7 +76,7 @@ impl Budget {
             used: AtomicU64::new(0),
             shard: AtomicUsize::new(0),
             evictions: AtomicU64::new(0),
-            eviction_log: LogLimit::new(),
+            eviction_log: Throttle::new(),
         }
     }
 
@@ -120,7 +116,7 @@ mod tests {
     use std::{sync::Arc, time::Duration};
 
     use super::*;
-    use crate::{delta::IdleLimit, id::SecretHash, owner::Owner, values::Values};
+    use crate::model::{IdleLimit, Owner, SecretHash, Values};
 
     const NOW: Timestamp = Timestamp::from_unix_millis(1_000_000);
     const SECRET: SecretHash = SecretHash::from_bytes([1; 32]);

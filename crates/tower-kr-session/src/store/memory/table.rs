@@ -9,7 +9,7 @@ use hashbrown::HashTable;
 
 #[cfg(test)]
 use super::share::footprint;
-use crate::{clock::Timestamp, id::SessionId, record::Record};
+use crate::model::{Record, SessionId, Timestamp};
 
 /// Tables smaller than this are not worth shrinking.
 const SMALL: usize = 64;
@@ -220,7 +220,7 @@ mod tests {
     use std::{collections::HashSet, time::Duration};
 
     use super::*;
-    use crate::{delta::IdleLimit, id::SecretHash};
+    use crate::model::{IdleLimit, SecretHash};
 
     const START: Timestamp = Timestamp::from_unix_millis(1_800_000_000_000);
 

@@ -34,8 +34,7 @@ use self::{
     state::State,
 };
 use crate::{
-    delta::Instants, error::SessionError, settings::Shared, store::StoreError,
-    transport::Candidates,
+    config::Shared, error::SessionError, model::Instants, store::StoreError, transport::Candidates,
 };
 
 /// The session of a request. A clone is the same session.

@@ -1,6 +1,15 @@
 //! Names of values in a session.
 
-use std::{borrow::Borrow, fmt, marker::PhantomData, sync::Arc};
+use std::{
+    borrow::Borrow,
+    fmt,
+    hash::{Hash, Hasher},
+    marker::PhantomData,
+    str::FromStr,
+    sync::Arc,
+};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// Longest key, in bytes of UTF-8.
 pub const MAX_KEY_BYTES: usize = 256;
@@ -67,8 +76,8 @@ impl<T> fmt::Debug for SessionKey<T> {
     }
 }
 
-/// Whatever names a value: [`SessionKey`], `&str`, `&String`, or a type of yours.
-pub trait KeyName {
+/// Whatever names a value: [`SessionKey`], `&str`, `&String` or `&KeyBuf`. It is sealed: an application names keys with these.
+pub trait KeyName: sealed::Sealed {
     /// The name, not yet checked.
     fn name(&self) -> &str;
 
@@ -90,6 +99,15 @@ pub trait KeyName {
     }
 }
 
+mod sealed {
+    pub trait Sealed {}
+
+    impl<T> Sealed for super::SessionKey<T> {}
+    impl Sealed for &str {}
+    impl Sealed for &String {}
+    impl Sealed for &super::KeyBuf {}
+}
+
 /// A [`KeyName`] whose value has the type `T`. Text can name a value of any type, a [`SessionKey`] just of its own.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no key of a session value of type `{T}`",
@@ -109,6 +127,8 @@ impl<T: Borrow<V>, V: ?Sized> InsertKey<V> for SessionKey<T> {}
 impl<V: ?Sized> InsertKey<V> for &str {}
 
 impl<V: ?Sized> InsertKey<V> for &String {}
+
+impl<V: ?Sized> InsertKey<V> for &KeyBuf {}
 
 impl<T> KeyName for SessionKey<T> {
     fn name(&self) -> &str {
@@ -142,6 +162,22 @@ impl KeyName for &String {
 }
 
 impl<T> Key<T> for &String {}
+
+impl KeyName for &KeyBuf {
+    fn name(&self) -> &str {
+        self.as_str()
+    }
+
+    fn check(&self) -> Result<&str, InvalidKey> {
+        Ok(self.as_str())
+    }
+
+    fn to_key(&self) -> Result<KeyBuf, InvalidKey> {
+        Ok((*self).clone())
+    }
+}
+
+impl<T> Key<T> for &KeyBuf {}
 
 /// A key that is checked and owned; cheap to clone.
 #[derive(Clone)]
@@ -180,6 +216,40 @@ impl Borrow<str> for KeyBuf {
     }
 }
 
+impl AsRef<str> for KeyBuf {
+    fn as_ref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl FromStr for KeyBuf {
+    type Err = InvalidKey;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        Self::new(name)
+    }
+}
+
+impl Serialize for KeyBuf {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for KeyBuf {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = <std::borrow::Cow<'_, str>>::deserialize(deserializer)?;
+        Self::new(&name).map_err(de::Error::custom)
+    }
+}
+
+/// As the hash of its text, so that a map can be asked with a `&str`.
+impl Hash for KeyBuf {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
+}
+
 impl PartialEq for KeyBuf {
     fn eq(&self, other: &Self) -> bool {
         self.as_str() == other.as_str()
@@ -212,7 +282,7 @@ impl fmt::Display for KeyBuf {
     }
 }
 
-/// Why a text is no key.
+/// Error returned for an invalid key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidKey {

@@ -21,12 +21,12 @@ use self::{
     table::Stamp,
 };
 use crate::{
-    clock::Timestamp,
-    delta::{Delta, Instants},
-    id::{SecretHash, SessionId},
-    owner::Owner,
-    record::{Applied, Record, Standing},
-    store::{Created, ImmediateStore, Removed, SessionStore, SessionSummary, StoreError},
+    model::{
+        ApplyOutcome, Delta, Instants, Owner, Record, SecretHash, SessionId, Timestamp, TokenState,
+    },
+    store::{
+        CreateOutcome, ImmediateStore, RemoveOutcome, SessionStore, SessionSummary, StoreError,
+    },
 };
 
 const DEFAULT_ANONYMOUS_BYTES: u64 = 64 * 1024 * 1024;
@@ -91,15 +91,15 @@ impl Shared {
         secret: &SecretHash,
         delta: &Delta,
         at: Instants,
-    ) -> Applied {
+    ) -> ApplyOutcome {
         let Some(sign_in) = &delta.sign_in else {
             return record.apply(secret, delta, at);
         };
         // A stranger must not learn of a revocation, nor leave a trace in the index.
-        if record.standing(secret, at) == Standing::Admitted
+        if record.token_state(secret, at) == TokenState::Current
             && !lock(&self.owners).add(&sign_in.owner, id, sign_in.authenticated_at)
         {
-            return Applied::Revoked;
+            return ApplyOutcome::Revoked;
         }
         let applied = record.apply(secret, delta, at);
         if record.owner.as_ref() != Some(&sign_in.owner) {
@@ -234,25 +234,25 @@ impl ImmediateStore for MemoryStore {
         id: SessionId,
         record: Record,
         now: Timestamp,
-    ) -> Result<Created, StoreError> {
+    ) -> Result<CreateOutcome, StoreError> {
         let authenticated_at = record.authenticated_at.unwrap_or(record.created_at);
         let record = Arc::new(record);
         let share = Share::of(&record);
         let mut shard = self.0.shards.of(id);
         self.0.sweep(&mut shard, now);
         if shard.find(id, self.0.stamp()).is_some() {
-            return Ok(Created::Exists);
+            return Ok(CreateOutcome::Exists);
         }
         if let Some(owner) = &record.owner
             && !lock(&self.0.owners).add(owner, id, authenticated_at)
         {
-            return Ok(Created::Revoked);
+            return Ok(CreateOutcome::Revoked);
         }
         self.0.budget(share).charge(footprint(&record));
         shard.share(share).insert(id, record, self.0.growing());
         drop(shard);
         self.0.make_room(share, now);
-        Ok(Created::Created)
+        Ok(CreateOutcome::Created)
     }
 
     fn apply_now(
@@ -261,10 +261,10 @@ impl ImmediateStore for MemoryStore {
         secret: &SecretHash,
         delta: &Delta,
         at: Instants,
-    ) -> Result<Applied, StoreError> {
+    ) -> Result<ApplyOutcome, StoreError> {
         let mut shard = self.0.shards.of(id);
         let Some(slot) = shard.find(id, self.0.stamp()) else {
-            return Ok(Applied::Missing);
+            return Ok(ApplyOutcome::Missing);
         };
         let of = |record: &Record| (Share::of(record), footprint(record));
         let (old_share, old_footprint) = of(slot.record());
@@ -291,17 +291,17 @@ impl ImmediateStore for MemoryStore {
         id: SessionId,
         secret: Option<&SecretHash>,
         at: Instants,
-    ) -> Result<Removed, StoreError> {
-        let mut found = Removed::Missing;
+    ) -> Result<RemoveOutcome, StoreError> {
+        let mut found = RemoveOutcome::Missing;
         self.0.remove_if(id, |record| {
-            found = match secret.map(|secret| record.standing(secret, at)) {
-                Some(Standing::Superseded) => Removed::Superseded,
-                Some(Standing::Admitted) => Removed::Removed,
-                Some(Standing::Missing) => Removed::Missing,
-                None if record.is_expired(at) => Removed::Missing,
-                None => Removed::Removed,
+            found = match secret.map(|secret| record.token_state(secret, at)) {
+                Some(TokenState::Superseded) => RemoveOutcome::Superseded,
+                Some(TokenState::Current) => RemoveOutcome::Removed,
+                Some(TokenState::Missing) => RemoveOutcome::Missing,
+                None if record.is_expired(at) => RemoveOutcome::Missing,
+                None => RemoveOutcome::Removed,
             };
-            found == Removed::Removed || secret.is_none()
+            found == RemoveOutcome::Removed || secret.is_none()
         });
         Ok(found)
     }
@@ -317,7 +317,7 @@ impl SessionStore for MemoryStore {
         id: SessionId,
         record: Record,
         now: Timestamp,
-    ) -> Result<Created, StoreError> {
+    ) -> Result<CreateOutcome, StoreError> {
         self.create_now(id, record, now)
     }
 
@@ -327,7 +327,7 @@ impl SessionStore for MemoryStore {
         secret: &SecretHash,
         delta: Delta,
         at: Instants,
-    ) -> Result<Applied, StoreError> {
+    ) -> Result<ApplyOutcome, StoreError> {
         self.apply_now(id, secret, &delta, at)
     }
 
@@ -336,7 +336,7 @@ impl SessionStore for MemoryStore {
         id: SessionId,
         secret: Option<&SecretHash>,
         at: Instants,
-    ) -> Result<Removed, StoreError> {
+    ) -> Result<RemoveOutcome, StoreError> {
         self.remove_now(id, secret, at)
     }
 

@@ -4,10 +4,11 @@ use std::{ops::Range, time::Duration};
 
 use bytes::Bytes;
 
-use crate::{
+use super::{
     clock::Timestamp,
-    delta::{Delta, IdleLimit, Instants, Operation},
+    delta::{Delta, Instants, Operation},
     id::SecretHash,
+    limits::IdleLimit,
     owner::Owner,
     values::{Edit, Values},
 };
@@ -61,9 +62,9 @@ pub struct Retired {
 
 /// What the holder of a token is to a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum TokenState {
     /// The record is alive and the token is its own.
-    Admitted,
+    Current,
     /// The record is alive, but the token was rotated away within [`RETIRED_FOR`].
     Superseded,
     /// The record is expired, or the secret is not its own.
@@ -73,7 +74,7 @@ pub enum Standing {
 /// What [`apply`](crate::SessionStore::apply) found and did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Applied {
+pub enum ApplyOutcome {
     /// Everything in the delta was done.
     Applied(Receipt),
     /// Nothing was done: there is no such record, it is expired, or the secret is not its own.
@@ -163,20 +164,20 @@ impl Record {
     /// A deadline that lies further ahead than the limits allow (a clock was wrong) counts as if it were at the limit: for this
     /// question that makes no difference, since the limit lies ahead too; the next write puts it right.
     #[must_use]
-    pub fn standing(&self, secret: &SecretHash, at: Instants) -> Standing {
+    pub fn token_state(&self, secret: &SecretHash, at: Instants) -> TokenState {
         if self.is_expired(at) {
-            return Standing::Missing;
+            return TokenState::Missing;
         }
         if self.secret == *secret {
-            return Standing::Admitted;
+            return TokenState::Current;
         }
         match &self.retired {
             Some(retired)
                 if retired.secret == *secret && at.now < retired.at.saturating_add(RETIRED_FOR) =>
             {
-                Standing::Superseded
+                TokenState::Superseded
             }
-            _ => Standing::Missing,
+            _ => TokenState::Missing,
         }
     }
 
@@ -211,25 +212,25 @@ impl Record {
             .saturating_add(RECLAIM_GRACE)
     }
 
-    /// Does everything that the delta says, or nothing. Of the outcomes only [`Applied::Missing`] (for an absent record) and
-    /// [`Applied::Revoked`] are the store's own to find.
-    pub fn apply(&mut self, secret: &SecretHash, delta: &Delta, at: Instants) -> Applied {
-        match self.standing(secret, at) {
-            Standing::Admitted => {}
-            Standing::Superseded => return Applied::Superseded,
-            Standing::Missing => return Applied::Missing,
+    /// Does everything that the delta says, or nothing. Of the outcomes only [`ApplyOutcome::Missing`] (for an absent record) and
+    /// [`ApplyOutcome::Revoked`] are the store's own to find.
+    pub fn apply(&mut self, secret: &SecretHash, delta: &Delta, at: Instants) -> ApplyOutcome {
+        match self.token_state(secret, at) {
+            TokenState::Current => {}
+            TokenState::Superseded => return ApplyOutcome::Superseded,
+            TokenState::Missing => return ApplyOutcome::Missing,
         }
         if let (Some(sign_in), Some(owner)) = (&delta.sign_in, &self.owner)
             && sign_in.owner != *owner
         {
-            return Applied::OtherOwner;
+            return ApplyOutcome::OtherOwner;
         }
         let incremented = match self.edit_values(delta) {
             Ok(incremented) => incremented,
             Err(refused) => return refused,
         };
         self.edit_head(delta, at.now);
-        Applied::Applied(Receipt {
+        ApplyOutcome::Applied(Receipt {
             incremented,
             idle: self.idle,
             idle_deadline: self.idle_deadline,
@@ -239,7 +240,7 @@ impl Record {
     }
 
     /// Checks everything first, then changes the values.
-    fn edit_values(&mut self, delta: &Delta) -> Result<Option<i64>, Applied> {
+    fn edit_values(&mut self, delta: &Delta) -> Result<Option<i64>, ApplyOutcome> {
         let Some((key, operation)) = &delta.operation else {
             let overwritten = match delta.changes() {
                 [(key, Some(value))] if !delta.clear => {
@@ -273,7 +274,7 @@ impl Record {
             }
             Operation::CompareAndSet { expected, new } => {
                 if current != expected.as_deref() {
-                    return Err(Applied::Conflict);
+                    return Err(ApplyOutcome::Conflict);
                 }
                 self.replace_values(delta, Some((key.as_str(), new.as_deref())))?;
                 Ok(None)
@@ -291,7 +292,7 @@ impl Record {
         &mut self,
         delta: &Delta,
         operation: Option<Edit<'_>>,
-    ) -> Result<(), Applied> {
+    ) -> Result<(), ApplyOutcome> {
         let mut edits: Vec<Edit<'_>> = Vec::with_capacity(delta.changes().len() + 1);
         edits.extend(
             delta
@@ -307,7 +308,7 @@ impl Record {
         }
         let values = self.values.edited(delta.clear, &edits);
         if values.size() > delta.max_bytes {
-            return Err(Applied::TooLarge {
+            return Err(ApplyOutcome::TooLarge {
                 size: values.size(),
             });
         }
@@ -371,12 +372,12 @@ pub(crate) fn expires_at(
 }
 
 /// Adds to a stored integer. Only the digits that an `i64` is written with count as one: no plus sign, blanks or leading zeros.
-pub(crate) fn increment(current: Option<&[u8]>, by: i64) -> Result<i64, Applied> {
+pub(crate) fn increment(current: Option<&[u8]>, by: i64) -> Result<i64, ApplyOutcome> {
     let current = match current {
-        Some(digits) => parse_integer(digits).ok_or(Applied::NotAnInteger)?,
+        Some(digits) => parse_integer(digits).ok_or(ApplyOutcome::NotAnInteger)?,
         None => 0,
     };
-    current.checked_add(by).ok_or(Applied::Overflow)
+    current.checked_add(by).ok_or(ApplyOutcome::Overflow)
 }
 
 fn parse_integer(digits: &[u8]) -> Option<i64> {
@@ -393,7 +394,7 @@ pub(crate) fn integer_bytes(number: i64) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::delta::SignIn;
+    use crate::model::delta::SignIn;
 
     const START: Timestamp = Timestamp::from_unix_millis(1_000_000);
     const IDLE: IdleLimit = IdleLimit {
@@ -459,7 +460,7 @@ mod tests {
         let mut record = record();
         for millis in [15_000, 30_000, 45_000] {
             let touched = record.apply(&SECRET, &Delta::new(0), Instants::at(after(millis)));
-            assert!(matches!(touched, Applied::Applied(_)));
+            assert!(matches!(touched, ApplyOutcome::Applied(_)));
         }
         assert_eq!(record.idle_deadline, after(60_000));
         assert_eq!(record.expires_at(after(45_000)), after(60_000));
@@ -491,7 +492,7 @@ mod tests {
             let mut delta = Delta::new(u64::MAX);
             delta.sign_in = Some(SignIn::new(Owner::new("max").unwrap(), after(1)));
             let applied = record.apply(&SECRET, &delta, Instants::at(after(1)));
-            assert!(matches!(applied, Applied::Applied(_)), "{applied:?}");
+            assert!(matches!(applied, ApplyOutcome::Applied(_)), "{applied:?}");
             record.owner.clone().unwrap()
         };
         let (first, again) = (sign_in(&mut record), sign_in(&mut record));
@@ -507,21 +508,21 @@ mod tests {
         delta.rotate = Some(new);
         record.apply(&SECRET, &delta, Instants::at(START));
         assert_eq!(
-            record.standing(&new, Instants::at(START)),
-            Standing::Admitted
+            record.token_state(&new, Instants::at(START)),
+            TokenState::Current
         );
         assert_eq!(
-            record.standing(&SECRET, Instants::at(after(59_999))),
-            Standing::Superseded
+            record.token_state(&SECRET, Instants::at(after(59_999))),
+            TokenState::Superseded
         );
         assert_eq!(
-            record.standing(&SECRET, Instants::at(after(60_000))),
-            Standing::Missing
+            record.token_state(&SECRET, Instants::at(after(60_000))),
+            TokenState::Missing
         );
         let stranger = SecretHash::from_bytes([3; 32]);
         assert_eq!(
-            record.standing(&stranger, Instants::at(START)),
-            Standing::Missing
+            record.token_state(&stranger, Instants::at(START)),
+            TokenState::Missing
         );
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! ```
 //! use std::sync::Arc;
-//! use tower_kr_session::{MemoryStore, contract};
+//! use tower_kr_session::{MemoryStore, store::contract};
 //!
 //! # tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
 //! let store = Arc::new(MemoryStore::new());
@@ -35,13 +35,11 @@ use std::{
 use bytes::Bytes;
 
 use crate::{
-    clock::Timestamp,
-    delta::{Delta, IdleLimit, Instants, Operation, SignIn},
-    id::{NewToken, SecretHash, SessionId},
-    key::KeyBuf,
-    owner::Owner,
-    record::{Applied, Receipt, Record},
-    store::{Created, SessionStore},
+    model::{
+        ApplyOutcome, Delta, IdleLimit, Instants, NewToken, Operation, Owner, Receipt, Record,
+        SecretHash, SessionId, SignIn, Timestamp, key::KeyBuf,
+    },
+    store::{CreateOutcome, SessionStore},
 };
 
 type Check<S> = fn(Connections<S>) -> Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -176,9 +174,9 @@ fn sign_in(owner: &Owner, authenticated_at: Timestamp) -> Delta {
     delta
 }
 
-fn receipt(applied: Applied) -> Receipt {
+fn receipt(applied: ApplyOutcome) -> Receipt {
     match applied {
-        Applied::Applied(receipt) => receipt,
+        ApplyOutcome::Applied(receipt) => receipt,
         refused => panic!("expected the delta to be applied, got {refused:?}"),
     }
 }
@@ -218,7 +216,7 @@ impl<S: SessionStore> Connections<S> {
         let mut record = Record::new(subject.secret, start, IDLE, ABSOLUTE);
         prepare(&mut record);
         let created = self.first.create(subject.id, record, start).await;
-        assert_eq!(created.expect("create"), Created::Created);
+        assert_eq!(created.expect("create"), CreateOutcome::Created);
         subject
     }
 }
@@ -262,11 +260,11 @@ impl<S: SessionStore> Subject<S> {
         self.record().await.values.get(name).map(<[u8]>::to_vec)
     }
 
-    async fn apply(&self, delta: Delta) -> Applied {
+    async fn apply(&self, delta: Delta) -> ApplyOutcome {
         self.apply_at(delta, Instants::at(self.start)).await
     }
 
-    async fn apply_at(&self, delta: Delta, at: Instants) -> Applied {
+    async fn apply_at(&self, delta: Delta, at: Instants) -> ApplyOutcome {
         let applied = self.store.apply(self.id, &self.secret, delta, at).await;
         applied.expect("apply")
     }

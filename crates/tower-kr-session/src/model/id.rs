@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use uuid::{Builder, Uuid};
 
-use crate::{
+use super::{
     clock::Timestamp,
     token_text::{TOKEN_BYTES, TokenText},
 };

@@ -5,8 +5,9 @@
 //! The counters count all.
 
 use crate::{
-    clock::Timestamp, delta::Instants, error::SessionError, id::SessionId, log_limit::LogLimit,
-    record::Record,
+    error::SessionError,
+    model::{Instants, Record, SessionId, Timestamp},
+    telemetry::throttle::Throttle,
 };
 
 /// The target of every event, so that a filter can name them.
@@ -16,29 +17,29 @@ const AUDIT: &str = "tower_kr_session::audit";
 macro_rules! count {
     ($counter:ident.$add:ident($argument:expr)) => {
         #[cfg(feature = "metrics")]
-        crate::metrics::$counter.$add($argument);
+        crate::telemetry::metrics::$counter.$add($argument);
     };
 }
 
 /// Tells what happens to the sessions of a layer.
 pub(crate) struct Events {
-    created: LogLimit,
-    expired: LogLimit,
-    refused: LogLimit,
-    ambiguous: LogLimit,
-    declined: LogLimit,
-    failed: LogLimit,
+    created: Throttle,
+    expired: Throttle,
+    refused: Throttle,
+    ambiguous: Throttle,
+    declined: Throttle,
+    failed: Throttle,
 }
 
 impl Events {
     pub(crate) const fn new() -> Self {
         Self {
-            created: LogLimit::new(),
-            expired: LogLimit::new(),
-            refused: LogLimit::new(),
-            ambiguous: LogLimit::new(),
-            declined: LogLimit::new(),
-            failed: LogLimit::new(),
+            created: Throttle::new(),
+            expired: Throttle::new(),
+            refused: Throttle::new(),
+            ambiguous: Throttle::new(),
+            declined: Throttle::new(),
+            failed: Throttle::new(),
         }
     }
 
@@ -142,7 +143,7 @@ impl Events {
 
 /// A full share of the memory store dropped a session that was alive.
 #[cfg(feature = "memory")]
-pub(crate) fn evicted(id: SessionId, share: &'static str, log: &LogLimit, now: Timestamp) {
+pub(crate) fn evicted(id: SessionId, share: &'static str, log: &Throttle, now: Timestamp) {
     count!(EVICTED.add_one(share));
     if let Some(suppressed) = log.permit(now) {
         tracing::warn!(target: AUDIT, event = "session.evicted", session = %id, share, suppressed, "a session was dropped to make room");

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::{
+use super::{
     clock::Timestamp,
-    delta::IdleLimit,
     id::SecretHash,
+    limits::IdleLimit,
     owner::Owner,
     record::{Record, Retired},
     values::{CorruptValues, Values},

@@ -11,7 +11,7 @@
 
 use std::{cmp::Ordering, fmt, iter, ops::Range, sync::Arc};
 
-use crate::key::KeyBuf;
+use super::key::KeyBuf;
 
 const NUMBER: usize = size_of::<u32>();
 const KEY_LENGTH: usize = size_of::<u16>();

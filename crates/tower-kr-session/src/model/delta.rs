@@ -1,10 +1,8 @@
 //! What one request changed, as the store is told: never the whole session, so that requests in parallel don't undo each other.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 
-use crate::{clock::Timestamp, id::SecretHash, key::KeyBuf, owner::Owner};
+use super::{clock::Timestamp, id::SecretHash, key::KeyBuf, limits::LimitsChange, owner::Owner};
 
 /// The changes that one [`apply`](crate::SessionStore::apply) makes, all or none.
 ///
@@ -19,7 +17,7 @@ pub struct Delta {
     changes: Vec<(KeyBuf, Option<Bytes>)>,
     /// One atomic operation on one key.
     pub operation: Option<(KeyBuf, Operation)>,
-    /// Replaces the secret hash; the old one is kept as *retired* for [`RETIRED_FOR`](crate::record::RETIRED_FOR).
+    /// Replaces the secret hash; the old one is kept as *retired* for [`RETIRED_FOR`](crate::model::RETIRED_FOR).
     pub rotate: Option<SecretHash>,
     /// Gives the session an owner, and a fresh absolute deadline.
     pub sign_in: Option<SignIn>,
@@ -128,39 +126,6 @@ impl SignIn {
         Self {
             owner,
             authenticated_at,
-        }
-    }
-}
-
-/// New limits for one session ("remember me"); `None` keeps what the record has.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct LimitsChange {
-    /// The idle timeout and the touch interval that goes with it.
-    pub idle: Option<IdleLimit>,
-    /// The absolute timeout. The absolute deadline moves by the difference.
-    pub absolute_timeout: Option<Duration>,
-    /// Whether the cookie outlives the browser's session.
-    pub persistent: Option<bool>,
-}
-
-/// An idle timeout with its touch interval.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct IdleLimit {
-    /// How long a session lives without a request.
-    pub timeout: Duration,
-    /// How stale the stored idle deadline may become before a read writes it anew.
-    pub touch_interval: Duration,
-}
-
-impl IdleLimit {
-    /// This idle timeout, in whole milliseconds, with a touch interval of its twentieth.
-    #[must_use]
-    pub fn new(timeout: Duration) -> Self {
-        let timeout = crate::settings::whole_millis(timeout);
-        Self {
-            timeout,
-            touch_interval: crate::settings::whole_millis(timeout / 20),
         }
     }
 }

@@ -13,14 +13,12 @@ use kr_cookie::{CookieBuilder, CookieTemplate, SecurePolicy};
 
 use crate::{
     assurance::AssuranceLevel,
-    clock::{Clock, Timestamp},
-    delta::IdleLimit,
-    error::{ConfigError, MAX_TIMEOUT, SessionError},
-    events::Events,
-    record::Record,
+    error::SessionError,
+    model::{Clock, IdleLimit, Record, Timestamp, is_timeout, whole_millis},
     session_limit::SessionLimit,
     site_data::SiteData,
     store::erased::ErasedStore,
+    telemetry::events::Events,
 };
 
 pub(crate) type ErrorHook = Arc<dyn Fn(&SessionError, &mut response::Parts) + Send + Sync>;
@@ -87,7 +85,7 @@ impl Settings {
         let absolute_timeout = whole_millis(self.absolute_timeout);
         let (mut longest_idle_timeout, mut longest_absolute_timeout) = (MAX_TIMEOUT, MAX_TIMEOUT);
         if let Some(level) = self.assurance {
-            level.check(idle, absolute_timeout)?;
+            check_assurance(level, idle, absolute_timeout)?;
             longest_idle_timeout = level.longest_idle_timeout();
             longest_absolute_timeout = level.absolute_timeout();
         }
@@ -127,6 +125,36 @@ impl Settings {
             events: Arc::new(Events::new()),
         })
     }
+}
+
+/// Checks whether a layer with these timeouts keeps the level.
+fn check_assurance(
+    level: AssuranceLevel,
+    idle: IdleLimit,
+    absolute: Duration,
+) -> Result<(), ConfigError> {
+    let inactivity = idle.timeout + idle.touch_interval;
+    let rules = [
+        ("absolute_timeout", absolute, Some(level.absolute_timeout())),
+        (
+            "idle_timeout and touch_interval together",
+            inactivity,
+            level.longest_inactivity(),
+        ),
+    ];
+    for (name, value, longest) in rules {
+        if let Some(longest) = longest
+            && value > longest
+        {
+            return Err(ConfigError::Assurance {
+                level,
+                name,
+                value,
+                longest,
+            });
+        }
+    }
+    Ok(())
 }
 
 /// The settings as requests use them.
@@ -223,11 +251,93 @@ pub(crate) fn is_https(parts: &request::Parts) -> bool {
     parts.uri.scheme() == Some(&Scheme::HTTPS) || parts.extensions.get::<Https>().is_some()
 }
 
-pub(crate) fn is_timeout(value: Duration, longest: Duration) -> bool {
-    value >= Duration::from_millis(1) && value <= longest
+/// The longest timeout: 400 days, the longest age of a cookie (RFC 6265bis, section 5.5).
+pub(crate) const MAX_TIMEOUT: Duration = kr_cookie::LIFETIME_LIMIT;
+
+/// A layer that can't work as configured.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The cookie breaks a rule.
+    #[error("session cookie: {0}")]
+    Cookie(#[from] kr_cookie::CookieError),
+    /// A timeout is zero or longer than 400 days.
+    #[error("{name} must be longer than zero and at most 400 days, not {value:?}")]
+    Timeout {
+        /// The setter's name.
+        name: &'static str,
+        /// What it was given.
+        value: Duration,
+    },
+    /// The touch interval is longer than the idle timeout: sessions would live more than twice as long as asked for.
+    #[error(
+        "touch_interval ({touch_interval:?}) must not be longer than idle_timeout ({idle_timeout:?})"
+    )]
+    TouchInterval {
+        /// The touch interval.
+        touch_interval: Duration,
+        /// The idle timeout.
+        idle_timeout: Duration,
+    },
+    /// Anonymous sessions would outlive those of users.
+    #[error(
+        "anonymous_idle_timeout ({anonymous_idle_timeout:?}) must not be longer than idle_timeout ({idle_timeout:?})"
+    )]
+    AnonymousIdleTimeout {
+        /// The idle timeout of anonymous sessions.
+        anonymous_idle_timeout: Duration,
+        /// The idle timeout.
+        idle_timeout: Duration,
+    },
+    /// A timeout is longer than the layer's assurance level allows.
+    #[error("{name} must be at most {longest:?} at {level} (NIST SP 800-63B-4), not {value:?}")]
+    Assurance {
+        /// The level that the layer was given.
+        level: AssuranceLevel,
+        /// The setters' names.
+        name: &'static str,
+        /// What they come to.
+        value: Duration,
+        /// The longest that the level allows.
+        longest: Duration,
+    },
+    /// No session per owner is allowed, so nobody could sign in.
+    #[error("max_sessions_per_owner must be at least 1")]
+    SessionLimit,
+    /// The layer allows sessions that the store can't hold, or more than a session can have at all.
+    #[error("max_session_bytes is {limit}, but the store holds at most {largest} bytes a session")]
+    SessionBytes {
+        /// What the layer allows, in bytes.
+        limit: u64,
+        /// What the store can hold, in bytes.
+        largest: u64,
+    },
 }
 
-/// Limits are kept in milliseconds: what a record carries must be what a store gives back.
-pub(crate) fn whole_millis(value: Duration) -> Duration {
-    Duration::from_millis(u64::try_from(value.as_millis()).unwrap_or(u64::MAX))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+    const HOUR: Duration = Duration::from_secs(60 * 60);
+
+    #[test]
+    fn the_presets_keep_their_level_with_the_touch_interval_that_comes_with_them() {
+        for level in [
+            AssuranceLevel::Aal1,
+            AssuranceLevel::Aal2,
+            AssuranceLevel::Aal3,
+        ] {
+            for idle in [level.idle_timeout(), level.longest_idle_timeout()] {
+                let idle = IdleLimit::new(idle);
+                check_assurance(level, idle, level.absolute_timeout()).unwrap();
+            }
+            let longer = level.absolute_timeout() + Duration::from_millis(1);
+            let idle = IdleLimit::new(level.idle_timeout());
+            check_assurance(level, idle, longer).unwrap_err();
+        }
+        let late = IdleLimit::new(15 * MINUTE);
+        check_assurance(AssuranceLevel::Aal3, late, HOUR).unwrap_err();
+        check_assurance(AssuranceLevel::Aal2, late, HOUR).unwrap();
+    }
 }

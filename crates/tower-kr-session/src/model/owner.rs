@@ -1,6 +1,8 @@
 //! The application's user id, as a session carries it.
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// Longest owner, in bytes of UTF-8.
 pub const MAX_OWNER_BYTES: usize = 256;
@@ -47,6 +49,31 @@ impl FromStr for Owner {
     }
 }
 
+impl AsRef<str> for Owner {
+    fn as_ref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl Borrow<str> for Owner {
+    fn borrow(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl Serialize for Owner {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Owner {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let id = <std::borrow::Cow<'_, str>>::deserialize(deserializer)?;
+        Self::new(&id).map_err(de::Error::custom)
+    }
+}
+
 impl fmt::Debug for Owner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Owner").field(&self.as_str()).finish()
@@ -59,7 +86,7 @@ impl fmt::Display for Owner {
     }
 }
 
-/// Why a text can't be an owner.
+/// Error returned for an invalid owner.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidOwner {

@@ -5,17 +5,17 @@ use std::{
     time::Duration,
 };
 
-use crate::clock::Timestamp;
+use crate::model::Timestamp;
 
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Lets one line through each second, and says how many were held back before it.
-pub(crate) struct LogLimit {
+pub(crate) struct Throttle {
     next: AtomicI64,
     suppressed: AtomicU64,
 }
 
-impl LogLimit {
+impl Throttle {
     pub(crate) const fn new() -> Self {
         Self {
             next: AtomicI64::new(i64::MIN),
@@ -48,7 +48,7 @@ mod tests {
 
     #[test]
     fn one_line_a_second_and_the_rest_is_counted() {
-        let limit = LogLimit::new();
+        let limit = Throttle::new();
         let at = |millis| limit.permit(Timestamp::from_unix_millis(millis));
         assert_eq!(at(5_000), Some(0));
         assert_eq!(at(5_001), None);

@@ -67,6 +67,15 @@ fn millis(duration: Duration) -> i64 {
     seconds.saturating_mul(1_000).saturating_add(millis)
 }
 
+pub(crate) fn is_timeout(value: Duration, longest: Duration) -> bool {
+    value >= Duration::from_millis(1) && value <= longest
+}
+
+/// Limits are kept in milliseconds: what a record carries must be what a store gives back.
+pub(crate) fn whole_millis(value: Duration) -> Duration {
+    Duration::from_millis(u64::try_from(value.as_millis()).unwrap_or(u64::MAX))
+}
+
 impl From<SystemTime> for Timestamp {
     fn from(time: SystemTime) -> Self {
         match time.duration_since(SystemTime::UNIX_EPOCH) {
