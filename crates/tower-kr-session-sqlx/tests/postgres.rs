@@ -4,22 +4,18 @@
 
 #[path = "support/pooler.rs"]
 mod pooler;
-#[path = "support/server.rs"]
-mod server;
 mod support;
 
 use std::{
     future::Future,
-    process::Command,
+    process::{Command, ExitCode},
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicBool, AtomicI64, Ordering},
     },
     time::{Duration, Instant},
 };
 
-use libtest_mimic::{Arguments, Trial};
-use server::Server;
 use sqlx::{
     AssertSqlSafe, Connection, Postgres, Row,
     postgres::{PgConnection, PgPoolOptions},
@@ -28,8 +24,9 @@ use support::{
     Holder,
     browser::Browser,
     common::{self, Fixture},
-    delta, now, runtime, set, trial, until,
+    delta, now, set, until,
 };
+use test_support::{Check, PostgresServer, Program, run};
 use tokio::task::JoinSet;
 use tower_kr_session::{
     Owner, SessionStore, StoreError,
@@ -40,30 +37,17 @@ use tower_kr_session_sqlx::{Cleanup, PostgresStore, SetupError};
 /// The I/O timeout of the layer in these tests.
 const IO_TIMEOUT: Duration = Duration::from_secs(2);
 
-fn main() {
-    let arguments = Arguments::from_args();
-    let trials = common::trials(SharedServer).into_iter().chain(own_trials());
-    let missing = server::programs().is_none();
-    let required = std::env::var_os("KR_REQUIRE_SERVERS").is_some_and(|value| value == "1");
-    let ignored = missing && !required;
-    let trials: Vec<Trial> = trials
-        .map(|trial| trial.with_ignored_flag(ignored))
-        .collect();
-    if arguments.list || missing {
-        // With a required server that is missing, each test says so by failing.
-        libtest_mimic::run(&arguments, trials).exit();
-    }
-    let server = runtime().block_on(Server::start_quick());
-    let _ = URL.set(server.url());
-    let conclusion = libtest_mimic::run(&arguments, trials);
-    drop(server);
-    server::remove_template();
-    conclusion.exit();
+fn main() -> ExitCode {
+    let checks = common::checks(SharedServer).into_iter().chain(own_checks());
+    let code = run(checks.map(|check| check.needs(Program::Postgres)));
+    // What a static holds is never dropped.
+    drop(SERVER.lock().unwrap().take());
+    code
 }
 
-fn own_trials() -> Vec<Trial> {
+fn own_checks() -> Vec<Check> {
     macro_rules! list {
-        ($($test:ident),* $(,)?) => { vec![$(trial(stringify!($test), $test)),*] };
+        ($($test:ident),* $(,)?) => { vec![$(Check::future(stringify!($test), $test)),*] };
     }
     list![
         what_a_killed_server_acknowledged_is_there,
@@ -87,11 +71,15 @@ fn own_trials() -> Vec<Trial> {
     ]
 }
 
-static URL: OnceLock<String> = OnceLock::new();
+static SERVER: Mutex<Option<PostgresServer>> = Mutex::new(None);
 
+/// The URL of the server that most tests share.
 fn shared() -> &'static str {
-    URL.get()
-        .expect("PostgreSQL is required (KR_REQUIRE_SERVERS=1) but its programs are not there")
+    static URL: OnceLock<String> = OnceLock::new();
+    URL.get_or_init(|| {
+        let mut server = SERVER.lock().unwrap();
+        server.insert(PostgresServer::start_quick()).url()
+    })
 }
 
 /// The server of the tests of both databases.
@@ -118,7 +106,7 @@ impl Fixture for SharedServer {
     }
 
     async fn dump(self, table: &str) -> Vec<u8> {
-        let program = server::programs().unwrap().join("pg_dump");
+        let program = PostgresServer::program("pg_dump");
         let output = Command::new(program)
             .args(["-t", &format!("{table}*"), shared()])
             .output();
@@ -196,7 +184,7 @@ async fn serves_again(store: &PostgresStore, holder: Holder) {
 }
 
 async fn what_a_killed_server_acknowledged_is_there() {
-    let mut server = Server::start().await;
+    let mut server = PostgresServer::start();
     let store = impatient(&server.url(), "sessions", 8).await;
     let mut holders = Vec::new();
     for _ in 0..4 {
@@ -227,7 +215,7 @@ async fn what_a_killed_server_acknowledged_is_there() {
         server.kill();
         over.store(true, Ordering::SeqCst);
         tasks.join_all().await;
-        server.restart().await;
+        server.restart();
         for (holder, acknowledged) in &holders {
             let acknowledged = acknowledged.load(Ordering::SeqCst);
             until("the server serves", || async {
@@ -245,7 +233,7 @@ async fn what_a_killed_server_acknowledged_is_there() {
 }
 
 async fn a_frozen_server_is_cut_off_and_serves_again() {
-    let server = Server::start().await;
+    let server = PostgresServer::start();
     let store = impatient(&server.url(), "sessions", 4).await;
     let holder = Holder::new(&store).await;
     holder.increment(&store).await.unwrap();
@@ -276,7 +264,7 @@ async fn a_frozen_server_is_cut_off_and_serves_again() {
 }
 
 async fn a_stopped_server_is_unavailable_and_serves_again() {
-    let mut server = Server::start().await;
+    let mut server = PostgresServer::start();
     let store = impatient(&server.url(), "sessions", 4).await;
     let holder = Holder::new(&store).await;
     let mut browser = Browser::new(store.clone());
@@ -285,18 +273,18 @@ async fn a_stopped_server_is_unavailable_and_serves_again() {
     fails_in_time(holder.increment(&store)).await;
     fails_in_time(store.load(holder.id, now())).await;
     browser.is_told_to_come_again().await;
-    server.restart().await;
+    server.restart();
     assert_eq!(browser.comes_again().await, 2);
     serves_again(&store, holder).await;
 }
 
 async fn the_cleanup_survives_a_stopped_server() {
-    let mut server = Server::start().await;
+    let mut server = PostgresServer::start();
     let store = impatient(&server.url(), "sessions", 4).await;
     let handle = store.spawn_cleanup(Cleanup::new().interval(Duration::from_millis(20)));
     server.stop();
     fails_in_time(store.reclaim(now(), 10)).await;
-    server.restart().await;
+    server.restart();
     let long_ago = now().saturating_sub(Duration::from_secs(86_400));
     until("an expired row is there", || async {
         let record = tower_kr_session::store::Record::new(
@@ -406,7 +394,7 @@ async fn a_row_locked_by_somebody_else_is_given_up_in_time() {
 }
 
 async fn who_stops_in_the_middle_is_thrown_out() {
-    let server = Server::start().await;
+    let server = PostgresServer::start();
     let store = impatient(&server.url(), "sessions", 3).await;
     let setting = "SELECT setting::bigint FROM pg_settings \
          WHERE name = 'idle_in_transaction_session_timeout'";
@@ -452,7 +440,7 @@ async fn no_transaction_is_left(url: &str) {
 }
 
 async fn calls_cut_off_while_waiting_leave_nothing_open() {
-    let server = Server::start().await;
+    let server = PostgresServer::start();
     let store = impatient(&server.url(), "sessions", 6).await;
     let holder = Holder::new(&store).await;
     let mut tasks = JoinSet::new();
@@ -610,7 +598,7 @@ async fn behind_a_transaction_pooler_nothing_stays_prepared() {
 
 async fn the_contract_holds_behind_a_transaction_pooler() {
     let port = shared().rsplit([':', '/']).nth(1).unwrap().parse().unwrap();
-    let pooler = pooler::start(port, server::USER).await;
+    let pooler = pooler::start(port, test_support::USER).await;
     let url = shared().replace(&port.to_string(), &pooler.to_string());
     let open = |yes| {
         PostgresStore::builder()
@@ -660,7 +648,7 @@ async fn urls_are_checked_and_never_repeated() {
             !text.contains("hunter2") && !text.contains("ter2@"),
             "{text}"
         );
-        assert!(!text.contains(server::PASSWORD), "{text}");
+        assert!(!text.contains(test_support::PASSWORD), "{text}");
     }
 }
 

@@ -7,12 +7,11 @@ mod support;
 use std::{
     io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitCode, Stdio},
     sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
-use libtest_mimic::{Arguments, Trial};
 use sqlx::{
     AssertSqlSafe, Connection, Row, Sqlite,
     sqlite::{
@@ -20,11 +19,12 @@ use sqlx::{
     },
 };
 use support::{
-    DEADLINE, Holder, Scratch,
+    DEADLINE, Holder,
     browser::Browser,
     common::{self, Fixture},
-    delta, now, runtime, set, trial,
+    delta, now, set,
 };
+use test_support::{Check, Scratch, block_on, run};
 use tokio::task::JoinSet;
 use tower_kr_session::{
     SessionStore, StoreError,
@@ -35,23 +35,19 @@ use tower_kr_session_sqlx::{SetupError, SqliteStore};
 /// The test binary starts itself again as another process that shares the file: `<work> <file> <holder>`.
 const WORK: &str = "KR_SESSION_SQLITE_WORK";
 
-fn main() {
+fn main() -> ExitCode {
     if let Ok(work) = std::env::var(WORK) {
-        return runtime().block_on(work_in_another_process(&work));
+        block_on(work_in_another_process(&work));
+        return ExitCode::SUCCESS;
     }
-    let arguments = Arguments::from_args();
     let scratch = Scratch::new();
     let _ = FILE.set(scratch.path().join("sessions.db"));
-    let mut trials = common::trials(SharedFile);
-    trials.extend(own_trials());
-    let conclusion = libtest_mimic::run(&arguments, trials);
-    drop(scratch);
-    conclusion.exit();
+    run(common::checks(SharedFile).into_iter().chain(own_checks()))
 }
 
-fn own_trials() -> Vec<Trial> {
+fn own_checks() -> Vec<Check> {
     macro_rules! list {
-        ($($test:ident),* $(,)?) => { vec![$(trial(stringify!($test), $test)),*] };
+        ($($test:ident),* $(,)?) => { vec![$(Check::future(stringify!($test), $test)),*] };
     }
     list![
         the_contract_holds_in_several_processes_at_once,

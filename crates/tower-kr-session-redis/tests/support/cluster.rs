@@ -6,7 +6,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::server::{Server, free_port};
+use test_support::free_port;
+
+use super::server::Server;
 
 pub(crate) struct Cluster {
     pub(crate) nodes: Vec<Server>,

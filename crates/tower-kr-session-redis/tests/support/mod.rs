@@ -2,16 +2,23 @@
 #![allow(dead_code, unused_imports, reason = "each test binary uses a part")]
 
 mod cluster;
-mod harness;
 mod monitor;
 mod proxy;
 mod server;
 pub(crate) mod session;
 
-pub(crate) use {
+use std::process::ExitCode;
+
+use test_support::Program;
+pub(crate) use test_support::{Check, block_on, eventually, free_port};
+
+pub(crate) use self::{
     cluster::Cluster,
-    harness::{Check, block_on, eventually, run},
     monitor::Monitor,
     proxy::{Fate, Proxy},
-    server::{RIGHTS, Server, free_port},
+    server::{RIGHTS, Server},
 };
+
+pub(crate) fn run(checks: Vec<Check>) -> ExitCode {
+    test_support::run(checks.into_iter().map(|check| check.needs(Program::Redis)))
+}

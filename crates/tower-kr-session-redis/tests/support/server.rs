@@ -1,85 +1,30 @@
-//! One `redis-server` process.
+//! A `redis-server` process, and what a test asks it behind the store's back.
 
 use std::{
-    env, fs,
-    net::TcpListener,
-    path::PathBuf,
-    process::{Child, Command, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
-    thread,
-    time::{Duration, Instant},
+    ops::{Deref, DerefMut},
+    time::Duration,
 };
 
-const START_WITHIN: Duration = Duration::from_secs(20);
+use test_support::RedisServer;
 
 /// What a user of the server must be allowed, as the guide says.
 pub(crate) const RIGHTS: &str = "~kr:* -@all +evalsha +eval +script|load +hget +hgetall +hset +hdel +hmget +hkeys \
     +exists +del +pexpire +persist +ping +role +info";
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Server,
-    Sentinel,
-}
-
-/// A server that is killed, and its folder removed, when this is dropped.
-pub(crate) struct Server {
-    kind: Kind,
-    port: u16,
-    folder: PathBuf,
-    options: Vec<String>,
-    child: Child,
-}
+pub(crate) struct Server(RedisServer);
 
 impl Server {
-    /// Whether there is a `redis-server` to run.
-    pub(crate) fn is_installed() -> bool {
-        let found = Command::new("redis-server").arg("--version").output();
-        found.is_ok_and(|output| output.status.success())
-    }
-
-    /// Starts a server with these options (as on its command line) and waits until it answers.
+    /// Starts a server with these options of its command line and waits until it answers.
     pub(crate) fn start(options: &[&str]) -> Self {
-        Self::launch(Kind::Server, options)
+        Self(RedisServer::start(options))
     }
 
     /// Starts a sentinel with these lines of configuration and waits until it answers.
     pub(crate) fn start_sentinel(lines: &[&str]) -> Self {
-        Self::launch(Kind::Sentinel, lines)
+        Self(RedisServer::start_sentinel(lines))
     }
 
-    fn launch(kind: Kind, options: &[&str]) -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let folder = env::temp_dir().join(format!("kr-redis-{}-{number}", std::process::id()));
-        fs::create_dir_all(&folder).expect("a folder for the server");
-        let options: Vec<String> = options.iter().map(ToString::to_string).collect();
-        let port = free_port();
-        let child = spawn(kind, port, &folder, &options);
-        let server = Self {
-            kind,
-            port,
-            folder,
-            options,
-            child,
-        };
-        server.wait_until_ready();
-        server
-    }
-
-    pub(crate) fn port(&self) -> u16 {
-        self.port
-    }
-
-    pub(crate) fn folder(&self) -> &PathBuf {
-        &self.folder
-    }
-
-    pub(crate) fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
-    }
-
-    /// A connection of the test's own, for looking behind the store's back.
+    /// A connection of the test's own.
     pub(crate) fn admin(&self) -> redis::Connection {
         self.try_admin().expect("a connection to the server")
     }
@@ -100,57 +45,19 @@ impl Server {
     pub(crate) fn try_ask(&self, words: &[&str]) -> redis::RedisResult<redis::Value> {
         command(words).query(&mut self.try_admin()?)
     }
+}
 
-    /// Waits until the server answers, also after it has read its files; that it wants a password is an answer too.
-    pub(crate) fn wait_until_ready(&self) {
-        let start = Instant::now();
-        let answers = || match self.try_ask(&["PING"]) {
-            Ok(_) => true,
-            Err(error) => error.code() == Some("NOAUTH"),
-        };
-        while !answers() {
-            assert!(start.elapsed() < START_WITHIN, "{}", self.log());
-            thread::sleep(Duration::from_millis(10));
-        }
-    }
+impl Deref for Server {
+    type Target = RedisServer;
 
-    /// SIGSTOP: the process is there, its connections are open, nothing answers.
-    pub(crate) fn freeze(&self) {
-        self.signal("STOP");
-    }
-
-    pub(crate) fn thaw(&self) {
-        self.signal("CONT");
-    }
-
-    /// SIGKILL.
-    pub(crate) fn kill(&mut self) {
-        self.child.kill().expect("kill the server");
-        self.child.wait().expect("the end of the server");
-    }
-
-    /// Starts it again on the same port with the same files.
-    pub(crate) fn restart(&mut self) {
-        self.child = spawn(self.kind, self.port, &self.folder, &self.options);
-    }
-
-    fn signal(&self, name: &str) {
-        let signal = Command::new("kill")
-            .args(["-s", name, &self.child.id().to_string()])
-            .status();
-        assert!(signal.expect("kill").success());
-    }
-
-    pub(crate) fn log(&self) -> String {
-        fs::read_to_string(self.folder.join("log")).unwrap_or_default()
+    fn deref(&self) -> &RedisServer {
+        &self.0
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = fs::remove_dir_all(&self.folder);
+impl DerefMut for Server {
+    fn deref_mut(&mut self) -> &mut RedisServer {
+        &mut self.0
     }
 }
 
@@ -160,41 +67,4 @@ fn command(words: &[&str]) -> redis::Cmd {
         command.arg(*word);
     }
     command
-}
-
-fn spawn(kind: Kind, port: u16, folder: &PathBuf, options: &[String]) -> Child {
-    let log = fs::File::options()
-        .create(true)
-        .append(true)
-        .open(folder.join("log"))
-        .expect("the server's log");
-    let mut command = Command::new("redis-server");
-    if kind == Kind::Sentinel {
-        // It keeps what it learns in its configuration.
-        let file = folder.join("sentinel.conf");
-        if !file.exists() {
-            let text = format!("port {port}\n{}\n", options.join("\n"));
-            fs::write(&file, text).expect("the sentinel's configuration");
-        }
-        command.arg(file).arg("--sentinel");
-    } else {
-        command
-            .args(["--port", &port.to_string()])
-            .args(["--bind", "127.0.0.1", "--save", ""])
-            .arg("--dir")
-            .arg(folder)
-            .args(options);
-    }
-    command
-        .stdin(Stdio::null())
-        .stdout(log.try_clone().expect("the log"))
-        .stderr(log)
-        .spawn()
-        .expect("start the server")
-}
-
-/// A port that nobody listens on at the moment.
-pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-    listener.local_addr().expect("its address").port()
 }

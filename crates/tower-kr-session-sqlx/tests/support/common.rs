@@ -8,8 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use libtest_mimic::Trial;
 use sha2::{Digest, Sha256};
+use test_support::Check;
 use tokio::task::JoinSet;
 use tower_kr_session::{
     Clock, ManualClock, Owner, SessionId, SessionStore, StoreError,
@@ -20,7 +20,7 @@ use tower_kr_session::{
 };
 use tower_kr_session_sqlx::{Cleanup, Dialect, SetupError, SqlStore};
 
-use super::{ABSOLUTE, Holder, IDLE, delta, now, set, trial, until};
+use super::{ABSOLUTE, Holder, IDLE, delta, now, set, until};
 
 /// A database to test on. All tests share one, each has a table of its own.
 pub(crate) trait Fixture: Copy + Send + Sync + 'static {
@@ -41,11 +41,11 @@ pub(crate) trait Fixture: Copy + Send + Sync + 'static {
 
 type Store<F> = SqlStore<<F as Fixture>::Database>;
 
-pub(crate) fn trials<F: Fixture>(fixture: F) -> Vec<Trial> {
-    let mut trials: Vec<Trial> = contract::rules()
+pub(crate) fn checks<F: Fixture>(fixture: F) -> Vec<Check> {
+    let mut checks: Vec<Check> = contract::rules()
         .into_iter()
         .map(|rule| {
-            trial(rule.name(), move || async move {
+            Check::future(rule.name(), move || async move {
                 let (first, second) = (
                     migrated(fixture, "contract").await,
                     migrated(fixture, "contract").await,
@@ -56,7 +56,7 @@ pub(crate) fn trials<F: Fixture>(fixture: F) -> Vec<Trial> {
         .collect();
     macro_rules! add {
         ($($test:ident),* $(,)?) => {
-            $(trials.push(trial(stringify!($test), move || $test(fixture)));)*
+            $(checks.push(Check::future(stringify!($test), move || $test(fixture)));)*
         };
     }
     add![
@@ -74,7 +74,7 @@ pub(crate) fn trials<F: Fixture>(fixture: F) -> Vec<Trial> {
         hostile_text_is_data,
         debug_shows_nothing_of_the_connection,
     ];
-    trials
+    checks
 }
 
 pub(crate) async fn migrated<F: Fixture>(fixture: F, table: &str) -> Store<F> {

@@ -3,14 +3,8 @@
 pub(crate) mod browser;
 pub(crate) mod common;
 
-use std::{
-    future::Future,
-    path::{Path, PathBuf},
-    sync::atomic::{AtomicU32, Ordering},
-    time::{Duration, Instant, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
-use libtest_mimic::Trial;
 use tower_kr_session::{
     SessionId, SessionStore, StoreError, Timestamp,
     key::KeyBuf,
@@ -18,6 +12,8 @@ use tower_kr_session::{
         ApplyOutcome, CreateOutcome, Delta, IdleLimit, Instants, Operation, Record, SecretHash,
     },
 };
+
+pub(crate) use test_support::eventually as until;
 
 pub(crate) const IDLE: IdleLimit = IdleLimit {
     timeout: Duration::from_secs(1200),
@@ -30,58 +26,6 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 pub(crate) fn now() -> Timestamp {
     SystemTime::now().into()
-}
-
-/// A test in a runtime of its own.
-pub(crate) fn trial<F: Future<Output = ()>>(
-    name: &str,
-    test: impl FnOnce() -> F + Send + 'static,
-) -> Trial {
-    Trial::test(name, move || {
-        runtime().block_on(test());
-        Ok(())
-    })
-}
-
-pub(crate) fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .unwrap()
-}
-
-/// A folder that is gone with this value.
-pub(crate) struct Scratch(PathBuf);
-
-impl Scratch {
-    pub(crate) fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("kr-session-sqlx-{}-{number}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-/// Asks again and again until the answer is yes.
-pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut ask: impl FnMut() -> F) {
-    let deadline = Instant::now() + DEADLINE;
-    while !ask().await {
-        assert!(Instant::now() < deadline, "still not: {what}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
 }
 
 /// The guide's SQL, for teams that run their migrations themselves, is the one that is tested here.
