@@ -1,11 +1,11 @@
 //! What the rows of a statement say.
 
 use tower_kr_session::{
-    SessionId, StoreError, Timestamp,
-    store::{CreateOutcome, DecodeError, Record},
+    SessionId, StoreError,
+    store::{CreateOutcome, DecodeError, Instants, Record, RemoveOutcome},
 };
 
-use crate::dialect::Dialect;
+use crate::{dialect::Dialect, row};
 
 /// The record in the only row, if there is one that can be read.
 pub(crate) fn first<R>(
@@ -43,13 +43,10 @@ pub(crate) fn created<R>(rows: &[R]) -> CreateOutcome {
     }
 }
 
-/// Of a deleted row with both deadlines.
-pub(crate) fn was_alive<D: Dialect>(row: &D::Row, now: Timestamp) -> bool {
-    let is_ahead = |column| {
-        D::integer(row, column)
-            .ok()
-            .flatten()
-            .is_some_and(|deadline| now.as_unix_millis() < deadline)
-    };
-    is_ahead(0) && is_ahead(1)
+/// Says what the removal of this deleted row (id and head), without a secret, has ended. A row that
+/// can't be read may have been alive.
+pub(crate) fn removed<D: Dialect>(row: &D::Row, at: Instants) -> RemoveOutcome {
+    row::read_head::<D>(row).map_or(RemoveOutcome::Removed, |record| {
+        record.removal(None, at).outcome
+    })
 }

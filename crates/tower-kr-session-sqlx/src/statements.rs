@@ -27,11 +27,11 @@ pub(crate) struct Statements {
     pub(crate) update_head: SqlStr,
     /// `$1` id, then head, slot and values.
     pub(crate) update: SqlStr,
-    /// `$1` id. Gives both deadlines of what was there.
+    /// `$1` id. Gives id and head of what was there.
     pub(crate) delete: SqlStr,
     /// `$1` owner. Gives id and head.
     pub(crate) list: SqlStr,
-    /// `$1` owner, `$2` the id to keep. Gives both deadlines of what was there.
+    /// `$1` owner, `$2` the id to keep. Gives id and head of what was there.
     pub(crate) delete_owned: SqlStr,
     /// `$1` owner, `$2` time.
     pub(crate) revoke: SqlStr,
@@ -87,16 +87,16 @@ impl Statements {
                 "UPDATE {{sessions}} SET {assignments}, {VALUES} = ${} WHERE id = $1",
                 slot + 1
             )),
-            delete: fill(
-                "DELETE FROM {sessions} WHERE id = $1 RETURNING idle_deadline, absolute_deadline",
-            ),
+            delete: fill(&format!(
+                "DELETE FROM {{sessions}} WHERE id = $1 RETURNING id, {head}"
+            )),
             list: fill(&format!(
                 "SELECT id, {head} FROM {{sessions}} WHERE owner = $1 ORDER BY created_at, id"
             )),
-            delete_owned: fill(
-                "DELETE FROM {sessions} WHERE owner = $1 AND id IS DISTINCT FROM $2 \
-                 RETURNING idle_deadline, absolute_deadline",
-            ),
+            delete_owned: fill(&format!(
+                "DELETE FROM {{sessions}} WHERE owner = $1 AND id IS DISTINCT FROM $2 \
+                 RETURNING id, {head}"
+            )),
             revoke: fill(
                 "INSERT INTO {revocations} AS held (owner, not_before) VALUES ($1, $2) \
                  ON CONFLICT (owner) DO UPDATE SET not_before = excluded.not_before \

@@ -18,7 +18,7 @@ use tower_kr_session::{
 };
 
 use crate::{
-    answers::{created, first, was_alive},
+    answers::{created, first, removed},
     dialect::{Argument, Dialect},
     error::DatabaseFailure,
     lease::Lease,
@@ -88,7 +88,14 @@ impl<D: Dialect> SqlStore<D> {
         }
         let authenticated_at = record.authenticated_at.unwrap_or(record.created_at);
         if self.is_revoked(lease, owner, authenticated_at).await? {
-            return Ok(CreateOutcome::Revoked);
+            let rows = lease
+                .fetch(&self.statements().lock_head, &[Argument::Id(Some(id))])
+                .await?;
+            return Ok(if rows.is_empty() {
+                CreateOutcome::Revoked
+            } else {
+                CreateOutcome::Exists
+            });
         }
         let rows = lease
             .fetch_last(&self.statements().insert, &row::whole(id, record))
@@ -105,22 +112,21 @@ impl<D: Dialect> SqlStore<D> {
     ) -> Result<RemoveOutcome, StoreError> {
         let sql = self.statements();
         let id_argument = [Argument::Id(Some(id))];
-        if let Some(secret) = secret {
-            let rows = lease.fetch(&sql.lock_head, &id_argument).await?;
-            let record = first(id, &rows, row::read_head::<D>)?;
-            match record.map(|record| record.token_state(secret, at)) {
-                Some(TokenState::Current) => {}
-                Some(TokenState::Superseded) => return Ok(RemoveOutcome::Superseded),
-                Some(TokenState::Missing) | None => return Ok(RemoveOutcome::Missing),
-            }
+        if secret.is_none() {
+            // Also a row that can't be read.
+            let rows = lease.fetch_last(&sql.delete, &id_argument).await?;
+            let answer = rows.first().map(|row| removed::<D>(row, at));
+            return Ok(answer.unwrap_or(RemoveOutcome::Missing));
         }
-        let rows = lease.fetch_last(&sql.delete, &id_argument).await?;
-        let alive = rows.iter().any(|row| was_alive::<D>(row, at.now));
-        Ok(if secret.is_some() || alive {
-            RemoveOutcome::Removed
-        } else {
-            RemoveOutcome::Missing
-        })
+        let rows = lease.fetch(&sql.lock_head, &id_argument).await?;
+        let Some(record) = first(id, &rows, row::read_head::<D>)? else {
+            return Ok(RemoveOutcome::Missing);
+        };
+        let removal = record.removal(secret, at);
+        if removal.deletes {
+            lease.fetch_last(&sql.delete, &id_argument).await?;
+        }
+        Ok(removal.outcome)
     }
 
     pub(crate) async fn remove_owned_in(
@@ -140,7 +146,10 @@ impl<D: Dialect> SqlStore<D> {
         let rows = lease
             .fetch_last(&sql.delete_owned, &[owner, Argument::Id(except)])
             .await?;
-        let alive = rows.iter().filter(|row| was_alive::<D>(row, now));
+        let at = Instants::at(now);
+        let alive = rows
+            .iter()
+            .filter(|row| removed::<D>(row, at) == RemoveOutcome::Removed);
         Ok(alive.count() as u64)
     }
 

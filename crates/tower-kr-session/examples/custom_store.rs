@@ -13,8 +13,7 @@ use tokio::sync::Mutex;
 use tower_kr_session::{
     Owner, SessionId, SessionStore, SessionSummary, StoreError, Timestamp,
     store::{
-        ApplyOutcome, CreateOutcome, Delta, Instants, Record, RemoveOutcome, SecretHash,
-        TokenState, contract,
+        ApplyOutcome, CreateOutcome, Delta, Instants, Record, RemoveOutcome, SecretHash, contract,
     },
 };
 
@@ -72,15 +71,13 @@ impl SessionStore for MapStore {
 
     async fn remove(&self, id: SessionId, secret: Option<&SecretHash>, at: Instants) -> Result<RemoveOutcome, StoreError> {
         let records = &mut self.0.lock().await.records;
-        let standing = records.get(&id).map(|record| record.token_state(secret.unwrap_or(&record.secret), at));
-        Ok(match standing {
-            None | Some(TokenState::Missing) => RemoveOutcome::Missing,
-            Some(TokenState::Superseded) => RemoveOutcome::Superseded,
-            Some(TokenState::Current) => {
-                records.remove(&id);
-                RemoveOutcome::Removed
-            }
-        })
+        let Some(removal) = records.get(&id).map(|record| record.removal(secret, at)) else {
+            return Ok(RemoveOutcome::Missing);
+        };
+        if removal.deletes {
+            records.remove(&id);
+        }
+        Ok(removal.outcome)
     }
 
     async fn list(&self, owner: &Owner, now: Timestamp) -> Result<Vec<SessionSummary>, StoreError> {

@@ -18,7 +18,10 @@ pub use self::{
     id::{InvalidSessionId, SecretHash, SessionId},
     limits::{IdleLimit, LimitsChange},
     owner::{InvalidOwner, MAX_OWNER_BYTES, Owner},
-    record::{ApplyOutcome, RECLAIM_GRACE, RETIRED_FOR, Receipt, Record, Retired, TokenState},
+    record::{
+        ApplyOutcome, RECLAIM_GRACE, RETIRED_FOR, Receipt, Record, Removal, RemoveOutcome, Retired,
+        TokenState,
+    },
     values::{CorruptValues, Values},
 };
 pub(crate) use self::{

@@ -98,6 +98,27 @@ pub enum ApplyOutcome {
     Overflow,
 }
 
+/// What [`remove`](crate::SessionStore::remove) found and did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RemoveOutcome {
+    /// The record is gone.
+    Removed,
+    /// There was no such record, the secret is not its own, or (without a secret) it was expired.
+    Missing,
+    /// Nothing was done: the token was rotated away within the last minute.
+    Superseded,
+}
+
+/// What [`Record::removal`] decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Removal {
+    /// Whether the store deletes the record.
+    pub deletes: bool,
+    /// The store's answer.
+    pub outcome: RemoveOutcome,
+}
+
 /// What the holder of a session needs to know after a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -179,6 +200,26 @@ impl Record {
             }
             _ => TokenState::Missing,
         }
+    }
+
+    /// Decides what [`remove`](crate::SessionStore::remove) does with this record.
+    ///
+    /// The holder of the current secret ends the session, however old it looks: the clock that
+    /// `at` was read from may be ahead, and an acknowledged logout must hold once it is right again.
+    /// A retired secret removes nothing. Without a secret the record goes in any case, and the
+    /// answer says whether a live session ended.
+    #[must_use]
+    pub fn removal(&self, secret: Option<&SecretHash>, at: Instants) -> Removal {
+        let (deletes, outcome) = match secret {
+            Some(secret) if self.secret == *secret => (true, RemoveOutcome::Removed),
+            Some(secret) => match self.token_state(secret, at) {
+                TokenState::Superseded => (false, RemoveOutcome::Superseded),
+                TokenState::Current | TokenState::Missing => (false, RemoveOutcome::Missing),
+            },
+            None if self.is_expired(at) => (true, RemoveOutcome::Missing),
+            None => (true, RemoveOutcome::Removed),
+        };
+        Removal { deletes, outcome }
     }
 
     /// Whether a deadline has passed.

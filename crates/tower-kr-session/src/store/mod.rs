@@ -12,8 +12,8 @@ use std::{future::Future, sync::Arc};
 pub use self::error::{StoreError, StoreFailure};
 pub use crate::model::{
     ApplyOutcome, CorruptValues, DecodeError, Delta, IdleLimit, Instants, LimitsChange,
-    MAX_OWNER_BYTES, Operation, RECLAIM_GRACE, RETIRED_FOR, Receipt, Record, Retired, SecretHash,
-    SignIn, TokenState, Values,
+    MAX_OWNER_BYTES, Operation, RECLAIM_GRACE, RETIRED_FOR, Receipt, Record, Removal,
+    RemoveOutcome, Retired, SecretHash, SignIn, TokenState, Values,
 };
 use crate::model::{Owner, SessionId, Timestamp};
 
@@ -46,8 +46,9 @@ pub trait SessionStore: Send + Sync + 'static {
         now: Timestamp,
     ) -> impl Future<Output = Result<Option<Record>, StoreError>> + Send;
 
-    /// Stores a new record, unless there is one of this id or all sessions of its owner were revoked at or after its
-    /// `authenticated_at`.
+    /// Stores a new record, unless there is one of this id (expired or not), or all sessions of its
+    /// owner were revoked at or after its `authenticated_at`. A taken id is
+    /// [`CreateOutcome::Exists`], whatever became of the owner.
     ///
     /// # Errors
     /// If the store can't answer: the record may or may not be there.
@@ -71,7 +72,9 @@ pub trait SessionStore: Send + Sync + 'static {
         at: Instants,
     ) -> impl Future<Output = Result<ApplyOutcome, StoreError>> + Send;
 
-    /// Removes a record: with a secret only if it is the record's own (a user's logout), without one in any case (revocation).
+    /// Removes a record: with a secret only if it is the record's current one (a user's logout),
+    /// without one in any case (an administrator's revocation). [`Record::removal`] decides both:
+    /// a logout ends also a session that is expired at `at`, since a clock may be wrong.
     ///
     /// # Errors
     /// If the store can't answer: the record may or may not be gone.
@@ -209,18 +212,6 @@ pub enum CreateOutcome {
     Exists,
     /// Nothing was done: all sessions of the owner were revoked after the sign-in was checked.
     Revoked,
-}
-
-/// What [`SessionStore::remove`] did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum RemoveOutcome {
-    /// The record is gone.
-    Removed,
-    /// There is no such record, it is expired, or the secret is not its own.
-    Missing,
-    /// Nothing was done: the token was rotated away within the last minute.
-    Superseded,
 }
 
 /// A session in the list of a user's sessions. It holds nothing that admits anybody.

@@ -115,6 +115,24 @@ async fn a_node_whose_clock_is_an_hour_ahead_harms_no_session_of_the_others() {
     }
 }
 
+#[tokio::test]
+async fn a_logout_under_a_clock_that_is_ahead_holds_once_it_is_right() {
+    for app in both() {
+        let right = now(&app);
+        let token = app.start(&[("a", 1)]).await;
+        app.clock.set(right.saturating_add(2 * HOUR));
+        let ended = app
+            .with(Some(&token), |session| async move {
+                session.destroy()?;
+                Ok(ok(""))
+            })
+            .await;
+        assert!(ended.removes_cookie(), "{ended:?}");
+        app.clock.set(right);
+        assert_eq!(read(&app, &token).await, None);
+    }
+}
+
 /// Requests at random times go to nodes whose clocks differ by up to five seconds from the right one: sessions that are left for
 /// too long now and then, and others that are used until they are too old.
 #[tokio::test]

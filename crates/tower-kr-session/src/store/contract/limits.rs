@@ -11,7 +11,7 @@ rule_list![
     every_apply_moves_the_idle_deadline_and_says_so,
     no_apply_moves_the_idle_deadline_past_the_absolute_one,
     idle_is_judged_at_first_contact_and_absolute_now,
-    an_expired_session_is_dead_for_every_call,
+    an_expired_session_is_dead_for_every_call_but_its_removal,
     deadlines_of_a_clock_that_ran_ahead_are_pulled_in,
     a_session_carries_its_own_limits,
 ];
@@ -77,7 +77,9 @@ async fn idle_is_judged_at_first_contact_and_absolute_now<S: SessionStore>(
     );
 }
 
-async fn an_expired_session_is_dead_for_every_call<S: SessionStore>(connections: Connections<S>) {
+async fn an_expired_session_is_dead_for_every_call_but_its_removal<S: SessionStore>(
+    connections: Connections<S>,
+) {
     let owner = owner("expired");
     let session = connections.session(&[("a", "1")]).await;
     receipt(session.apply(sign_in(&owner, session.start)).await);
@@ -96,7 +98,7 @@ async fn an_expired_session_is_dead_for_every_call<S: SessionStore>(connections:
         .await;
     assert_eq!(
         removed.expect("remove"),
-        crate::store::RemoveOutcome::Missing
+        crate::store::RemoveOutcome::Removed
     );
 }
 

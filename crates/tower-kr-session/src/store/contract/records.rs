@@ -1,21 +1,28 @@
 //! Records come back as they were, and go when they must.
 
+use std::time::Duration;
+
 use super::{
     ABSOLUTE, ApplyOutcome, Connections, CreateOutcome, IDLE, Instants, Record, SessionId,
-    SessionStore, delta, millis, now, owner, rotate, rule_list, secret, set,
+    SessionStore, Subject, delta, millis, now, owner, receipt, rotate, rule_list, secret, set,
+    sign_in,
 };
 use crate::{
-    model::{RETIRED_FOR, Retired},
+    model::{RETIRED_FOR, Retired, SecretHash},
     store::RemoveOutcome,
 };
 
 rule_list![
     a_record_comes_back_as_it_was_created,
     create_never_overwrites,
+    a_taken_id_is_told_before_a_revocation,
     an_unknown_session_is_missing_and_apply_does_not_create_it,
     a_wrong_secret_is_missing_and_changes_nothing,
     rotation_admits_the_new_token_and_tells_the_old_one_for_a_minute,
     remove_needs_the_right_secret_or_none,
+    the_right_secret_ends_a_session_that_looks_expired,
+    a_secret_that_is_not_current_removes_nothing_that_looks_expired,
+    a_removal_without_a_secret_says_whether_a_live_session_ended,
     a_removed_session_stays_dead,
 ];
 
@@ -62,6 +69,31 @@ async fn create_never_overwrites<S: SessionStore>(connections: Connections<S>) {
     assert_eq!(session.value("a").await.as_deref(), Some(&b"first"[..]));
 }
 
+async fn a_taken_id_is_told_before_a_revocation<S: SessionStore>(connections: Connections<S>) {
+    let user = owner("user");
+    let session = connections.session(&[("a", "1")]).await;
+    let revoked = connections
+        .second
+        .remove_owned(&user, None, session.start)
+        .await;
+    assert_eq!(revoked.expect("remove_owned"), 0);
+    let before = session.record().await;
+    let mut record = Record::new(secret(), session.start, IDLE, ABSOLUTE);
+    record.owner = Some(user.clone());
+    record.authenticated_at = Some(session.start);
+    // Also if the record that has it is expired.
+    for now in [Duration::ZERO, IDLE.timeout * 2] {
+        let created = connections
+            .second
+            .create(session.id, record.clone(), session.at(now))
+            .await;
+        assert_eq!(created.expect("create"), CreateOutcome::Exists);
+    }
+    assert_eq!(session.record().await, before);
+    let list = connections.first.list(&user, session.start).await;
+    assert_eq!(list.expect("list"), []);
+}
+
 async fn an_unknown_session_is_missing_and_apply_does_not_create_it<S: SessionStore>(
     connections: Connections<S>,
 ) {
@@ -100,7 +132,7 @@ async fn rotation_admits_the_new_token_and_tells_the_old_one_for_a_minute<S: Ses
         })
         .await;
     let new = old.holding(secret());
-    super::receipt(old.apply(rotate(new.secret)).await);
+    receipt(old.apply(rotate(new.secret)).await);
     let before = new.record().await;
     assert_eq!(before.secret, new.secret);
     assert_eq!(before.values.get("a"), Some(&b"1"[..]));
@@ -132,14 +164,14 @@ async fn rotation_admits_the_new_token_and_tells_the_old_one_for_a_minute<S: Ses
     );
 
     let newest = old.holding(secret());
-    super::receipt(new.apply(rotate(newest.secret)).await);
+    receipt(new.apply(rotate(newest.secret)).await);
     assert_eq!(new.apply(set("a", "2")).await, ApplyOutcome::Superseded);
     assert_eq!(
         old.apply(set("a", "2")).await,
         ApplyOutcome::Missing,
         "only the last one is told"
     );
-    super::receipt(newest.apply(set("a", "2")).await);
+    receipt(newest.apply(set("a", "2")).await);
 }
 
 async fn remove_needs_the_right_secret_or_none<S: SessionStore>(connections: Connections<S>) {
@@ -162,6 +194,79 @@ async fn remove_needs_the_right_secret_or_none<S: SessionStore>(connections: Con
     let administrator = connections.second.remove(revoked.id, None, at).await;
     assert_eq!(administrator.expect("remove"), RemoveOutcome::Removed);
     assert_eq!(revoked.load().await, None);
+}
+
+/// What a removal of this session answers at these times since its start.
+async fn removal<S: SessionStore>(
+    session: &Subject<S>,
+    secret: Option<SecretHash>,
+    first_contact: Duration,
+    now: Duration,
+) -> RemoveOutcome {
+    let at = Instants {
+        first_contact: session.at(first_contact),
+        now: session.at(now),
+    };
+    let removed = session.store.remove(session.id, secret.as_ref(), at).await;
+    removed.expect("remove")
+}
+
+/// A logout that is acknowledged has happened, also under a clock that is ahead.
+async fn the_right_secret_ends_a_session_that_looks_expired<S: SessionStore>(
+    connections: Connections<S>,
+) {
+    let user = owner("user");
+    for (first_contact, now) in [
+        (IDLE.timeout + IDLE.touch_interval, IDLE.timeout * 2),
+        (Duration::ZERO, ABSOLUTE),
+        (ABSOLUTE * 24, ABSOLUTE * 24),
+    ] {
+        let session = connections.session(&[("a", "1")]).await;
+        receipt(session.apply(sign_in(&user, session.start)).await);
+        let other = session.through(&connections.second);
+        let removed = removal(&other, Some(session.secret), first_contact, now).await;
+        assert_eq!(removed, RemoveOutcome::Removed);
+        // The clock is right again.
+        assert_eq!(session.load().await, None);
+        assert_eq!(session.apply(delta()).await, ApplyOutcome::Missing);
+        let list = session.store.list(&user, session.start).await;
+        assert_eq!(list.expect("list"), []);
+    }
+}
+
+async fn a_secret_that_is_not_current_removes_nothing_that_looks_expired<S: SessionStore>(
+    connections: Connections<S>,
+) {
+    let retired = connections.session(&[("a", "1")]).await;
+    let session = retired.holding(secret());
+    receipt(retired.apply(rotate(session.secret)).await);
+    let late = ABSOLUTE * 24;
+    for wrong in [retired.secret, secret()] {
+        let removed = removal(&session, Some(wrong), late, late).await;
+        assert_eq!(removed, RemoveOutcome::Missing);
+    }
+    session.record().await;
+}
+
+async fn a_removal_without_a_secret_says_whether_a_live_session_ended<S: SessionStore>(
+    connections: Connections<S>,
+) {
+    let idle = IDLE.timeout + IDLE.touch_interval;
+    for (first_contact, now, expected) in [
+        (
+            idle - millis(1),
+            ABSOLUTE - millis(1),
+            RemoveOutcome::Removed,
+        ),
+        (idle, idle, RemoveOutcome::Missing),
+        (Duration::ZERO, ABSOLUTE, RemoveOutcome::Missing),
+    ] {
+        let session = connections.session(&[]).await;
+        let removed = removal(&session, None, first_contact, now).await;
+        assert_eq!(removed, expected, "{first_contact:?}, {now:?}");
+        // It is gone in any case.
+        assert_eq!(session.load().await, None);
+    }
 }
 
 async fn a_removed_session_stays_dead<S: SessionStore>(connections: Connections<S>) {

@@ -294,14 +294,9 @@ impl ImmediateStore for MemoryStore {
     ) -> Result<RemoveOutcome, StoreError> {
         let mut found = RemoveOutcome::Missing;
         self.0.remove_if(id, |record| {
-            found = match secret.map(|secret| record.token_state(secret, at)) {
-                Some(TokenState::Superseded) => RemoveOutcome::Superseded,
-                Some(TokenState::Current) => RemoveOutcome::Removed,
-                Some(TokenState::Missing) => RemoveOutcome::Missing,
-                None if record.is_expired(at) => RemoveOutcome::Missing,
-                None => RemoveOutcome::Removed,
-            };
-            found == RemoveOutcome::Removed || secret.is_none()
+            let removal = record.removal(secret, at);
+            found = removal.outcome;
+            removal.deletes
         });
         Ok(found)
     }
