@@ -8,19 +8,19 @@
 mod columns;
 mod cookies;
 mod damage;
-#[path = "../../crates/tower-kr-session-redis/src/fields.rs"]
+#[path = "../../crates/tower-kr-session-redis/src/record/fields.rs"]
 #[allow(
     dead_code,
     reason = "only what reads and writes a whole record is looked at"
 )]
 mod fields;
-#[path = "../../crates/tower-kr-session-redis/src/life.rs"]
+#[path = "../../crates/tower-kr-session-redis/src/record/life.rs"]
 #[allow(
     dead_code,
     reason = "only what reads and writes a whole record is looked at"
 )]
 mod life;
-#[path = "../../crates/tower-kr-session-redis/src/numbers.rs"]
+#[path = "../../crates/tower-kr-session-redis/src/record/numbers.rs"]
 #[allow(
     dead_code,
     reason = "only what reads and writes a whole record is looked at"

@@ -1,20 +1,57 @@
-//! Settings of a store, checked before it starts.
+//! Sets up a store: its settings, their checks, and the first connection.
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use redis::{Client, ClientTlsConfig, ConnectionInfo, RedisConnectionInfo, TlsCertificates};
+use redis::{ClientTlsConfig, ConnectionInfo, RedisConnectionInfo, TlsCertificates};
 use rustls::crypto::{CryptoProvider, ring};
 
 use crate::{
-    address::{Target, uses_tls},
     connect_error::ConnectError,
-    connector::{Connector, Settings},
-    servers::Servers,
+    database::Database,
+    servers::{
+        Servers,
+        address::{Target, uses_tls},
+        connector::{Connector, Settings},
+    },
     store::RedisStore,
 };
 
 const DEFAULT_PREFIX: &str = "kr:";
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(2);
+
+impl RedisStore {
+    /// Connects to the servers that the URL names, with the default settings.
+    ///
+    /// Call it within the Tokio runtime that serves requests: a task there keeps the connection.
+    ///
+    /// # Errors
+    /// If the URL is wrong, there is no server, it denies access, or it can't keep sessions.
+    pub async fn connect(url: &str) -> Result<Self, ConnectError> {
+        Self::builder(url).connect().await
+    }
+
+    /// Sets up a store on the servers that the URL names:
+    ///
+    /// | URL | servers |
+    /// |---|---|
+    /// | `redis://[[user]:password@]host[:port][/database]` | a single server |
+    /// | `unix:///path/to/redis.sock` | a single server, through a socket |
+    /// | `redis+sentinel://[[user]:password@]host[:port],host[:port]/master[/database]` | the master that these sentinels name |
+    /// | `redis+cluster://[[user]:password@]host[:port],host[:port]` | a cluster with these nodes, among others |
+    ///
+    /// With `rediss` instead of `redis`, connections are encrypted (TLS) and certificates are checked.
+    pub fn builder(url: &str) -> RedisStoreBuilder {
+        RedisStoreBuilder::with_target(Target::parse(url))
+    }
+
+    /// Sets up a store on the server of a client that the application already has.
+    ///
+    /// The store takes the client's address, credentials and certificates, and opens a connection of
+    /// its own.
+    pub fn from_client(client: &redis::Client) -> RedisStoreBuilder {
+        RedisStoreBuilder::with_target(Ok(Target::server(client.get_connection_info().clone())))
+    }
+}
 
 /// Sets up a [`RedisStore`].
 #[must_use]
@@ -29,14 +66,6 @@ pub struct RedisStoreBuilder {
 }
 
 impl RedisStoreBuilder {
-    pub(crate) fn new(url: &str) -> Self {
-        Self::with_target(Target::parse(url))
-    }
-
-    pub(crate) fn from_client(client: &Client) -> Self {
-        Self::with_target(Ok(Target::server(client.get_connection_info().clone())))
-    }
-
     fn with_target(target: Result<Target, ConnectError>) -> Self {
         Self {
             target,
@@ -49,32 +78,34 @@ impl RedisStoreBuilder {
         }
     }
 
-    /// What all keys begin with, so that applications can share a server. Default: `kr:`.
+    /// Sets the prefix of all keys, so that applications can share a server. Default: `kr:`.
     pub fn key_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.key_prefix = prefix.into();
         self
     }
 
-    /// How long a connection may take until it serves. Default: 2 seconds.
+    /// Sets how long a connection may take until it serves. Default: 2 seconds.
     pub const fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
     }
 
-    /// How long an answer may take; then the server is taken for frozen, and calls fail at once until it is back.
-    /// Default: 2 seconds. Keep it at a third of the layer's I/O timeout at most: a sign-in takes three answers.
+    /// Sets how long an answer may take. After that the server counts as frozen, and calls fail at
+    /// once until it is back. Default: 2 seconds. Keep it at most a third of the layer's I/O timeout,
+    /// since a sign-in takes three answers.
     pub const fn response_timeout(mut self, timeout: Duration) -> Self {
         self.response_timeout = timeout;
         self
     }
 
-    /// Certificates (PEM) of the authorities that are trusted, instead of the public ones, to sign the servers' certificates.
+    /// Sets the certificates (PEM) of the authorities that sign the servers' certificates. Default: the
+    /// public authorities.
     pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.root_certificates = Some(pem.into());
         self
     }
 
-    /// A certificate (PEM) and its private key (PEM) to show to servers that ask for one.
+    /// Sets a certificate (PEM) and its private key (PEM), for servers that ask for one.
     pub fn client_certificate(
         mut self,
         certificate: impl Into<Vec<u8>>,
@@ -84,7 +115,8 @@ impl RedisStoreBuilder {
         self
     }
 
-    /// User (may be empty) and password of the sentinels. Without them they are shown none: those in the URL are the servers'.
+    /// Sets the user (may be empty) and password of the sentinels. Default: none, since the
+    /// credentials in the URL are the servers'.
     pub fn sentinel_credentials(
         mut self,
         user: impl Into<String>,
@@ -94,9 +126,9 @@ impl RedisStoreBuilder {
         self
     }
 
-    /// Connects, and looks whether the servers can keep sessions.
+    /// Connects, and checks that the servers can keep sessions.
     ///
-    /// Must be called within a Tokio runtime, which must live as long as the store: a task there watches over the connection.
+    /// Call it within the Tokio runtime that serves requests: a task there keeps the connection.
     ///
     /// # Errors
     /// If a setting is wrong, there is no server, it denies access, or it can't keep sessions.
@@ -111,14 +143,14 @@ impl RedisStoreBuilder {
         Ok(self.store(servers, description))
     }
 
-    /// Checks the settings only and connects in the background, for an application that may start before its Redis does.
-    /// Until there is a connection, calls fail as they do whenever the server is down.
+    /// Checks the settings and connects in the background, for an application that may start before
+    /// its Redis does. Until there is a connection, calls fail as they do when the server is down.
     ///
     /// # Errors
     /// If a setting is wrong.
     ///
     /// # Panics
-    /// If it is called outside a Tokio runtime.
+    /// If called outside a Tokio runtime.
     pub fn connect_in_background(self) -> Result<RedisStore, ConnectError> {
         let (target, settings) = self.check()?;
         let description = addresses(target.servers());
@@ -185,7 +217,7 @@ impl RedisStoreBuilder {
     }
 
     fn store(self, servers: Servers, description: String) -> RedisStore {
-        RedisStore::new(servers, self.key_prefix, description)
+        RedisStore::new(Database::new(servers, self.key_prefix, description))
     }
 }
 
@@ -210,11 +242,11 @@ fn addresses(infos: &[ConnectionInfo]) -> String {
     addresses.join(",")
 }
 
-/// Looks at a server, since what is wrong with it should be known at start and not at the first session.
+/// Checks a server, so that what is wrong with it is known at start and not at the first session.
 async fn inspect(connector: &Connector) -> Result<(), ConnectError> {
     let mut connection = connector.connect(&Arc::default()).await?;
     let info = connection.send_packed_command(&redis::cmd("INFO")).await;
-    // A user without the right to ask gets no advice.
+    // The user may not ask, so there is no advice.
     let Ok(Ok(info)) = info.map(redis::from_redis_value::<String>) else {
         return Ok(());
     };
@@ -238,10 +270,10 @@ async fn inspect(connector: &Connector) -> Result<(), ConnectError> {
     Ok(())
 }
 
-/// rustls has no choice of its own if a program has several implementations; the application's choice comes first.
+/// Installs a cryptography provider for rustls, unless the application has chosen one.
 fn choose_cryptography() {
     if CryptoProvider::get_default().is_none() {
-        // Somebody else may have been faster, which is just as well.
+        // Another thread may have been faster.
         let _ = ring::default_provider().install_default();
     }
 }

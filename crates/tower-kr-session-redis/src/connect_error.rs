@@ -1,30 +1,30 @@
-//! What can be wrong at start.
+//! Errors of setting up a store.
 
-/// Why a store could not be set up. No message holds a password.
+/// Error returned when a store can't be set up. No message holds a password.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// The URL is none that this crate understands.
+    /// The URL can't be used.
     #[error("bad Redis URL: {reason}")]
     InvalidUrl {
         /// What is wrong with it.
         reason: String,
     },
-    /// A setting makes no sense.
+    /// A setting can't be used.
     #[error("bad setting of the Redis store: {reason}")]
     InvalidSetting {
         /// What is wrong with it.
         reason: &'static str,
     },
-    /// There is no server, or it doesn't answer.
+    /// There is no server at this address, or it doesn't answer.
     #[error("can't reach Redis at {server}: {reason}")]
     Unreachable {
         /// The address.
         server: String,
-        /// What happened instead.
+        /// What happened.
         reason: String,
     },
-    /// The server doesn't accept the user name or the password, or the user may not do what a store does.
+    /// The server refuses the user name or the password, or the user lacks a right.
     #[error("Redis at {server} denies access: {reason}")]
     Denied {
         /// The address.
@@ -32,7 +32,7 @@ pub enum ConnectError {
         /// What the server said.
         reason: String,
     },
-    /// There is a server, but it can't keep sessions.
+    /// The server can't keep sessions.
     #[error("Redis at {server} can't keep sessions: {reason}")]
     Unsuitable {
         /// The address.

@@ -1,29 +1,29 @@
-//! Why a call got no answer.
+//! Failures of calls, told apart by what is known of their effect.
 
 use std::{sync::Arc, time::Duration};
 
 use redis::RedisError;
 use tower_kr_session::StoreError;
 
-/// Why a call got no answer, told apart by what is known of its effect.
+/// A call without a usable answer.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum Failure {
     /// Nothing was sent.
     #[error("{server} is down: {reason}")]
     Down { server: Arc<str>, reason: Arc<str> },
-    /// It was sent, and nobody knows what became of it. It must not be sent again.
+    /// It was sent and may have been done, so it must not be sent again.
     #[error("no answer from {server}, the outcome is unknown: {reason}")]
     Unknown { server: Arc<str>, reason: Arc<str> },
-    /// The server refused it, and did nothing.
+    /// The server refused it and did nothing.
     #[error("{server} refused the call: {error}")]
     Refused { server: Arc<str>, error: RedisError },
-    /// The server answered what no server of ours does.
-    #[error("an answer that can't be understood: {0}")]
+    /// The answer has an unexpected form.
+    #[error("unexpected answer: {0}")]
     BadReply(&'static str),
 }
 
 impl Failure {
-    /// The code of the server's refusal, such as `NOSCRIPT`.
+    /// Returns the code of the server's refusal, such as `NOSCRIPT`.
     pub(crate) fn code(&self) -> Option<&str> {
         match self {
             Self::Refused { error, .. } => error.code(),
@@ -38,7 +38,7 @@ impl From<Failure> for StoreError {
     }
 }
 
-/// What went wrong, in words. The client's own errors name no password, but a timeout only says "timed out".
+/// Describes an error of the client. Its messages hold no password, but its timeout names no length.
 pub(crate) fn reason(error: &RedisError, timeout: Duration) -> Arc<str> {
     if error.is_timeout() {
         format!("no answer within {timeout:?}").into()

@@ -1,10 +1,10 @@
-//! Names of keys in Redis.
+//! Names the keys in Redis.
 
 use std::{fmt::Display, io::Write};
 
 use tower_kr_session::{Owner, SessionId};
 
-/// What all keys begin with. Two applications on one Redis take different ones.
+/// Names keys with the store's prefix.
 pub(crate) struct Keys {
     prefix: String,
 }
@@ -14,23 +14,24 @@ impl Keys {
         Self { prefix }
     }
 
-    /// The hash of a session.
+    /// Names the hash of a session.
     pub(crate) fn session(&self, id: SessionId) -> Vec<u8> {
         self.name("session:", id)
     }
 
-    /// The index of an owner's sessions. The owner is the whole rest of the name, so no two owners share one.
+    /// Names the index of an owner's sessions. The owner is the whole rest of the name, so no two
+    /// owners share one.
     pub(crate) fn owner(&self, owner: &Owner) -> Vec<u8> {
         self.name("owner:", owner)
     }
 
     fn name(&self, kind: &str, what: impl Display) -> Vec<u8> {
-        /// As long as an id of a session.
+        /// The length of a session id.
         const USUAL: usize = 36;
         let mut name = Vec::with_capacity(self.prefix.len() + kind.len() + USUAL);
         name.extend(self.prefix.as_bytes());
         name.extend(kind.as_bytes());
-        write!(name, "{what}").expect("memory takes it all");
+        write!(name, "{what}").expect("a vector takes any text");
         name
     }
 

@@ -22,23 +22,16 @@
 //! An entry is dropped if its record was removed; if the record is missing and no sign-in can be on its way any more; or if
 //! the record has another owner, since an owner is written once.
 
-use std::{
-    sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
-};
+use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
-use tower_kr_session::{
-    Owner, SessionId, SessionSummary, StoreError, Timestamp,
-    store::{Instants, Record},
-};
+use tower_kr_session::{Owner, SessionId, SessionSummary, StoreError, Timestamp, store::Instants};
 
 use crate::{
+    database::Database,
     failure::Failure,
-    fields::{self, NAMES, Unreadable, time_text},
-    reply::{Reply, warn_of_corruption},
+    record::{Found, fields::time_text, reply::Reply},
     scripts,
-    store::{Found, Inner},
 };
 
 /// How old an entry without a record must be to be dropped: several I/O timeouts.
@@ -55,7 +48,7 @@ pub(crate) struct Announced {
     previous: String,
 }
 
-impl Inner {
+impl Database {
     /// S1: `None` if the sessions of the owner were revoked since the sign-in. Without a time of sign-in, the session has this
     /// owner already.
     pub(crate) async fn announce(
@@ -246,37 +239,6 @@ impl Inner {
         self.restore(owner, &dropped, now).await;
         failure.map_or(Ok(removed), Err)
     }
-
-    /// A record without its values.
-    async fn head(&self, id: SessionId) -> Result<Option<Record>, StoreError> {
-        let key = self.keys.session(id);
-        let mut command = redis::cmd("HMGET");
-        command.arg(&key).arg(&NAMES);
-        let fields = match self.servers.call(&key, command).await {
-            Err(failure) if failure.code() == Some("WRONGTYPE") => {
-                warn_of_corruption(id, "type");
-                return Ok(None);
-            }
-            reply => reply?,
-        };
-        let fields: Vec<Option<Vec<u8>>> =
-            redis::from_redis_value(fields).map_err(|_| Failure::BadReply("no fields"))?;
-        if fields.iter().all(Option::is_none) {
-            return Ok(None);
-        }
-        let fields = NAMES.iter().zip(&fields).filter_map(|(name, value)| {
-            let value = value.as_deref()?;
-            Some((name.as_bytes(), value))
-        });
-        match fields::read(fields) {
-            Ok(record) => Ok(Some(record)),
-            Err(Unreadable::Version(version)) => Err(StoreError::UnknownVersion { version }),
-            Err(Unreadable::Corrupt(field)) => {
-                warn_of_corruption(id, field);
-                Ok(None)
-            }
-        }
-    }
 }
 
 /// What `revoke.lua` answers: the id, the entry from before and the mark of each session.
@@ -318,28 +280,5 @@ impl Entry {
                 now.saturating_duration_since(at) >= ON_ITS_WAY
             }
         }
-    }
-}
-
-/// Numbers that no other process gives out.
-pub(crate) struct Nonces {
-    process: u64,
-    next: AtomicU64,
-}
-
-impl Nonces {
-    pub(crate) fn new() -> Self {
-        use std::hash::{BuildHasher, Hasher, RandomState};
-        // Randomly seeded, by the operating system.
-        let process = RandomState::new().build_hasher().finish();
-        Self {
-            process,
-            next: AtomicU64::new(0),
-        }
-    }
-
-    fn next(&self) -> String {
-        let next = self.next.fetch_add(1, Ordering::Relaxed);
-        format!("{:016x}{next:x}", self.process)
     }
 }

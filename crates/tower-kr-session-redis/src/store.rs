@@ -1,95 +1,29 @@
-//! Sessions in Redis.
+//! The store: which steps each call takes.
 
 use std::{fmt, sync::Arc};
 
-use redis::Cmd;
 use tower_kr_session::{
     Owner, SessionId, SessionStore, SessionSummary, StoreError, Timestamp,
     store::{ApplyOutcome, CreateOutcome, Delta, Instants, Record, RemoveOutcome, SecretHash},
 };
 
-use crate::{
-    arguments::{self, Index},
-    builder::RedisStoreBuilder,
-    connect_error::ConnectError,
-    failure::Failure,
-    fields::{self, Unreadable},
-    keys::Keys,
-    life, numbers,
-    owners::Nonces,
-    reply::{Reply, text, warn_of_corruption},
-    scripts,
-    servers::Servers,
-};
+use crate::{database::Database, failure::Failure, record::Index};
 
-/// Sessions in Redis: in a single server, in the master that sentinels name, or in a cluster. A clone is the same store.
+/// Keeps sessions in Redis: in a single server, in the master that sentinels name, or in a cluster.
 ///
-/// See the [crate's documentation](crate) for what it promises, and [`builder`](Self::builder) for the URLs and the settings.
+/// A clone is the same store. The [crate's documentation](crate) says what the store promises;
+/// [`builder`](Self::builder) has the URLs and the settings.
 #[derive(Clone)]
-pub struct RedisStore(Arc<Inner>);
-
-pub(crate) struct Inner {
-    pub(crate) servers: Servers,
-    pub(crate) keys: Keys,
-    pub(crate) nonces: Nonces,
-    pub(crate) description: String,
-}
-
-/// What a removal found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Found {
-    /// A live record, which is gone now.
-    Removed,
-    /// None, or a dead one.
-    Missing,
-    /// A record of somebody else.
-    OthersRecord,
-}
+pub struct RedisStore(Arc<Database>);
 
 impl RedisStore {
-    /// Connects to the servers that the URL names, with the default settings.
-    ///
-    /// Must be called within a Tokio runtime, which must live as long as the store: a task there watches over the connection.
-    ///
-    /// # Errors
-    /// If the URL is wrong, there is no server, it denies access, or it can't keep sessions.
-    pub async fn connect(url: &str) -> Result<Self, ConnectError> {
-        Self::builder(url).connect().await
-    }
-
-    /// Sets up a store on the servers that the URL names:
-    ///
-    /// | URL | |
-    /// |---|---|
-    /// | `redis://[[user]:password@]host[:port][/database]` | a single server |
-    /// | `unix:///path/to/redis.sock` | the same through a socket |
-    /// | `redis+sentinel://[[user]:password@]host[:port],host[:port]/master[/database]` | the master that these sentinels name |
-    /// | `redis+cluster://[[user]:password@]host[:port],host[:port]` | a cluster, of which these are some nodes |
-    ///
-    /// With `rediss` instead of `redis` the connections are encrypted (TLS), and the servers' certificates are checked.
-    pub fn builder(url: &str) -> RedisStoreBuilder {
-        RedisStoreBuilder::new(url)
-    }
-
-    /// Sets up a store on the server that this client of the application connects to.
-    ///
-    /// Its address, credentials and certificates are used; the connection is the store's own, since it watches over it.
-    pub fn from_client(client: &redis::Client) -> RedisStoreBuilder {
-        RedisStoreBuilder::from_client(client)
-    }
-
-    pub(crate) fn new(servers: Servers, prefix: String, description: String) -> Self {
-        Self(Arc::new(Inner {
-            servers,
-            keys: Keys::new(prefix),
-            nonces: Nonces::new(),
-            description,
-        }))
+    pub(crate) fn new(database: Database) -> Self {
+        Self(Arc::new(database))
     }
 }
 
 impl fmt::Debug for RedisStore {
-    /// Shows where the sessions are, without credentials.
+    /// Shows the servers' addresses, without credentials.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisStore")
             .field("servers", &self.0.description)
@@ -140,7 +74,7 @@ impl SessionStore for RedisStore {
     ) -> Result<ApplyOutcome, StoreError> {
         if let Some(sign_in) = &delta.sign_in {
             let time = Some(sign_in.authenticated_at);
-            // Boxed, here and below: it would make the usual call larger.
+            // Boxed, here and below, so that the usual call stays small.
             let applying = self
                 .0
                 .apply_owned(&sign_in.owner, time, id, secret, &delta, at);
@@ -192,56 +126,9 @@ impl SessionStore for RedisStore {
     }
 }
 
-impl Inner {
-    async fn load(&self, id: SessionId, now: Timestamp) -> Result<Option<Record>, StoreError> {
-        let key = self.keys.session(id);
-        let mut command = Cmd::with_capacity(2, 7 + key.len());
-        command.arg("HGETALL").arg(&key);
-        let fields = match self.servers.call(&key, command).await {
-            Err(failure) if failure.code() == Some("WRONGTYPE") => {
-                warn_of_corruption(id, "type");
-                return Ok(None);
-            }
-            reply => reply?,
-        };
-        let fields = fields.as_map_iter().ok_or(Failure::BadReply("no hash"))?;
-        let mut fields = fields
-            .map(|(field, value)| (text(field), text(value)))
-            .peekable();
-        if fields.peek().is_none() {
-            return Ok(None);
-        }
-        match fields::read(fields) {
-            Ok(record) => Ok((!record.is_expired(Instants::at(now))).then_some(record)),
-            Err(Unreadable::Version(version)) => Err(StoreError::UnknownVersion { version }),
-            Err(Unreadable::Corrupt(field)) => {
-                warn_of_corruption(id, field);
-                Ok(None)
-            }
-        }
-    }
-
-    async fn create_record(
-        &self,
-        id: SessionId,
-        record: &Record,
-        now: Timestamp,
-    ) -> Result<CreateOutcome, StoreError> {
-        let left = life::time_to_live(record, now).to_string();
-        let fields = fields::write(record);
-        let mut arguments = vec![left.as_bytes()];
-        arguments.extend(fields.iter().map(|field| &**field));
-        let key = self.keys.session(id);
-        let reply = Reply::new(self.servers.run(&scripts::CREATE, &key, &arguments).await?)?;
-        match reply.word() {
-            "created" => Ok(CreateOutcome::Created),
-            "exists" => Ok(CreateOutcome::Exists),
-            _ => Err(Failure::BadReply("an unknown word").into()),
-        }
-    }
-
-    /// An `apply` that gives the session an owner, or moves the absolute deadline of one that has an owner (then without a
-    /// time of sign-in): its index knows of it before and after.
+impl Database {
+    /// Applies a delta that gives the session an owner, or moves the absolute deadline of a session
+    /// that has one (then without a time of sign-in). The owner's index is changed before and after.
     async fn apply_owned(
         &self,
         owner: &Owner,
@@ -259,7 +146,7 @@ impl Inner {
         let reply = self.run_apply(id, secret, delta, at, index).await?;
         let applied = reply.applied()?;
         let Some(announced) = announced else {
-            // A session that is being revoked, whose holder only wanted to change its limits.
+            // The session is being revoked, and its holder only wanted to change its limits.
             if authenticated_at.is_none() && applied == ApplyOutcome::Revoked {
                 return Ok(ApplyOutcome::Missing);
             }
@@ -276,55 +163,5 @@ impl Inner {
         } else {
             ApplyOutcome::Revoked
         })
-    }
-
-    async fn run_apply(
-        &self,
-        id: SessionId,
-        secret: &SecretHash,
-        delta: &Delta,
-        at: Instants,
-        index: Index,
-    ) -> Result<Reply, StoreError> {
-        let arguments = arguments::of_apply(secret, delta, at, index)?;
-        let arguments: Vec<&[u8]> = arguments.iter().map(|argument| &**argument).collect();
-        let key = self.keys.session(id);
-        let reply = Reply::new(self.servers.run(&scripts::APPLY, &key, &arguments).await?)?;
-        reply.check_readable(id)?;
-        Ok(reply)
-    }
-
-    async fn run_remove(
-        &self,
-        id: SessionId,
-        secret: Option<&SecretHash>,
-        at: Instants,
-        owner: &str,
-    ) -> Result<Reply, StoreError> {
-        let times = [numbers::time(at.first_contact), numbers::time(at.now)].concat();
-        let secret = secret.map_or(&[][..], |secret| secret.as_bytes());
-        let arguments = [&times, secret, owner.as_bytes()];
-        let key = self.keys.session(id);
-        let reply = Reply::new(self.servers.run(&scripts::REMOVE, &key, &arguments).await?)?;
-        reply.check_readable(id)?;
-        Ok(reply)
-    }
-
-    /// Removes a record if it has this owner or none.
-    pub(crate) async fn remove_of(
-        &self,
-        owner: &Owner,
-        id: SessionId,
-        now: Timestamp,
-    ) -> Result<Found, StoreError> {
-        let reply = self
-            .run_remove(id, None, Instants::at(now), owner.as_str())
-            .await?;
-        match reply.word() {
-            "removed" => Ok(Found::Removed),
-            "missing" | "corrupt" => Ok(Found::Missing),
-            "other_owner" => Ok(Found::OthersRecord),
-            _ => Err(Failure::BadReply("an unknown word").into()),
-        }
     }
 }

@@ -1,4 +1,4 @@
-//! Where the servers are: the URLs that this crate understands.
+//! Parses the URLs that name servers.
 
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion};
 
@@ -12,17 +12,18 @@ const SERVER_PORT: u16 = 6_379;
 pub(crate) enum Target {
     Server(ConnectionInfo),
     Sentinel {
-        /// Where to ask. They carry the servers' credentials until the builder sets their own.
+        /// The sentinels. They carry the servers' credentials until the builder sets their own.
         sentinels: Vec<ConnectionInfo>,
         master: String,
-        /// What to connect to the master with; its address is filled in later.
+        /// Settings of the connection to the master; its address is filled in later.
         server: ConnectionInfo,
     },
     Cluster(Vec<ConnectionInfo>),
 }
 
 impl Target {
-    /// Reads a URL: `redis`, `rediss` or `unix`; `redis+sentinel` and `redis+cluster` (or `rediss+...`) with several hosts.
+    /// Parses a URL: `redis`, `rediss` or `unix` with one server; `redis+sentinel` and `redis+cluster`
+    /// (or `rediss+...`) with several hosts.
     pub(crate) fn parse(url: &str) -> Result<Self, ConnectError> {
         let (scheme, rest) = url
             .split_once("://")
@@ -72,7 +73,7 @@ impl Target {
         })
     }
 
-    /// Those that are named: for sentinels, they themselves.
+    /// The servers that the URL names; for Sentinel, the sentinels.
     pub(crate) fn servers(&self) -> &[ConnectionInfo] {
         match self {
             Self::Server(info) => std::slice::from_ref(info),
@@ -81,13 +82,13 @@ impl Target {
         }
     }
 
-    /// From the settings of a client that the application has already.
+    /// Takes the settings of a client that the application already has.
     pub(crate) fn server(info: ConnectionInfo) -> Self {
         Self::Server(prepared(info))
     }
 }
 
-/// The parts of a URL with several hosts, which no URL parser knows.
+/// The parts of a URL with several hosts, which URL parsers don't support.
 struct Parts<'a> {
     credentials: Option<&'a str>,
     hosts: &'a str,
@@ -126,7 +127,7 @@ impl<'a> Parts<'a> {
                 let credentials = self
                     .credentials
                     .map_or(String::new(), |credentials| format!("{credentials}@"));
-                // The colons within an IPv6 address are followed by a bracket.
+                // Colons inside an IPv6 address come before its bracket.
                 let has_port = host
                     .rsplit_once(':')
                     .is_some_and(|(_, port)| !port.ends_with(']'));
@@ -148,19 +149,19 @@ fn connection_info(url: &str) -> Result<ConnectionInfo, ConnectError> {
     url.into_connection_info()
         .map(prepared)
         .map_err(|error| ConnectError::InvalidUrl {
-            // The client's messages name the part that is wrong, never its text.
+            // The client's messages name the faulty part, never its text.
             reason: error.to_string(),
         })
 }
 
-/// What each connection needs, whatever the URL says.
+/// Adds what every connection needs.
 fn prepared(info: ConnectionInfo) -> ConnectionInfo {
     let settings = info.redis_settings().clone();
-    // Only the third version of the protocol says at once that a connection broke.
+    // Only version 3 of the protocol reports a broken connection at once.
     let settings = settings
         .set_protocol(ProtocolVersion::RESP3)
         .set_lib_name(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
-    // Many small messages on one connection: none must wait for the next one.
+    // No small message may wait for the next one.
     let tcp_settings = info.tcp_settings().clone().set_nodelay(true);
     info.set_redis_settings(settings)
         .set_tcp_settings(tcp_settings)

@@ -1,4 +1,4 @@
-//! Which of a cluster's 16,384 hash slots a key is in.
+//! Computes which of a cluster's 16,384 hash slots a key is in.
 
 pub(crate) const SLOTS: u16 = 16_384;
 
@@ -7,7 +7,7 @@ pub(crate) fn slot(key: &[u8]) -> u16 {
     crc16(hash_tag(key)) % SLOTS
 }
 
-/// What stands between the first `{` and the next `}`, if that is anything; else the whole key.
+/// The text between the first `{` and the next `}`, or the whole key if that is empty.
 fn hash_tag(key: &[u8]) -> &[u8] {
     let Some(open) = key.iter().position(|byte| *byte == b'{') else {
         return key;

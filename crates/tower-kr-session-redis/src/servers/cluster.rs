@@ -1,8 +1,9 @@
-//! A cluster: which node has which slot, and what a node says when that has changed.
+//! Routes a command to the cluster node that owns its slot.
 //!
-//! Each node has a link of its own, so that one that is down fails fast while the others serve. A command is sent again only
-//! if the answer proves that nothing was done: the slot lives elsewhere (`MOVED`), is on its way there (`ASK`), or is split
-//! at the moment (`TRYAGAIN`).
+//! Each node has a link of its own, so that a node that is down fails fast while the others serve. A
+//! command is sent again only after an answer that proves that nothing was done: another node owns
+//! the slot (`MOVED`), the key has moved ahead of its slot (`ASK`), or the slot's keys are split
+//! between two nodes at the moment (`TRYAGAIN`).
 
 use std::{
     collections::HashMap,
@@ -13,21 +14,20 @@ use std::{
 use redis::{Cmd, ConnectionInfo, Value};
 use tokio::{sync::Notify, task::AbortHandle, time::sleep};
 
-use crate::{
+use super::{
     address,
-    connect_error::ConnectError,
     connector::{Connector, Settings},
-    failure::Failure,
     link::Link,
     slot::{SLOTS, slot},
 };
+use crate::{connect_error::ConnectError, failure::Failure};
 
-/// How often one call follows a redirection, or waits for a slot that is split.
+/// A call follows at most this many redirections, waits for a split slot included.
 const MOST_REDIRECTIONS: usize = 8;
 
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(20);
 
-/// How long the map of slots is left alone after it was read: many calls notice a change at once.
+/// The shortest time between two reads of the slot map: many calls notice a change at once.
 const MAP_PAUSE: Duration = Duration::from_millis(100);
 
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
@@ -40,7 +40,7 @@ pub(crate) struct Cluster {
 }
 
 struct Shared {
-    /// Where to ask first, and the settings for all nodes.
+    /// The nodes to ask first; their credentials and TLS settings serve for all nodes.
     seeds: Vec<ConnectionInfo>,
     settings: Settings,
     map: RwLock<Map>,
@@ -49,14 +49,14 @@ struct Shared {
 
 #[derive(Default)]
 struct Map {
-    /// The node of each slot, as an index of `nodes`; empty before the first answer.
+    /// The node of each slot, as an index into `nodes`; empty until the map is read.
     slots: Vec<Option<u16>>,
     nodes: Vec<Address>,
     links: HashMap<Address, Arc<Link>>,
 }
 
 impl Cluster {
-    /// Starts to read the map of slots in the background.
+    /// Starts reading the slot map in the background.
     pub(crate) fn start(seeds: Vec<ConnectionInfo>, settings: Settings) -> Self {
         let shared = Arc::new(Shared {
             seeds,
@@ -69,7 +69,7 @@ impl Cluster {
         Self { shared, mapper }
     }
 
-    /// Reads the map now; for the start, when an error is to be told.
+    /// Reads the slot map now, so that a start can report an error.
     pub(crate) async fn read_map(&self) -> Result<(), ConnectError> {
         self.shared.read_map().await
     }
@@ -168,7 +168,7 @@ impl Shared {
         Link::start(Connector::node(info, self.settings.clone()))
     }
 
-    /// Notes what a node said of one slot, until the whole map is read.
+    /// Records where one slot lives, until the whole map is read again.
     fn moved(&self, slot: u16, address: &Address) {
         self.link_to(address);
         let mut map = self.map_mut();
@@ -182,7 +182,7 @@ impl Shared {
         }
     }
 
-    /// Asks the nodes that are known, then those that were named at the start.
+    /// Asks the known nodes first, then the ones named in the URL.
     async fn read_map(&self) -> Result<(), ConnectError> {
         let links: Vec<Arc<Link>> = self.map().links.values().map(Arc::clone).collect();
         for link in links {
@@ -258,7 +258,7 @@ impl Shared {
             let link = link.unwrap_or_else(|| Arc::new(self.start_link(node)));
             links.insert(node.clone(), link);
         }
-        // Links to nodes that have no slots any more end here, when their last call has.
+        // A link to a node without slots ends here, once its last call has.
         *map = Map {
             slots,
             nodes,
@@ -295,7 +295,7 @@ struct Range {
     node: Address,
 }
 
-/// Reads the answer of `CLUSTER SLOTS`: first slot, last slot, primary (host, port, ..), replicas.
+/// Parses the answer of `CLUSTER SLOTS`: first slot, last slot, primary (host, port, ..), replicas.
 fn ranges(reply: Value, asked: &str) -> Option<Vec<Range>> {
     let Value::Array(ranges) = reply else {
         return None;
@@ -312,7 +312,7 @@ fn ranges(reply: Value, asked: &str) -> Option<Vec<Range>> {
                 return None;
             };
             let mut primary = primary.into_iter();
-            // A node that doesn't know its own name is where it was asked.
+            // A node that doesn't know its own address is the one that was asked.
             let host = match primary.next()? {
                 Value::BulkString(host) => String::from_utf8(host).ok()?,
                 Value::Nil => String::new(),
@@ -336,7 +336,8 @@ fn number(value: Value) -> Option<u16> {
     }
 }
 
-/// Where a node sends a call: `MOVED 3999 127.0.0.1:6381`. Without a host it is the one that was asked.
+/// Parses where a node redirects a call: `MOVED 3999 127.0.0.1:6381`. An empty host is that of the
+/// node that was asked.
 fn redirection(failure: &Failure, asked: &str) -> Option<Address> {
     let Failure::Refused { error, .. } = failure else {
         return None;

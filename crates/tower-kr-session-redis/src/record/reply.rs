@@ -1,4 +1,4 @@
-//! What the scripts answer: a word, and what belongs to it.
+//! Reads the scripts' answers: a word, and its details.
 
 use redis::Value;
 use tower_kr_session::{
@@ -6,11 +6,11 @@ use tower_kr_session::{
     store::{ApplyOutcome, Receipt},
 };
 
-use crate::{
-    failure::Failure,
+use super::{
     fields::parse_integer,
     life::{self, Life},
 };
+use crate::failure::Failure;
 
 /// An answer of a script.
 pub(crate) struct Reply(Vec<Vec<u8>>);
@@ -36,7 +36,7 @@ impl Reply {
         self.text(0)
     }
 
-    /// A further part; empty if there is none.
+    /// Another part; empty if there is none.
     pub(crate) fn text(&self, index: usize) -> &str {
         let part = self.0.get(index);
         part.and_then(|part| str::from_utf8(part).ok())
@@ -52,7 +52,8 @@ impl Reply {
         part.ok_or(Failure::BadReply("no integer"))
     }
 
-    /// What a script found that all scripts can find: a record of a later release is an error, a corrupt one is missing.
+    /// Handles what every script may find: a record of a later release is an error, and a corrupt one
+    /// is logged.
     pub(crate) fn check_readable(&self, id: SessionId) -> Result<(), StoreError> {
         match self.word() {
             "version" => Err(StoreError::UnknownVersion {
@@ -88,7 +89,7 @@ impl Reply {
     }
 }
 
-/// The field `life` as it is now, and the sum after an increment.
+/// Reads the new `life`, and the sum after an increment.
 fn read_receipt(done: &[u8]) -> Result<Receipt, Failure> {
     let (life, sum) = done.split_at_checked(life::BYTES).unwrap_or_default();
     let life = Life::read(life).ok_or(Failure::BadReply("no lifetime"))?;
@@ -99,7 +100,7 @@ fn read_receipt(done: &[u8]) -> Result<Receipt, Failure> {
     Ok(life.receipt(sum))
 }
 
-/// The bytes of a text. What is no text is empty.
+/// Returns the bytes of a text; empty for anything else.
 pub(crate) fn text(value: &Value) -> &[u8] {
     match value {
         Value::BulkString(text) => text,
@@ -107,7 +108,7 @@ pub(crate) fn text(value: &Value) -> &[u8] {
     }
 }
 
-/// Tells the operator where to look. Neither values nor hashes are shown.
+/// Tells the operator where to look, without values or hashes.
 pub(crate) fn warn_of_corruption(id: SessionId, field: &str) {
     tracing::warn!(session = %id, field, "a corrupt session record is kept and counts as missing");
 }

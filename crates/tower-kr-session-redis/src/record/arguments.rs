@@ -1,4 +1,4 @@
-//! What `apply.lua` is told.
+//! Writes the arguments of `apply.lua`.
 
 use std::borrow::Cow;
 
@@ -8,9 +8,9 @@ use tower_kr_session::{
     store::{Delta, Instants, Operation, SecretHash},
 };
 
-use crate::{fields::value_field, numbers};
+use super::{fields::value_field, numbers};
 
-/// What the index of the owner said before an `apply`.
+/// What the owner's index said before an `apply`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Index {
     NotAsked,
@@ -18,7 +18,7 @@ pub(crate) enum Index {
     Revoked,
 }
 
-/// Where the operation finds the value that it is about.
+/// Where the operation finds its current value.
 #[derive(Clone, Copy)]
 enum Current {
     Stored = 0,
@@ -33,7 +33,7 @@ enum Code {
     CompareAndSet = 2,
 }
 
-/// The arguments of `apply.lua`, in its order.
+/// Returns the arguments of `apply.lua`, in its order.
 pub(crate) fn of_apply<'a>(
     secret: &SecretHash,
     delta: &'a Delta,
@@ -99,14 +99,14 @@ pub(crate) fn of_apply<'a>(
     Ok(arguments)
 }
 
-/// What is there begins with an equals sign.
+/// A value that is there begins with an equals sign; an absent one is empty.
 fn optional(value: &Option<Bytes>) -> Vec<u8> {
     value
         .as_ref()
         .map_or_else(Vec::new, |value| [b"=", &value[..]].concat())
 }
 
-/// What is rare, as names and values.
+/// Returns the rare parts of a delta, as names and values.
 fn options(delta: &Delta, index: Index) -> impl Iterator<Item = Cow<'_, [u8]>> {
     let limits = &delta.limits;
     let rotate = delta

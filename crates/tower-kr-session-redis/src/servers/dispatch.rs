@@ -1,7 +1,8 @@
-//! Brings the calls of many tasks to one connection.
+//! Sends the calls of many tasks through one connection.
 //!
-//! The client's own work for a message (two channels, a timer) is much of what a short command takes. Calls that wait at the
-//! same time therefore go as one message, a pipeline, in which each call has its own answer or error.
+//! The client spends two channels and a timer on each message, which is much of a short command's
+//! cost. Calls that wait at the same time therefore share one message, a pipeline, in which each call
+//! has its own answer or error.
 
 use std::{
     future::{Future, poll_fn},
@@ -14,20 +15,20 @@ use futures_util::{StreamExt, stream::FuturesUnordered};
 use redis::{Cmd, Pipeline, RedisError, Value, aio::MultiplexedConnection};
 use tokio::sync::{mpsc::UnboundedReceiver, oneshot};
 
-/// So many calls go at once at most. While the server works on them, the next ones are made: with all calls in one message,
-/// server and application would wait for each other.
+/// A message carries at most this many calls. While the server works on one message, the application
+/// prepares the next; with all calls in one message they would wait for each other.
 const MOST_AT_ONCE: usize = 32;
 
-/// A command, and who waits for its answer.
+/// A command, and the channel for its answer.
 pub(crate) struct Call {
     pub(crate) command: Cmd,
-    /// For a server that is about to take over the slot.
+    /// Whether the server is only about to take over the slot.
     pub(crate) asking: bool,
     pub(crate) answer: oneshot::Sender<Value>,
 }
 
-/// Sends what is in the queue, until the connection fails or is given up. Calls that got no answer learn so: what became of
-/// them is unknown.
+/// Sends queued calls until the connection fails or the queue closes. Dropping the channels of
+/// unanswered calls tells their callers that the outcome is unknown.
 pub(crate) async fn run(
     mut queue: UnboundedReceiver<Call>,
     connection: MultiplexedConnection,
@@ -42,7 +43,7 @@ pub(crate) async fn run(
                     return Ok(());
                 }
                 let mut sending = Box::pin(send(mem::take(&mut calls), connection.clone()));
-                // Sent before anybody gets an answer that is there already: the server shall have something to do.
+                // Send before handing out answers that are already there, to keep the server busy.
                 match poll_once(sending.as_mut()).await {
                     Some(answered) => answered?,
                     None => under_way.push(sending),
@@ -50,7 +51,7 @@ pub(crate) async fn run(
             }
             Some(answered) = under_way.next() => {
                 answered?;
-                // Who got his answer may have the next call ready, to be sent before others get theirs.
+                // Let tasks that got an answer queue their next call before others get theirs.
                 step_back().await;
             }
         }
@@ -61,7 +62,7 @@ async fn send(calls: Vec<Call>, mut connection: MultiplexedConnection) -> Result
     let mut pipeline = Pipeline::with_capacity(calls.len());
     let mut waiting = Vec::with_capacity(calls.len());
     for call in calls {
-        // Whoever gave up before it was sent wants nothing done.
+        // The caller gave up before the call was sent.
         if call.answer.is_closed() {
             continue;
         }
@@ -80,7 +81,7 @@ async fn send(calls: Vec<Call>, mut connection: MultiplexedConnection) -> Result
         .await?;
     for (waiting, answer) in waiting.into_iter().zip(answers) {
         if let Some(waiting) = waiting {
-            // Nobody may wait any more.
+            // The caller may have given up.
             let _ = waiting.send(answer);
         }
     }
@@ -97,7 +98,7 @@ async fn poll_once<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
     .await
 }
 
-/// Lets the tasks run that are ready to.
+/// Yields to other tasks once.
 async fn step_back() {
     let mut back = false;
     poll_fn(|context| {
@@ -121,7 +122,7 @@ mod tests {
 
     use super::*;
 
-    /// A dispatcher, the way to it, and the server's end of its connection.
+    /// Starts a dispatcher; returns it, its queue, and the server's end of the connection.
     async fn start() -> (
         JoinHandle<Result<(), RedisError>>,
         UnboundedSender<Call>,

@@ -1,10 +1,10 @@
-//! What runs inside the server: each script is one atomic step on one key.
+//! Scripts that run inside the server: each is one atomic step on one key.
 
 use std::sync::LazyLock;
 
 use redis::{Cmd, Script};
 
-/// A script of this crate. The server keeps it under the hash of its text.
+/// A script, which the server caches under the hash of its text.
 pub(crate) struct Program {
     text: &'static str,
     hash: LazyLock<String>,
@@ -13,7 +13,7 @@ pub(crate) struct Program {
 macro_rules! program {
     ($name:ident: $($file:literal),+) => {
         pub(crate) static $name: Program = {
-            const TEXT: &str = concat!($(include_str!(concat!("scripts/", $file, ".lua")), "\n"),+);
+            const TEXT: &str = concat!($(include_str!(concat!($file, ".lua")), "\n"),+);
             Program {
                 text: TEXT,
                 hash: LazyLock::new(|| Script::new(TEXT).get_hash().to_owned()),
@@ -30,24 +30,24 @@ program!(SETTLE: "common", "owner", "settle");
 program!(RESTORE: "common", "owner", "restore");
 program!(REVOKE: "common", "owner", "revoke");
 
-/// All of them, to be loaded on each new connection.
+/// All scripts, loaded on each new connection.
 pub(crate) static PROGRAMS: [&Program; 7] =
     [&APPLY, &CREATE, &REMOVE, &INDEX, &SETTLE, &RESTORE, &REVOKE];
 
 impl Program {
-    /// The command that makes the server know this script.
+    /// Returns the command that loads this script.
     pub(crate) fn load(&self) -> Cmd {
         let mut command = redis::cmd("SCRIPT");
         command.arg("LOAD").arg(self.text);
         command
     }
 
-    /// The command that runs this script by its hash.
+    /// Returns the command that runs this script by its hash.
     pub(crate) fn by_hash(&self, key: &[u8], arguments: &[&[u8]]) -> Cmd {
         finish("EVALSHA", &self.hash, key, arguments)
     }
 
-    /// The command that runs this script by its text, if the server has forgotten it.
+    /// Returns the command that runs this script by its text, for a server that has forgotten it.
     pub(crate) fn by_text(&self, key: &[u8], arguments: &[&[u8]]) -> Cmd {
         finish("EVAL", self.text, key, arguments)
     }

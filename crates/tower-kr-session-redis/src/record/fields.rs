@@ -1,4 +1,4 @@
-//! A record as the fields of a hash; `record.lua` says what is in each of them.
+//! Writes a record as the fields of a hash, and reads it back. `record.lua` describes each field.
 
 use std::borrow::Cow;
 
@@ -8,12 +8,12 @@ use tower_kr_session::{
     store::{Record, Retired, SecretHash, Values},
 };
 
-use crate::{
+use super::{
     life::{self, Life},
     numbers::{self, NUMBER},
 };
 
-/// What the field of a value begins with: no user key can meet a field of the record.
+/// Prefix of a value's field, so that no key of the application meets a field of the record.
 pub(crate) const VALUE_PREFIX: &str = "v:";
 
 const VERSION: u8 = 2;
@@ -21,21 +21,21 @@ const VERSION: u8 = 2;
 /// The fields of a record without its values.
 pub(crate) const NAMES: [&str; 4] = ["head", "life", "owner", "retired"];
 
-/// Why a hash is no record.
+/// Why a hash can't be read as a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unreadable {
-    /// It was written by a later release.
+    /// A later release wrote it.
     Version(u8),
     /// This field is missing or makes no sense.
     Corrupt(&'static str),
 }
 
-/// The field of a value.
+/// Returns the field of a value.
 pub(crate) fn value_field(key: &str) -> Vec<u8> {
     [VALUE_PREFIX.as_bytes(), key.as_bytes()].concat()
 }
 
-/// All fields with their values, one after the other.
+/// Writes all fields, names and values in turn.
 pub(crate) fn write(record: &Record) -> Vec<Cow<'_, [u8]>> {
     let mut fields: Vec<Cow<'_, [u8]>> =
         Vec::with_capacity(2 * (NAMES.len() + record.values.len()));
@@ -61,7 +61,7 @@ pub(crate) fn write(record: &Record) -> Vec<Cow<'_, [u8]>> {
     fields
 }
 
-/// Reads a record from all its fields, in any order.
+/// Reads a record from its fields, in any order.
 pub(crate) fn read<'a>(
     fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
 ) -> Result<Record, Unreadable> {
@@ -145,7 +145,7 @@ fn take_hash(bytes: &mut &[u8]) -> Option<SecretHash> {
     Some(SecretHash::from_bytes(*hash))
 }
 
-/// Only what an integer is written with: the scripts are as strict.
+/// Parses an integer in its only form, as strictly as the scripts do.
 pub(crate) fn parse_integer(text: &[u8]) -> Option<i64> {
     let number: i64 = str::from_utf8(text).ok()?.parse().ok()?;
     (number.to_string().as_bytes() == text).then_some(number)

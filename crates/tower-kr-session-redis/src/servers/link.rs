@@ -1,8 +1,10 @@
-//! One server, and the task that watches over the connection to it.
+//! Keeps one connection to one server, supervised by a task.
 //!
-//! All calls share one connection, and the calls that wait at the same time share one message to it. It is *up* or known to be *down*, and whoever finds out first says so to all: calls that are
-//! under way end at once, and new ones fail without being sent, until the supervisor has a new connection. Nobody waits for a
-//! reconnect, but for a moment right after a connection broke: mostly the server is back within milliseconds.
+//! All calls share the connection, and calls that wait at the same time share a message. The link is
+//! *up*, or known to be *down*. Whoever notices first that it is down tells all: pending calls end at
+//! once, and new ones fail without being sent, until the supervisor has a new connection. Calls don't
+//! wait for that, except for a moment right after a connection broke, since most servers are back
+//! within milliseconds.
 
 use std::{
     sync::Arc,
@@ -20,25 +22,25 @@ use tokio::{
     time::{sleep, timeout_at},
 };
 
-use crate::{
+use super::{
     connector::Connector,
     dispatch::{self, Call},
-    failure::{Failure, reason},
 };
+use crate::failure::{Failure, reason};
 
-/// How long a call waits for a connection that broke just now.
+/// A call waits this long for a connection that has just broken.
 const GRACE: Duration = Duration::from_millis(25);
 
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// A connection that lives shorter than this is no recovery: the pauses between attempts go on growing.
+/// A connection that breaks sooner is no recovery: the pauses between attempts keep growing.
 const STABLE_AFTER: Duration = Duration::from_secs(1);
 
-/// How often an idle connection is looked at: a firewall may have dropped it without a word.
+/// An idle connection is checked this often: a firewall may have dropped it silently.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-/// One server.
+/// The connection to one server.
 pub(crate) struct Link {
     shared: Arc<Shared>,
     supervisor: AbortHandle,
@@ -47,7 +49,7 @@ pub(crate) struct Link {
 struct Shared {
     server: Arc<str>,
     state: watch::Sender<State>,
-    /// A call was given up before its answer came: is the server still there?
+    /// Notified when a caller gives up before its answer comes: the server may be gone.
     suspicion: Notify,
     response_timeout: Duration,
     connect_timeout: Duration,
@@ -55,7 +57,7 @@ struct Shared {
 
 #[derive(Clone)]
 enum State {
-    /// Never tried yet.
+    /// Not tried yet.
     New,
     Up {
         generation: u64,
@@ -74,7 +76,7 @@ impl State {
 }
 
 impl Link {
-    /// Starts the supervisor, which connects in the background. Must be called within a Tokio runtime.
+    /// Starts the supervisor, which connects in the background. Panics outside a Tokio runtime.
     pub(crate) fn start(connector: Connector) -> Self {
         let shared = Arc::new(Shared {
             server: connector.name().into(),
@@ -101,7 +103,7 @@ impl Link {
         matches!(*self.shared.state.borrow(), State::Down { .. })
     }
 
-    /// Sends a command once. What fails is not sent again here.
+    /// Sends a command, once.
     pub(crate) fn call(&self, command: Cmd) -> impl Future<Output = Result<Value, Failure>> {
         self.exchange(command, false)
     }
@@ -121,20 +123,20 @@ impl Link {
         };
         let generation = match shared.enqueue(call) {
             Ok(generation) => generation,
-            // Boxed, since what is rare should not make each call larger.
+            // Boxed, so that a usual call stays small.
             Err(call) => Box::pin(shared.enqueue_later(call)).await?,
         };
         let mut given_up = GivenUp(Some(&shared.suspicion));
         let reply = answered.await;
         given_up.0 = None;
-        // Answers come in order: if a call before this one got none, this one won't either.
+        // Answers come in order: if an earlier call got none, neither will this one.
         let reply = match reply.map_err(|_| shared.unknown())? {
             error @ Value::ServerError(_) => error.extract_error(),
-            // No command or script of ours answers with an error inside.
+            // No command or script of ours answers with a nested error.
             value => return Ok(value),
         };
         reply.map_err(|error| {
-            // A server that is no primary any more, or has a new password: connect anew, perhaps to another one.
+            // The server is no primary any more, or has a new password: connect anew.
             if matches!(error.code(), Some("READONLY" | "NOAUTH")) {
                 shared.fail(generation, error.to_string().into());
             }
@@ -153,7 +155,7 @@ impl Drop for Link {
 }
 
 impl Shared {
-    /// Hands a call to the connection and says to which one; or hands it back, if there is none.
+    /// Queues a call and returns the connection's generation; hands the call back if there is none.
     fn enqueue(&self, call: Call) -> Result<u64, Call> {
         match &*self.state.borrow() {
             State::Up { generation, calls } => match calls.send(call) {
@@ -174,14 +176,14 @@ impl Shared {
         }
     }
 
-    /// Waits for a connection, but not for long.
+    /// Waits briefly for a connection.
     async fn up(&self) -> Result<(), Failure> {
         let first_attempt = Instant::now() + self.connect_timeout + GRACE;
         let mut states = self.state.subscribe();
         loop {
             let deadline = match &*states.borrow_and_update() {
                 State::Up { calls, .. } if !calls.is_closed() => return Ok(()),
-                // Nobody has said yet that it is lost.
+                // Lost, but not reported yet.
                 State::Up { .. } => Instant::now() + GRACE,
                 State::New => first_attempt,
                 State::Down { since, reason } => {
@@ -192,7 +194,7 @@ impl Shared {
                     deadline
                 }
             };
-            // Also if the time is up: the state says what to answer.
+            // The state says what to answer, even when the time is up.
             let waited = timeout_at(deadline.into(), states.changed()).await;
             if waited.is_err() && !matches!(*states.borrow(), State::Down { .. }) {
                 return Err(self.down(&"no connection yet".into()));
@@ -200,7 +202,7 @@ impl Shared {
         }
     }
 
-    /// Tells everybody that the connection of this generation is lost. Only the first one to notice is heard.
+    /// Reports that the connection of this generation is lost; only the first report counts.
     fn fail(&self, generation: u64, reason: Arc<str>) {
         let told = self.state.send_if_modified(|state| {
             let first = state.is(generation);
@@ -236,7 +238,7 @@ impl Shared {
     }
 }
 
-/// Raises suspicion if it is dropped: the caller's own timeout may be shorter than ours.
+/// Raises suspicion when dropped: the caller's timeout may be shorter than ours.
 struct GivenUp<'a>(Option<&'a Notify>);
 
 impl Drop for GivenUp<'_> {
@@ -247,7 +249,7 @@ impl Drop for GivenUp<'_> {
     }
 }
 
-/// Keeps a connection as long as the link lives.
+/// Keeps a connection for as long as the link lives.
 async fn supervise(shared: Arc<Shared>, connector: Connector) {
     let mut pause = SHORTEST_PAUSE;
     for generation in 0.. {
@@ -256,7 +258,7 @@ async fn supervise(shared: Arc<Shared>, connector: Connector) {
             Ok(connection) => {
                 let again = matches!(*shared.state.borrow(), State::Down { .. });
                 let (calls, queue) = unbounded_channel();
-                // Ends with this connection: whoever waits for an answer learns that there is none.
+                // Ends with this connection, which ends the calls that wait for an answer.
                 let mut dispatcher = JoinSet::new();
                 dispatcher.spawn({
                     let (shared, connection) = (Arc::clone(&shared), connection.clone());
@@ -308,7 +310,7 @@ async fn loss(states: &mut watch::Receiver<State>, generation: u64) {
     let _ = states.wait_for(|state| !state.is(generation)).await;
 }
 
-/// Returns when the connection is lost, and finds out by itself if it is.
+/// Returns once the connection is lost; checks it on suspicion and when it idles.
 async fn watch(
     shared: &Shared,
     generation: u64,

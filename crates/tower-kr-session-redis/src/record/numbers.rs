@@ -1,4 +1,5 @@
-//! Numbers as the scripts reckon with them: floats of 64 bits, little-endian. Milliseconds are exact for 285,000 years.
+//! Numbers as the scripts use them: 64-bit floats, little-endian. Milliseconds are exact for 285,000
+//! years.
 
 use std::time::Duration;
 
@@ -6,7 +7,7 @@ use tower_kr_session::Timestamp;
 
 pub(crate) const NUMBER: usize = 8;
 
-/// The largest integer, as a float: all that is larger counts as this, and becomes the largest integer again.
+/// The largest integer, as a float. Anything larger is written as this, and read as `i64::MAX`.
 const LARGEST: f64 = 9_223_372_036_854_775_808.0;
 
 pub(crate) const fn time(time: Timestamp) -> [u8; NUMBER] {
@@ -23,7 +24,7 @@ pub(crate) const fn size(bytes: u64) -> [u8; NUMBER] {
     bytes.min(LARGEST).to_le_bytes()
 }
 
-/// Takes a number off the front. Nothing if there is none, or none that a time or a duration can be.
+/// Takes a number off the front; `None` if there is none, or it can't be a time.
 pub(crate) fn take(bytes: &mut &[u8]) -> Option<i64> {
     let (first, rest) = bytes.split_first_chunk()?;
     let number = f64::from_le_bytes(*first);

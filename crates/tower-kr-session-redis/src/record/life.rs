@@ -1,4 +1,5 @@
-//! How long a session lives: the field `life` of its record, which every write changes and every answer to a write brings.
+//! The field `life` of a record: how long the session lives. Every write changes it, and every answer
+//! to a write returns it.
 
 use std::time::Duration;
 
@@ -7,18 +8,19 @@ use tower_kr_session::{
     store::{IdleLimit, Receipt, Record},
 };
 
-use crate::numbers::{self, NUMBER};
+use super::numbers::{self, NUMBER};
 
-/// By so much longer than it must Redis may keep a session: a deadline that moves by less needs no new time to live.
+/// Redis may keep a session this much longer than necessary, so that a deadline that moves by less
+/// needs no `PEXPIRE`.
 const LEEWAY: Duration = Duration::from_secs(60);
 
-/// How long Redis keeps a session at most, so that its clock doesn't overflow: 31,000 years.
+/// Redis keeps a session at most this long, 31,000 years, so that its clock doesn't overflow.
 const LONGEST: Duration = Duration::from_millis(1_000_000_000_000_000);
 
-/// Seven numbers and a flag; `record.lua` names them.
+/// The length of `life`: seven numbers and a flag, which `record.lua` names.
 pub(crate) const BYTES: usize = 7 * NUMBER + 1;
 
-/// What `life` tells.
+/// The contents of `life`.
 pub(crate) struct Life {
     pub(crate) idle: IdleLimit,
     pub(crate) absolute_timeout: Duration,
@@ -27,19 +29,19 @@ pub(crate) struct Life {
     pub(crate) persistent: bool,
 }
 
-/// The time until which Redis keeps a new record.
+/// Returns the time until which Redis keeps a new record.
 fn kept_until(record: &Record) -> Timestamp {
     let deadline = record.idle_deadline.min(record.absolute_deadline);
     deadline.saturating_add(LEEWAY)
 }
 
-/// The milliseconds after which Redis drops a new record.
+/// Returns the milliseconds after which Redis drops a new record.
 pub(crate) fn time_to_live(record: &Record, now: Timestamp) -> u128 {
     let left = kept_until(record).saturating_duration_since(now);
     (left.min(LONGEST) + tower_kr_session::store::RECLAIM_GRACE).as_millis()
 }
 
-/// The field of a new record.
+/// Writes the field of a new record.
 pub(crate) fn write(record: &Record) -> Vec<u8> {
     let mut life = Vec::with_capacity(BYTES);
     life.extend(numbers::duration(record.idle.timeout));

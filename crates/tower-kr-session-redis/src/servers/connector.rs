@@ -1,4 +1,4 @@
-//! Makes connections that are fit for sessions: to a named server, or to the one that the sentinels name.
+//! Opens connections that can serve sessions: to a named server, or to the master that sentinels name.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,14 +10,10 @@ use redis::{
 };
 use tokio::sync::Notify;
 
-use crate::{
-    address::{self, Target},
-    connect_error::ConnectError,
-    failure::reason,
-    scripts::PROGRAMS,
-};
+use super::address::{self, Target};
+use crate::{connect_error::ConnectError, failure::reason, scripts::PROGRAMS};
 
-/// What holds for each connection.
+/// Settings of every connection.
 #[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) connect_timeout: Duration,
@@ -25,7 +21,7 @@ pub(crate) struct Settings {
     pub(crate) certificates: Option<TlsCertificates>,
 }
 
-/// Makes connections to one server.
+/// Opens connections to one server.
 pub(crate) struct Connector {
     place: Place,
     settings: Settings,
@@ -34,7 +30,7 @@ pub(crate) struct Connector {
 enum Place {
     /// A server that must be a primary.
     Primary(ConnectionInfo),
-    /// A server of a cluster: it tells by itself what isn't its business.
+    /// A node of a cluster, which redirects what it doesn't own.
     Node(ConnectionInfo),
     Sentinel {
         sentinels: Vec<ConnectionInfo>,
@@ -44,7 +40,7 @@ enum Place {
 }
 
 impl Connector {
-    /// To the server, or to the master; of a cluster, to the first node that was named.
+    /// Connects to the server, to the sentinels' master, or to the first named node of a cluster.
     pub(crate) fn new(target: Target, settings: Settings) -> Self {
         let place = match target {
             Target::Server(info) => Place::Primary(info),
@@ -62,7 +58,7 @@ impl Connector {
         Self { place, settings }
     }
 
-    /// To a node of a cluster.
+    /// Connects to one node of a cluster.
     pub(crate) fn node(info: ConnectionInfo, settings: Settings) -> Self {
         let place = Place::Node(info);
         Self { place, settings }
@@ -72,7 +68,7 @@ impl Connector {
         &self.settings
     }
 
-    /// How the server is called in messages.
+    /// The server's name in messages.
     pub(crate) fn name(&self) -> String {
         match &self.place {
             Place::Primary(info) | Place::Node(info) => info.addr().to_string(),
@@ -80,7 +76,7 @@ impl Connector {
         }
     }
 
-    /// A new connection with all scripts loaded. `closed` is notified when it ends.
+    /// Opens a connection with all scripts loaded. `closed` is notified when it ends.
     pub(crate) async fn connect(
         &self,
         closed: &Arc<Notify>,
@@ -119,7 +115,7 @@ impl Connector {
                 });
             }
             Ok(_) => {}
-            // A user without the right to ask: the first write will tell.
+            // The user may not ask. The first write will tell.
             Err(error) if error.code() == Some("NOPERM") => {}
             Err(error) => return Err(self.settings.explain(info, &error)),
         }
@@ -144,7 +140,7 @@ impl Connector {
             .map_err(|error| self.settings.explain(info, &error))
     }
 
-    /// The first sentinel that knows the master is believed.
+    /// Asks the sentinels in turn and takes the first answer.
     async fn find_master(
         &self,
         sentinels: &[ConnectionInfo],
@@ -184,7 +180,7 @@ impl Connector {
 }
 
 impl Settings {
-    /// A plain connection. `closed` is notified when it ends.
+    /// Opens a plain connection. `closed` is notified when it ends.
     pub(crate) async fn open(
         &self,
         info: &ConnectionInfo,
@@ -219,7 +215,7 @@ impl Settings {
         .map_err(|error| self.explain(info, &error))
     }
 
-    /// What an error at the start of a connection means.
+    /// Explains an error at the start of a connection.
     pub(crate) fn explain(&self, info: &ConnectionInfo, error: &RedisError) -> ConnectError {
         let server = info.addr().to_string();
         let message = reason(error, self.connect_timeout).to_string();

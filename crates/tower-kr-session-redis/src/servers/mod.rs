@@ -1,25 +1,30 @@
-//! One server or many: who gets a call.
+//! Sends commands to the servers: to the only one, or to the cluster node that owns the key.
+
+pub(crate) mod address;
+mod cluster;
+pub(crate) mod connector;
+mod dispatch;
+mod link;
+mod slot;
 
 use redis::{Cmd, Value};
 
-use crate::{
+use self::{
     address::Target,
     cluster::Cluster,
-    connect_error::ConnectError,
     connector::{Connector, Settings},
-    failure::Failure,
     link::Link,
-    scripts::Program,
 };
+use crate::{connect_error::ConnectError, failure::Failure, scripts::Program};
 
 pub(crate) enum Servers {
-    /// A single server, or the master of sentinels.
+    /// A single server, or the sentinels' master.
     One(Link),
     Cluster(Cluster),
 }
 
 impl Servers {
-    /// Starts to connect in the background.
+    /// Starts connecting in the background.
     pub(crate) fn start(target: Target, settings: Settings) -> Self {
         match target {
             Target::Cluster(nodes) => Self::Cluster(Cluster::start(nodes, settings)),
@@ -27,7 +32,7 @@ impl Servers {
         }
     }
 
-    /// Waits until calls can be sent; for the start, when an error is to be told.
+    /// Waits until calls can be sent, so that a start can report an error.
     pub(crate) async fn ready(&self, description: &str) -> Result<(), ConnectError> {
         match self {
             Self::One(link) => link
@@ -41,16 +46,16 @@ impl Servers {
         }
     }
 
-    /// Sends a command about this key.
+    /// Sends a command to the server that owns this key.
     pub(crate) async fn call(&self, key: &[u8], command: Cmd) -> Result<Value, Failure> {
         match self {
             Self::One(link) => link.call(command).await,
-            // Boxed: it would make the calls to a single server larger.
+            // Boxed, so that calls to a single server stay small.
             Self::Cluster(cluster) => Box::pin(cluster.call(key, &command)).await,
         }
     }
 
-    /// Runs a script on this key: one round trip, unless the server has forgotten the script and says so.
+    /// Runs a script on this key: one round trip, or two if the server has forgotten the script.
     pub(crate) async fn run(
         &self,
         program: &Program,

@@ -1,0 +1,177 @@
+//! Loads and changes session records. Each call is one command or one script on the record's key.
+
+mod arguments;
+pub(crate) mod fields;
+pub(crate) mod life;
+pub(crate) mod numbers;
+pub(crate) mod reply;
+
+use redis::{Cmd, Value};
+use tower_kr_session::{
+    Owner, SessionId, StoreError, Timestamp,
+    store::{CreateOutcome, Delta, Instants, Record, SecretHash},
+};
+
+pub(crate) use self::arguments::Index;
+use self::{
+    fields::{NAMES, Unreadable},
+    reply::{Reply, text, warn_of_corruption},
+};
+use crate::{database::Database, failure::Failure, scripts};
+
+/// What a removal by the owner's index found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// A live record, now removed.
+    Removed,
+    /// No record, or an expired one, now removed.
+    Missing,
+    /// A record of another owner, left alone.
+    OthersRecord,
+}
+
+impl Database {
+    pub(crate) async fn load(
+        &self,
+        id: SessionId,
+        now: Timestamp,
+    ) -> Result<Option<Record>, StoreError> {
+        let key = self.keys.session(id);
+        let mut command = Cmd::with_capacity(2, 7 + key.len());
+        command.arg("HGETALL").arg(&key);
+        let Some(fields) = self.read(id, &key, command).await? else {
+            return Ok(None);
+        };
+        let fields = fields.as_map_iter().ok_or(Failure::BadReply("no hash"))?;
+        let mut fields = fields
+            .map(|(field, value)| (text(field), text(value)))
+            .peekable();
+        if fields.peek().is_none() {
+            return Ok(None);
+        }
+        let record = readable(id, fields::read(fields))?;
+        Ok(record.filter(|record| !record.is_expired(Instants::at(now))))
+    }
+
+    /// Loads a record without its values, also an expired one.
+    pub(crate) async fn head(&self, id: SessionId) -> Result<Option<Record>, StoreError> {
+        let key = self.keys.session(id);
+        let mut command = redis::cmd("HMGET");
+        command.arg(&key).arg(&NAMES);
+        let Some(fields) = self.read(id, &key, command).await? else {
+            return Ok(None);
+        };
+        let fields: Vec<Option<Vec<u8>>> =
+            redis::from_redis_value(fields).map_err(|_| Failure::BadReply("no fields"))?;
+        if fields.iter().all(Option::is_none) {
+            return Ok(None);
+        }
+        let fields = NAMES.iter().zip(&fields).filter_map(|(name, value)| {
+            let value = value.as_deref()?;
+            Some((name.as_bytes(), value))
+        });
+        readable(id, fields::read(fields))
+    }
+
+    /// Reads the fields of a session; `None` if its key holds something else than a hash.
+    async fn read(
+        &self,
+        id: SessionId,
+        key: &[u8],
+        command: Cmd,
+    ) -> Result<Option<Value>, Failure> {
+        match self.servers.call(key, command).await {
+            Err(failure) if failure.code() == Some("WRONGTYPE") => {
+                warn_of_corruption(id, "type");
+                Ok(None)
+            }
+            reply => reply.map(Some),
+        }
+    }
+
+    pub(crate) async fn create_record(
+        &self,
+        id: SessionId,
+        record: &Record,
+        now: Timestamp,
+    ) -> Result<CreateOutcome, StoreError> {
+        let left = life::time_to_live(record, now).to_string();
+        let fields = fields::write(record);
+        let mut arguments = vec![left.as_bytes()];
+        arguments.extend(fields.iter().map(|field| &**field));
+        let key = self.keys.session(id);
+        let reply = Reply::new(self.servers.run(&scripts::CREATE, &key, &arguments).await?)?;
+        match reply.word() {
+            "created" => Ok(CreateOutcome::Created),
+            "exists" => Ok(CreateOutcome::Exists),
+            _ => Err(Failure::BadReply("an unknown word").into()),
+        }
+    }
+
+    pub(crate) async fn run_apply(
+        &self,
+        id: SessionId,
+        secret: &SecretHash,
+        delta: &Delta,
+        at: Instants,
+        index: Index,
+    ) -> Result<Reply, StoreError> {
+        let arguments = arguments::of_apply(secret, delta, at, index)?;
+        let arguments: Vec<&[u8]> = arguments.iter().map(|argument| &**argument).collect();
+        let key = self.keys.session(id);
+        let reply = Reply::new(self.servers.run(&scripts::APPLY, &key, &arguments).await?)?;
+        reply.check_readable(id)?;
+        Ok(reply)
+    }
+
+    /// Removes a record: with a secret only if it is the record's; with an owner (empty: none) only if
+    /// the record has this owner or none.
+    pub(crate) async fn run_remove(
+        &self,
+        id: SessionId,
+        secret: Option<&SecretHash>,
+        at: Instants,
+        owner: &str,
+    ) -> Result<Reply, StoreError> {
+        let times = [numbers::time(at.first_contact), numbers::time(at.now)].concat();
+        let secret = secret.map_or(&[][..], |secret| secret.as_bytes());
+        let arguments = [&times, secret, owner.as_bytes()];
+        let key = self.keys.session(id);
+        let reply = Reply::new(self.servers.run(&scripts::REMOVE, &key, &arguments).await?)?;
+        reply.check_readable(id)?;
+        Ok(reply)
+    }
+
+    /// Removes a record if it has this owner or none.
+    pub(crate) async fn remove_of(
+        &self,
+        owner: &Owner,
+        id: SessionId,
+        now: Timestamp,
+    ) -> Result<Found, StoreError> {
+        let reply = self
+            .run_remove(id, None, Instants::at(now), owner.as_str())
+            .await?;
+        match reply.word() {
+            "removed" => Ok(Found::Removed),
+            "missing" | "corrupt" => Ok(Found::Missing),
+            "other_owner" => Ok(Found::OthersRecord),
+            _ => Err(Failure::BadReply("an unknown word").into()),
+        }
+    }
+}
+
+/// A corrupt record is logged and counts as missing; one of a later release is an error.
+fn readable(
+    id: SessionId,
+    record: Result<Record, Unreadable>,
+) -> Result<Option<Record>, StoreError> {
+    match record {
+        Ok(record) => Ok(Some(record)),
+        Err(Unreadable::Version(version)) => Err(StoreError::UnknownVersion { version }),
+        Err(Unreadable::Corrupt(field)) => {
+            warn_of_corruption(id, field);
+            Ok(None)
+        }
+    }
+}
