@@ -49,7 +49,11 @@ impl SessionStore for RedisStore {
         let authenticated_at = record.authenticated_at.unwrap_or(record.created_at);
         let announced = self.0.announce(owner, id, Some(authenticated_at), now);
         let Some(announced) = announced.await? else {
-            return Ok(CreateOutcome::Revoked);
+            return Ok(if self.0.exists(id).await? {
+                CreateOutcome::Exists
+            } else {
+                CreateOutcome::Revoked
+            });
         };
         let created = self.0.create_record(id, &record, now).await?;
         if created != CreateOutcome::Created {

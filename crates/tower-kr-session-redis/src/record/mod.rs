@@ -89,6 +89,15 @@ impl Database {
         }
     }
 
+    /// Whether the id is taken, by whatever.
+    pub(crate) async fn exists(&self, id: SessionId) -> Result<bool, StoreError> {
+        let key = self.keys.session(id);
+        let mut command = redis::cmd("EXISTS");
+        command.arg(&key);
+        let reply = self.servers.call(&key, command).await?;
+        Ok(redis::from_redis_value(reply).map_err(|_| Failure::BadReply("no answer to EXISTS"))?)
+    }
+
     pub(crate) async fn create_record(
         &self,
         id: SessionId,

@@ -5,6 +5,10 @@ local GRACE, LONGEST = 5 * 60 * 1000, 1e15
 -- By so much longer than it must Redis may keep a session: a deadline that moves by less needs no PEXPIRE.
 local LEEWAY = 60 * 1000
 
+if not alive then
+  return {'missing'}
+end
+
 for from = CHUNK + 2, fields + 1, CHUNK do
   for _, value in ipairs(redis.call('HMGET', key, unpack(ARGV, from, math.min(from + CHUNK - 1, fields + 1)))) do
     found[#found + 1] = value

@@ -8,9 +8,9 @@
 -- Numbers are floats of 64 bits, little-endian, as Lua reckons with them: milliseconds are exact for 285,000 years, and the
 -- largest times stay the largest.
 
--- Goes on where a script has the `key`, what HMGET `found` of `head`, `life` and perhaps more, and the request's
--- `first_contact`, `now` and `secret` (empty: anybody's). Ends the script with a refusal, or says what the record is. It is no
--- function, since a script makes each of its functions anew whenever it runs.
+-- Follows code that sets `key`, what HMGET `found` of `head`, `life` and perhaps more, and the request's `first_contact`,
+-- `now` and `secret` (empty: none is asked for). Ends the script with a refusal, or unpacks the record and says whether it is
+-- `alive`. It is no function, since a script creates each of its functions anew whenever it runs.
 
 local LIFE = '<dddddddB'
 local FOREVER = 2 ^ 63
@@ -50,16 +50,11 @@ if not (idle_timeout >= 0 and touch_interval >= 0 and absolute_timeout >= 0 and 
 end
 
 local alive = first_contact < idle_deadline and now < absolute_deadline
-if secret ~= '' then
-  if not alive then
-    return {'missing'}
+if secret ~= '' and string.find(head, secret, 2, true) ~= 2 then
+  local retired = alive and redis.call('HGET', key, 'retired')
+  if retired and #retired == 40 and string.sub(retired, 1, 32) == secret
+      and now < struct.unpack('<d', retired, 33) + RETIRED_FOR then
+    return {'superseded'}
   end
-  if string.find(head, secret, 2, true) ~= 2 then
-    local retired = redis.call('HGET', key, 'retired')
-    if retired and #retired == 40 and string.sub(retired, 1, 32) == secret
-        and now < struct.unpack('<d', retired, 33) + RETIRED_FOR then
-      return {'superseded'}
-    end
-    return {'missing'}
-  end
+  return {'missing'}
 end
