@@ -1,7 +1,7 @@
 //! What is counted and measured, by a recorder of the `metrics` facade.
 
 // Helpers of tests may panic as tests do; the lint's own exception covers test functions only.
-#![allow(clippy::unwrap_used, dead_code)]
+#![allow(clippy::unwrap_used)]
 
 #[path = "session/support.rs"]
 mod support;
@@ -23,7 +23,9 @@ use tower_kr_session::{
     store::{Record, SecretHash},
 };
 
-use support::{App, Behaviour, both, in_memory, ok, over_io, owner, settle, with_wrong_secret};
+use support::{App, Behaviour, ok, on_each_store, owner, settle, with_wrong_secret};
+
+on_each_store!(every_event_is_counted_however_many_there_are,);
 
 /// Keeps everything, for the thread of one test.
 #[derive(Default)]
@@ -121,62 +123,59 @@ async fn sign_in(app: &App, token: Option<&str>, user: &'static str) -> String {
     .token()
 }
 
-#[tokio::test]
-async fn every_event_is_counted_however_many_there_are() {
-    for app in both() {
-        let told = Told::default();
-        let _guard = metrics::set_default_local_recorder(&told);
-        let anonymous = app.start(&[("a", 1)]).await;
-        assert_eq!(app.read(&anonymous, "a").await, Some(1));
-        let max = sign_in(&app, Some(&anonymous), "max").await;
-        let eve = sign_in(&app, Some(&max), "eve").await;
-        for _ in 0..5 {
-            // Over as it began, and one whose secret is another's.
-            assert_eq!(app.read(&max, "a").await, None);
-            let wrong = with_wrong_secret(&eve, &max);
-            assert_eq!(app.read(&wrong, "a").await, None);
-        }
-        for _ in 0..2 {
-            sign_in(&app, None, "eve").await;
-        }
-        let both = [&eve, &app.start(&[("a", 1)]).await].map(|token| format!("Kr.Session={token}"));
-        app.raw(&both, |session| async move {
-            session.insert("a", &1)?;
-            Ok(ok(""))
-        })
-        .await;
-        app.with(Some(&eve), |session| async move {
-            session.sign_out()?;
-            Ok(ok(""))
-        })
-        .await;
-        app.sessions().revoke_all(&owner("eve")).await.unwrap();
-        settle().await;
-        assert_eq!(
-            told.counts(),
-            expected(&[
-                ("kr_session_ambiguous_total", 1),
-                (
-                    "kr_session_commit_failures_total reason=ambiguous_cookie",
-                    1
-                ),
-                ("kr_session_created_total signed_in=false", 2),
-                ("kr_session_created_total signed_in=true", 3),
-                ("kr_session_destroyed_total", 1),
-                ("kr_session_expired_total", 5),
-                ("kr_session_refused_total", 5),
-                ("kr_session_revoked_total", 3),
-                ("kr_session_rotated_total signed_in=true", 1),
-            ])
-        );
+async fn every_event_is_counted_however_many_there_are(app: App) {
+    let told = Told::default();
+    let _guard = metrics::set_default_local_recorder(&told);
+    let anonymous = app.start(&[("a", 1)]).await;
+    assert_eq!(app.read(&anonymous, "a").await, Some(1));
+    let max = sign_in(&app, Some(&anonymous), "max").await;
+    let eve = sign_in(&app, Some(&max), "eve").await;
+    for _ in 0..5 {
+        // Over as it began, and one whose secret is another's.
+        assert_eq!(app.read(&max, "a").await, None);
+        let wrong = with_wrong_secret(&eve, &max);
+        assert_eq!(app.read(&wrong, "a").await, None);
     }
+    for _ in 0..2 {
+        sign_in(&app, None, "eve").await;
+    }
+    let both = [&eve, &app.start(&[("a", 1)]).await].map(|token| format!("Kr.Session={token}"));
+    app.raw(&both, |session| async move {
+        session.insert("a", &1)?;
+        Ok(ok(""))
+    })
+    .await;
+    app.with(Some(&eve), |session| async move {
+        session.sign_out()?;
+        Ok(ok(""))
+    })
+    .await;
+    app.sessions().revoke_all(&owner("eve")).await.unwrap();
+    settle().await;
+    assert_eq!(
+        told.counts(),
+        expected(&[
+            ("kr_session_ambiguous_total", 1),
+            (
+                "kr_session_commit_failures_total reason=ambiguous_cookie",
+                1
+            ),
+            ("kr_session_created_total signed_in=false", 2),
+            ("kr_session_created_total signed_in=true", 3),
+            ("kr_session_destroyed_total", 1),
+            ("kr_session_expired_total", 5),
+            ("kr_session_refused_total", 5),
+            ("kr_session_revoked_total", 3),
+            ("kr_session_rotated_total signed_in=true", 1),
+        ])
+    );
 }
 
 #[tokio::test]
 async fn calls_of_a_store_with_io_are_measured() {
     let told = Told::default();
     let _guard = metrics::set_default_local_recorder(&told);
-    let app = over_io();
+    let app = App::over_io();
     let token = app.start(&[("a", 1)]).await;
     app.read(&token, "a").await;
     let token = sign_in(&app, Some(&token), "max").await;
@@ -199,7 +198,7 @@ async fn calls_of_a_store_with_io_are_measured() {
 async fn a_call_that_failed_or_was_given_up_is_measured_too() {
     let told = Told::default();
     let _guard = metrics::set_default_local_recorder(&told);
-    let app = over_io();
+    let app = App::over_io();
     let token = app.start(&[("a", 1)]).await;
     for behaviour in [Behaviour::Fail, Behaviour::UnknownVersion, Behaviour::Hang] {
         app.remote.set(behaviour);
@@ -239,7 +238,7 @@ async fn a_call_that_failed_or_was_given_up_is_measured_too() {
 async fn the_store_in_memory_is_not_measured_and_counts_what_it_drops() {
     let told = Told::default();
     let _guard = metrics::set_default_local_recorder(&told);
-    let app = in_memory();
+    let app = App::in_memory();
     let token = app.start(&[("a", 1)]).await;
     app.read(&token, "a").await;
     app.sessions().list(&owner("max")).await.unwrap();

@@ -2,7 +2,7 @@
 //! once for a process, and other tests want none.
 
 // Helpers of tests may panic as tests do; the lint's own exception covers test functions only.
-#![allow(clippy::unwrap_used, dead_code)]
+#![allow(clippy::unwrap_used)]
 
 #[path = "session/support.rs"]
 mod support;
@@ -15,7 +15,7 @@ use std::{
 use kr_cookie::CookieBuilder;
 use tracing_subscriber::fmt::MakeWriter;
 
-use support::{Behaviour, NAME, ok, over_io};
+use support::{App, Behaviour, NAME, ok};
 
 #[derive(Clone, Default)]
 struct Captured(Arc<Mutex<Vec<u8>>>);
@@ -47,7 +47,7 @@ async fn debug_errors_and_logs_at_trace_hold_no_token() {
         .with_writer(captured.clone())
         .finish();
     let guard = tracing::subscriber::set_default(subscriber);
-    let mut asking = over_io();
+    let mut asking = App::over_io();
     asking.layer = asking
         .layer
         .cookie(CookieBuilder::new(NAME).essential(false))
@@ -61,7 +61,7 @@ async fn debug_errors_and_logs_at_trace_hold_no_token() {
             .await
             .assert_plain();
     }
-    let app = over_io();
+    let app = App::over_io();
     let mut tokens = vec![app.start(&[("a", 1)]).await];
     let rotated = app
         .with(Some(&tokens[0]), |session| async move {

@@ -1,7 +1,7 @@
 //! What the log tells of sessions: which events, at which level, with which fields, and nothing that admits or names anybody.
 
 // Helpers of tests may panic as tests do; the lint's own exception covers test functions only.
-#![allow(clippy::unwrap_used, dead_code)]
+#![allow(clippy::unwrap_used)]
 
 mod capture;
 #[path = "../session/support.rs"]
@@ -17,7 +17,22 @@ use tower_kr_session::{
 };
 
 use capture::{start, take};
-use support::{App, Behaviour, Reply, both, ok, over_io, owner, settle, with_wrong_secret};
+use support::{App, Behaviour, Reply, ok, on_each_store, owner, settle, with_wrong_secret};
+
+on_each_store!(
+    the_life_of_a_session,
+    what_most_requests_do_is_not_told,
+    revocations,
+    a_sign_in_revokes_the_session_of_another_user,
+    a_sign_in_over_the_limit_revokes_the_oldest_session,
+    a_token_without_a_live_session_has_expired_whatever_the_request_does,
+    a_wrong_secret_for_a_live_session_is_refused_whatever_the_request_does,
+    a_token_that_was_just_rotated_away_is_no_sign_of_theft,
+    a_session_that_ends_under_a_request_is_told_by_what_ended_it,
+    a_flood_is_one_line_a_second_that_says_how_many_there_were,
+    cookies_of_several_sessions,
+    events_hold_no_secret_and_name_nobody_and_are_all_in_the_table,
+);
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -88,322 +103,296 @@ async fn use_session(app: &App, token: &str, use_: Use) -> Reply {
     .await
 }
 
-#[tokio::test]
-async fn the_life_of_a_session() {
+async fn the_life_of_a_session(app: App) {
     start();
-    for app in both() {
-        let token = app.start(&[("a", 1)]).await;
-        let created = take();
-        let id = id(&app, &token).await;
-        assert_eq!(created.len(), 1, "{created:?}");
-        assert_eq!(created[0].target, "tower_kr_session::audit");
-        assert_eq!(created[0].message, "a session started");
-        assert_eq!(
-            created[0].text(),
-            format!("DEBUG session.created session={id} signed_in=false suppressed=0")
-        );
+    let token = app.start(&[("a", 1)]).await;
+    let created = take();
+    let id = id(&app, &token).await;
+    assert_eq!(created.len(), 1, "{created:?}");
+    assert_eq!(created[0].target, "tower_kr_session::audit");
+    assert_eq!(created[0].message, "a session started");
+    assert_eq!(
+        created[0].text(),
+        format!("DEBUG session.created session={id} signed_in=false suppressed=0")
+    );
 
-        let rotated = request(&app, Some(&token), |session| session.rotate()).await;
-        assert_eq!(
-            told().await,
-            [format!(
-                "DEBUG session.rotated session={id} signed_in=false"
-            )]
-        );
-        let signed_in = request(&app, Some(&rotated.token()), |session| {
-            session.sign_in("max")
-        })
-        .await;
-        assert_eq!(
-            told().await,
-            [format!("INFO session.rotated session={id} signed_in=true")]
-        );
-        request(&app, Some(&signed_in.token()), |session| session.sign_out()).await;
-        assert_eq!(
-            told().await,
-            [format!("DEBUG session.destroyed session={id}")]
-        );
+    let rotated = request(&app, Some(&token), |session| session.rotate()).await;
+    assert_eq!(
+        told().await,
+        [format!(
+            "DEBUG session.rotated session={id} signed_in=false"
+        )]
+    );
+    let signed_in = request(&app, Some(&rotated.token()), |session| {
+        session.sign_in("max")
+    })
+    .await;
+    assert_eq!(
+        told().await,
+        [format!("INFO session.rotated session={id} signed_in=true")]
+    );
+    request(&app, Some(&signed_in.token()), |session| session.sign_out()).await;
+    assert_eq!(
+        told().await,
+        [format!("DEBUG session.destroyed session={id}")]
+    );
 
+    let reply = request(&app, None, |session| session.sign_in("max")).await;
+    let lines = told().await;
+    let id = app.id(&reply.token()).await.unwrap();
+    assert_eq!(
+        lines,
+        [format!("INFO session.created session={id} signed_in=true")]
+    );
+}
+
+async fn what_most_requests_do_is_not_told(app: App) {
+    start();
+    let token = app.start(&[("a", 1)]).await;
+    take();
+    for _ in 0..3 {
+        for use_ in [Use::Read, Use::Insert, Use::Increment, Use::SaveAndRead] {
+            assert_eq!(use_session(&app, &token, use_).await.status, StatusCode::OK);
+        }
+        request(&app, None, |_| Ok(())).await;
+        // A read moves the deadline now.
+        app.advance(5 * SECOND);
+    }
+    assert_eq!(told().await, [""; 0]);
+}
+
+async fn revocations(app: App) {
+    start();
+    let mut ids = Vec::new();
+    for _ in 0..4 {
         let reply = request(&app, None, |session| session.sign_in("max")).await;
-        let lines = told().await;
-        let id = app.id(&reply.token()).await.unwrap();
-        assert_eq!(
-            lines,
-            [format!("INFO session.created session={id} signed_in=true")]
-        );
+        ids.push(id(&app, &reply.token()).await);
     }
-}
-
-#[tokio::test]
-async fn what_most_requests_do_is_not_told() {
-    start();
-    for app in both() {
-        let token = app.start(&[("a", 1)]).await;
-        take();
-        for _ in 0..3 {
-            for use_ in [Use::Read, Use::Insert, Use::Increment, Use::SaveAndRead] {
-                assert_eq!(use_session(&app, &token, use_).await.status, StatusCode::OK);
-            }
-            request(&app, None, |_| Ok(())).await;
-            // A read moves the deadline now.
-            app.advance(5 * SECOND);
-        }
-        assert_eq!(told().await, [""; 0]);
-    }
-}
-
-#[tokio::test]
-async fn revocations() {
-    start();
-    for app in both() {
-        let mut ids = Vec::new();
-        for _ in 0..4 {
-            let reply = request(&app, None, |session| session.sign_in("max")).await;
-            ids.push(id(&app, &reply.token()).await);
-        }
-        let (sessions, max) = (app.sessions(), owner("max"));
-        assert!(sessions.revoke_as_admin(ids[0]).await.unwrap());
-        assert_eq!(
-            told().await,
-            [format!("INFO session.revoked by=revoke session={}", ids[0])]
-        );
-        assert!(!sessions.revoke_as_admin(ids[0]).await.unwrap());
-        assert_eq!(told().await, [""; 0]);
-        sessions.revoke_others(&max, ids[1]).await.unwrap();
+    let (sessions, max) = (app.sessions(), owner("max"));
+    assert!(sessions.revoke_as_admin(ids[0]).await.unwrap());
+    assert_eq!(
+        told().await,
+        [format!("INFO session.revoked by=revoke session={}", ids[0])]
+    );
+    assert!(!sessions.revoke_as_admin(ids[0]).await.unwrap());
+    assert_eq!(told().await, [""; 0]);
+    sessions.revoke_others(&max, ids[1]).await.unwrap();
+    assert_eq!(
+        told().await,
+        [format!(
+            "INFO session.revoked by=revoke_others kept={} sessions=2",
+            ids[1]
+        )]
+    );
+    for ended in [1, 0] {
+        sessions.revoke_all(&max).await.unwrap();
         assert_eq!(
             told().await,
             [format!(
-                "INFO session.revoked by=revoke_others kept={} sessions=2",
-                ids[1]
+                "INFO session.revoked by=revoke_all sessions={ended}"
             )]
         );
-        for ended in [1, 0] {
-            sessions.revoke_all(&max).await.unwrap();
-            assert_eq!(
-                told().await,
-                [format!(
-                    "INFO session.revoked by=revoke_all sessions={ended}"
-                )]
-            );
-        }
     }
 }
 
-#[tokio::test]
-async fn a_sign_in_revokes_the_session_of_another_user() {
+async fn a_sign_in_revokes_the_session_of_another_user(app: App) {
     start();
-    for app in both() {
-        for looks_first in [false, true] {
-            let reply = request(&app, None, |session| session.sign_in("max")).await;
-            let id = id(&app, &reply.token()).await;
-            let other = app
-                .with(Some(&reply.token()), move |session| async move {
-                    session.sign_in("eve")?;
-                    if looks_first {
-                        session.get::<i64>("a").await?;
-                    }
-                    Ok(ok(""))
-                })
-                .await;
-            let lines = told().await;
-            let new = app.id(&other.token()).await.unwrap();
-            assert_eq!(
-                lines,
-                [
-                    format!("INFO session.revoked by=sign_in session={id}"),
-                    format!("INFO session.created session={new} signed_in=true"),
-                ]
-            );
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_sign_in_over_the_limit_revokes_the_oldest_session() {
-    start();
-    for mut app in both() {
-        let layer = app.layer.clone();
-        app.layer = layer.max_sessions_per_owner(SessionLimit::EndOldest(1));
-        let first = request(&app, None, |session| session.sign_in("max")).await;
-        let first = id(&app, &first.token()).await;
-        app.advance(SECOND);
-        let second = request(&app, None, |session| session.sign_in("max")).await;
+    for looks_first in [false, true] {
+        let reply = request(&app, None, |session| session.sign_in("max")).await;
+        let id = id(&app, &reply.token()).await;
+        let other = app
+            .with(Some(&reply.token()), move |session| async move {
+                session.sign_in("eve")?;
+                if looks_first {
+                    session.get::<i64>("a").await?;
+                }
+                Ok(ok(""))
+            })
+            .await;
         let lines = told().await;
-        let second = app.id(&second.token()).await.unwrap();
+        let new = app.id(&other.token()).await.unwrap();
         assert_eq!(
             lines,
             [
-                format!("INFO session.created session={second} signed_in=true"),
-                format!("INFO session.revoked by=session_limit session={first}"),
+                format!("INFO session.revoked by=sign_in session={id}"),
+                format!("INFO session.created session={new} signed_in=true"),
             ]
         );
     }
 }
 
-#[tokio::test]
-async fn a_token_without_a_live_session_has_expired_whatever_the_request_does() {
+async fn a_sign_in_over_the_limit_revokes_the_oldest_session(mut app: App) {
     start();
-    for app in both() {
-        for use_ in USES {
-            let token = app.start(&[("a", 1)]).await;
-            let id = id(&app, &token).await;
-            app.advance(30 * SECOND);
-            use_session(&app, &token, use_).await;
-            let lines = told().await;
-            let expired: Vec<_> = lines
-                .iter()
-                .filter(|line| !line.contains("session.created"))
-                .collect();
-            let expected = format!("DEBUG session.expired session={id} suppressed=0");
-            assert_eq!(expired, [&expected], "{use_:?}");
-        }
-    }
+    let layer = app.layer.clone();
+    app.layer = layer.max_sessions_per_owner(SessionLimit::EndOldest(1));
+    let first = request(&app, None, |session| session.sign_in("max")).await;
+    let first = id(&app, &first.token()).await;
+    app.advance(SECOND);
+    let second = request(&app, None, |session| session.sign_in("max")).await;
+    let lines = told().await;
+    let second = app.id(&second.token()).await.unwrap();
+    assert_eq!(
+        lines,
+        [
+            format!("INFO session.created session={second} signed_in=true"),
+            format!("INFO session.revoked by=session_limit session={first}"),
+        ]
+    );
 }
 
-#[tokio::test]
-async fn a_wrong_secret_for_a_live_session_is_refused_whatever_the_request_does() {
+async fn a_token_without_a_live_session_has_expired_whatever_the_request_does(app: App) {
     start();
-    for app in both() {
-        let other = app.start(&[("a", 1)]).await;
-        for use_ in USES {
-            let token = app.start(&[("a", 1)]).await;
-            let id = id(&app, &token).await;
-            app.advance(2 * SECOND);
-            let wrong = with_wrong_secret(&token, &other);
-            use_session(&app, &wrong, use_).await;
-            let lines = told().await;
-            let refused: Vec<_> = lines
-                .iter()
-                .filter(|line| !line.contains("session.created"))
-                .collect();
-            let expected = format!("WARN session.refused session={id} suppressed=0");
-            assert_eq!(refused, [&expected], "{use_:?}");
-        }
-        // Beside a cookie that is right, too.
-        app.advance(2 * SECOND);
+    for use_ in USES {
         let token = app.start(&[("a", 1)]).await;
         let id = id(&app, &token).await;
-        let wrong = with_wrong_secret(&token, &other);
-        let cookies = [&token, &wrong].map(|token| format!("Kr.Session={token}"));
-        app.raw(&cookies, |session| async move {
-            Ok(ok(format!("{:?}", session.get::<i64>("a").await?)))
-        })
-        .await
-        .assert_plain();
-        assert_eq!(
-            told().await,
-            [format!("WARN session.refused session={id} suppressed=0")]
-        );
-    }
-}
-
-#[tokio::test]
-async fn a_token_that_was_just_rotated_away_is_no_sign_of_theft() {
-    start();
-    for app in both() {
-        let old = app.start(&[("a", 1)]).await;
-        let id = id(&app, &old).await;
-        let new = request(&app, Some(&old), |session| session.rotate())
-            .await
-            .token();
-        take();
-        for use_ in [Use::Read, Use::Insert, Use::Increment, Use::Destroy] {
-            use_session(&app, &old, use_).await;
-        }
-        assert!(
-            told()
-                .await
-                .iter()
-                .all(|line| line.starts_with("DEBUG session.commit_failed"))
-        );
-        for _ in 0..7 {
-            app.advance(10 * SECOND);
-            assert_eq!(app.read(&new, "a").await, Some(1));
-            settle().await;
-        }
-        take();
-        use_session(&app, &old, Use::Read).await;
-        assert_eq!(
-            told().await,
-            [format!("WARN session.refused session={id} suppressed=0")]
-        );
-    }
-}
-
-#[tokio::test]
-async fn a_session_that_ends_under_a_request_is_told_by_what_ended_it() {
-    start();
-    for app in both() {
-        let token = app.start(&[("a", 1)]).await;
-        let id = id(&app, &token).await;
-        let sessions = app.sessions();
-        app.with(Some(&token), move |session| async move {
-            session.get::<i64>("a").await?;
-            sessions.revoke_as_admin(id).await?;
-            session.insert("a", &2)?;
-            Ok(ok(""))
-        })
-        .await
-        .assert_refused(StatusCode::CONFLICT);
-        assert_eq!(
-            told().await,
-            [
-                format!("INFO session.revoked by=revoke session={id}"),
-                "DEBUG session.commit_failed error=the session ended while the request was running \
-                 reason=ended suppressed=0"
-                    .to_owned(),
-            ]
-        );
-
-        let token = app.start(&[("a", 1)]).await;
-        let id = self::id(&app, &token).await;
-        let sessions = app.sessions();
-        app.with(Some(&token), move |session| async move {
-            session.increment("a", 1).await?;
-            sessions.revoke_as_admin(id).await?;
-            Ok(ok(format!("{:?}", session.get::<i64>("b").await?)))
-        })
-        .await
-        .assert_plain();
-        assert_eq!(
-            told().await,
-            [format!("INFO session.revoked by=revoke session={id}")]
-        );
-    }
-}
-
-#[tokio::test]
-async fn a_flood_is_one_line_a_second_that_says_how_many_there_were() {
-    start();
-    for app in both() {
-        let token = app.start(&[("a", 1)]).await;
-        let other = app.start(&[("a", 1)]).await;
-        let wrong = with_wrong_secret(&token, &other);
-        app.advance(SECOND);
-        let gone = request(&app, Some(&other), |session| session.sign_out()).await;
-        assert!(gone.removes_cookie());
-        told().await;
-        for _ in 0..50 {
-            app.start(&[("a", 1)]).await;
-            for token in [&wrong, &other] {
-                use_session(&app, token, Use::Read).await;
-                use_session(&app, token, Use::Destroy).await;
-            }
-        }
-        assert_eq!(
-            counts(&told().await),
-            [("created", 1), ("expired", 1), ("refused", 1)]
-        );
-        app.advance(SECOND);
-        app.start(&[("a", 1)]).await;
-        use_session(&app, &wrong, Use::Read).await;
-        use_session(&app, &other, Use::Read).await;
+        app.advance(30 * SECOND);
+        use_session(&app, &token, use_).await;
         let lines = told().await;
-        for (event, suppressed) in [("created", 49), ("refused", 99), ("expired", 99)] {
-            let suppressed = format!(" suppressed={suppressed}");
-            let line = lines.iter().find(|line| line.contains(event)).unwrap();
-            assert!(line.ends_with(&suppressed), "{lines:?}");
+        let expired: Vec<_> = lines
+            .iter()
+            .filter(|line| !line.contains("session.created"))
+            .collect();
+        let expected = match use_ {
+            // Ended by who holds its token, however old it is.
+            Use::Destroy => format!("DEBUG session.destroyed session={id}"),
+            _ => format!("DEBUG session.expired session={id} suppressed=0"),
+        };
+        assert_eq!(expired, [&expected], "{use_:?}");
+    }
+}
+
+async fn a_wrong_secret_for_a_live_session_is_refused_whatever_the_request_does(app: App) {
+    start();
+    let other = app.start(&[("a", 1)]).await;
+    for use_ in USES {
+        let token = app.start(&[("a", 1)]).await;
+        let id = id(&app, &token).await;
+        app.advance(2 * SECOND);
+        let wrong = with_wrong_secret(&token, &other);
+        use_session(&app, &wrong, use_).await;
+        let lines = told().await;
+        let refused: Vec<_> = lines
+            .iter()
+            .filter(|line| !line.contains("session.created"))
+            .collect();
+        let expected = format!("WARN session.refused session={id} suppressed=0");
+        assert_eq!(refused, [&expected], "{use_:?}");
+    }
+    // Beside a cookie that is right, too.
+    app.advance(2 * SECOND);
+    let token = app.start(&[("a", 1)]).await;
+    let id = id(&app, &token).await;
+    let wrong = with_wrong_secret(&token, &other);
+    let cookies = [&token, &wrong].map(|token| format!("Kr.Session={token}"));
+    app.raw(&cookies, |session| async move {
+        Ok(ok(format!("{:?}", session.get::<i64>("a").await?)))
+    })
+    .await
+    .assert_plain();
+    assert_eq!(
+        told().await,
+        [format!("WARN session.refused session={id} suppressed=0")]
+    );
+}
+
+async fn a_token_that_was_just_rotated_away_is_no_sign_of_theft(app: App) {
+    start();
+    let old = app.start(&[("a", 1)]).await;
+    let id = id(&app, &old).await;
+    let new = request(&app, Some(&old), |session| session.rotate())
+        .await
+        .token();
+    take();
+    for use_ in [Use::Read, Use::Insert, Use::Increment, Use::Destroy] {
+        use_session(&app, &old, use_).await;
+    }
+    assert!(
+        told()
+            .await
+            .iter()
+            .all(|line| line.starts_with("DEBUG session.commit_failed"))
+    );
+    for _ in 0..7 {
+        app.advance(10 * SECOND);
+        assert_eq!(app.read(&new, "a").await, Some(1));
+        settle().await;
+    }
+    take();
+    use_session(&app, &old, Use::Read).await;
+    assert_eq!(
+        told().await,
+        [format!("WARN session.refused session={id} suppressed=0")]
+    );
+}
+
+async fn a_session_that_ends_under_a_request_is_told_by_what_ended_it(app: App) {
+    start();
+    let token = app.start(&[("a", 1)]).await;
+    let id = id(&app, &token).await;
+    let sessions = app.sessions();
+    app.with(Some(&token), move |session| async move {
+        session.get::<i64>("a").await?;
+        sessions.revoke_as_admin(id).await?;
+        session.insert("a", &2)?;
+        Ok(ok(""))
+    })
+    .await
+    .assert_refused(StatusCode::CONFLICT);
+    assert_eq!(
+        told().await,
+        [
+            format!("INFO session.revoked by=revoke session={id}"),
+            "DEBUG session.commit_failed error=the session ended while the request was running \
+             reason=ended suppressed=0"
+                .to_owned(),
+        ]
+    );
+
+    let token = app.start(&[("a", 1)]).await;
+    let id = self::id(&app, &token).await;
+    let sessions = app.sessions();
+    app.with(Some(&token), move |session| async move {
+        session.increment("a", 1).await?;
+        sessions.revoke_as_admin(id).await?;
+        Ok(ok(format!("{:?}", session.get::<i64>("b").await?)))
+    })
+    .await
+    .assert_plain();
+    assert_eq!(
+        told().await,
+        [format!("INFO session.revoked by=revoke session={id}")]
+    );
+}
+
+async fn a_flood_is_one_line_a_second_that_says_how_many_there_were(app: App) {
+    start();
+    let token = app.start(&[("a", 1)]).await;
+    let other = app.start(&[("a", 1)]).await;
+    let wrong = with_wrong_secret(&token, &other);
+    app.advance(SECOND);
+    let gone = request(&app, Some(&other), |session| session.sign_out()).await;
+    assert!(gone.removes_cookie());
+    told().await;
+    for _ in 0..50 {
+        app.start(&[("a", 1)]).await;
+        for token in [&wrong, &other] {
+            use_session(&app, token, Use::Read).await;
+            use_session(&app, token, Use::Destroy).await;
         }
+    }
+    assert_eq!(
+        counts(&told().await),
+        [("created", 1), ("expired", 1), ("refused", 1)]
+    );
+    app.advance(SECOND);
+    app.start(&[("a", 1)]).await;
+    use_session(&app, &wrong, Use::Read).await;
+    use_session(&app, &other, Use::Read).await;
+    let lines = told().await;
+    for (event, suppressed) in [("created", 49), ("refused", 99), ("expired", 99)] {
+        let suppressed = format!(" suppressed={suppressed}");
+        let line = lines.iter().find(|line| line.contains(event)).unwrap();
+        assert!(line.ends_with(&suppressed), "{lines:?}");
     }
 }
 
@@ -427,7 +416,7 @@ fn counts(lines: &[String]) -> Vec<(&str, usize)> {
 #[tokio::test]
 async fn a_store_that_is_down() {
     start();
-    let app = over_io();
+    let app = App::over_io();
     let token = app.start(&[("a", 1)]).await;
     let id = id(&app, &token).await;
     let down = "error=the session store is unavailable: connection refused";
@@ -459,36 +448,33 @@ async fn a_store_that_is_down() {
     );
 }
 
-#[tokio::test]
-async fn cookies_of_several_sessions() {
+async fn cookies_of_several_sessions(app: App) {
     start();
-    for app in both() {
-        let first = app.start(&[("a", 1)]).await;
-        let second = app.start(&[("a", 1)]).await;
-        told().await;
-        let cookies = |count: usize| {
-            let tokens = [&first, &second].into_iter().cycle().take(count);
-            let tokens = tokens.enumerate().map(|(index, token)| {
-                format!("Kr.Session={}{index:02}{}", &token[..40], &token[42..])
-            });
-            tokens.collect::<Vec<_>>()
-        };
-        let both = [&first, &second].map(|token| format!("Kr.Session={token}"));
-        for cookies in [both.to_vec(), cookies(5)] {
-            app.raw(&cookies, |session| async move {
-                Ok(ok(format!("{:?}", session.get::<i64>("a").await?)))
-            })
-            .await;
-            app.advance(SECOND);
-        }
-        assert_eq!(told().await, ["WARN session.ambiguous suppressed=0"; 2]);
+    let first = app.start(&[("a", 1)]).await;
+    let second = app.start(&[("a", 1)]).await;
+    told().await;
+    let cookies = |count: usize| {
+        let tokens = [&first, &second].into_iter().cycle().take(count);
+        let tokens = tokens
+            .enumerate()
+            .map(|(index, token)| format!("Kr.Session={}{index:02}{}", &token[..40], &token[42..]));
+        tokens.collect::<Vec<_>>()
+    };
+    let both = [&first, &second].map(|token| format!("Kr.Session={token}"));
+    for cookies in [both.to_vec(), cookies(5)] {
+        app.raw(&cookies, |session| async move {
+            Ok(ok(format!("{:?}", session.get::<i64>("a").await?)))
+        })
+        .await;
+        app.advance(SECOND);
     }
+    assert_eq!(told().await, ["WARN session.ambiguous suppressed=0"; 2]);
 }
 
 #[tokio::test]
 async fn what_a_layer_tells_a_second_one_inside_does_not_tell_again() {
     start();
-    let [outer, inner] = both();
+    let (outer, inner) = (App::in_memory(), App::over_io());
     let pass = service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(String::new())));
     let service = outer.layer.layer(inner.layer.layer(pass));
     let mut request = Request::builder();
@@ -557,8 +543,7 @@ async fn live_sessions_that_have_to_make_room_are_counted_and_dead_ones_are_not(
     assert_eq!(lines[0].fields["suppressed"], held_back);
 }
 
-#[tokio::test]
-async fn events_hold_no_secret_and_name_nobody_and_are_all_in_the_table() {
+async fn events_hold_no_secret_and_name_nobody_and_are_all_in_the_table(app: App) {
     const FIELDS: [&str; 10] = [
         "event",
         "session",
@@ -574,36 +559,33 @@ async fn events_hold_no_secret_and_name_nobody_and_are_all_in_the_table() {
     let table = include_str!("../../README.md");
     start();
     let mut secrets = vec!["user-of-the-test".to_owned(), "424242".to_owned()];
-    let mut lines = Vec::new();
-    for app in both() {
-        for use_ in USES {
-            let anonymous = app.start(&[("a", 424_242)]).await;
-            let signed_in = request(&app, Some(&anonymous), |session| {
-                session.sign_in("user-of-the-test")
-            })
-            .await
-            .token();
-            let wrong = with_wrong_secret(&signed_in, &app.start(&[("a", 1)]).await);
-            for token in [&wrong, &anonymous, &signed_in] {
-                let reply = use_session(&app, token, use_).await;
-                if reply.set_cookie().is_some() && !reply.removes_cookie() {
-                    secrets.push(reply.token());
-                }
+    for use_ in USES {
+        let anonymous = app.start(&[("a", 424_242)]).await;
+        let signed_in = request(&app, Some(&anonymous), |session| {
+            session.sign_in("user-of-the-test")
+        })
+        .await
+        .token();
+        let wrong = with_wrong_secret(&signed_in, &app.start(&[("a", 1)]).await);
+        for token in [&wrong, &anonymous, &signed_in] {
+            let reply = use_session(&app, token, use_).await;
+            if reply.set_cookie().is_some() && !reply.removes_cookie() {
+                secrets.push(reply.token());
             }
-            let both = [&signed_in, &wrong].map(|token| format!("Kr.Session={token}"));
-            app.raw(&both, |_| async { Ok(ok("")) }).await;
-            secrets.extend([anonymous, signed_in, wrong]);
-            app.advance(10 * SECOND);
         }
-        app.sessions()
-            .revoke_all(&owner("user-of-the-test"))
-            .await
-            .unwrap();
-        app.sessions().revoke_all(&owner("max")).await.unwrap();
-        settle().await;
-        lines.extend(take());
+        let both = [&signed_in, &wrong].map(|token| format!("Kr.Session={token}"));
+        app.raw(&both, |_| async { Ok(ok("")) }).await;
+        secrets.extend([anonymous, signed_in, wrong]);
+        app.advance(10 * SECOND);
     }
-    assert!(lines.len() > 50, "{}", lines.len());
+    app.sessions()
+        .revoke_all(&owner("user-of-the-test"))
+        .await
+        .unwrap();
+    app.sessions().revoke_all(&owner("max")).await.unwrap();
+    settle().await;
+    let lines = take();
+    assert!(lines.len() > 25, "{}", lines.len());
     for line in &lines {
         assert_eq!(line.target, "tower_kr_session::audit");
         assert!(

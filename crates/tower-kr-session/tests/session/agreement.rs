@@ -10,7 +10,7 @@ use http::header;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tower_kr_session::{Session, SessionError};
 
-use crate::support::{App, NAME, both, ok, owner, settle};
+use crate::support::{App, NAME, ok, owner, settle};
 
 const SCRIPTS: u64 = 1_000;
 const KEYS: [&str; 3] = ["a", "b", "c"];
@@ -134,7 +134,7 @@ async fn script(app: &App, seed: u64) -> Vec<String> {
 #[tokio::test]
 async fn a_store_in_place_and_one_over_io_agree() {
     for seed in 0..SCRIPTS {
-        let [in_memory, over_io] = both();
+        let (in_memory, over_io) = (App::in_memory(), App::over_io());
         let (in_memory, over_io) = (script(&in_memory, seed).await, script(&over_io, seed).await);
         let differs = in_memory.iter().zip(&over_io).position(|(a, b)| a != b);
         if let Some(line) = differs {

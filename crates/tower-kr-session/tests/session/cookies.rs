@@ -6,166 +6,164 @@ use http::{StatusCode, header};
 use kr_cookie::{CookieBuilder, SecurePolicy};
 use tower_kr_session::{Https, SiteData, Status};
 
-use crate::support::{ABSOLUTE, App, Behaviour, NAME, both, in_memory, ok, over_io};
+use crate::support::{ABSOLUTE, App, Behaviour, NAME, ok, on_each_store};
 
-#[tokio::test]
-async fn a_client_without_a_session_that_writes_nothing_gets_no_cookie_and_no_record() {
-    for app in both() {
-        let untouched = app.with(None, |_| async { Ok(ok("")) }).await;
-        untouched.assert_plain();
-        assert_eq!(untouched.headers.get(header::VARY), None);
-        assert_eq!(untouched.headers.get(header::CACHE_CONTROL), None);
-        let read = app
-            .with(None, |session| async move {
+on_each_store!(
+    a_client_without_a_session_that_writes_nothing_gets_no_cookie_and_no_record,
+    the_cookie_is_set_once,
+    what_is_no_token_of_ours_is_as_if_it_were_not_there,
+    a_valid_token_among_garbage_works_in_any_order,
+    two_live_sessions_or_too_many_cookies_are_a_conflict,
+    a_persistent_session_tells_the_browser_until_when,
+    a_logout_clears_what_the_browser_keeps_if_the_layer_says_so,
+);
+
+async fn a_client_without_a_session_that_writes_nothing_gets_no_cookie_and_no_record(app: App) {
+    let untouched = app.with(None, |_| async { Ok(ok("")) }).await;
+    untouched.assert_plain();
+    assert_eq!(untouched.headers.get(header::VARY), None);
+    assert_eq!(untouched.headers.get(header::CACHE_CONTROL), None);
+    let read = app
+        .with(None, |session| async move {
+            assert_eq!(session.get::<i64>("a").await?, None);
+            assert_eq!(session.take::<i64>("a").await?, None);
+            assert!(!session.contains_key("a").await?);
+            assert_eq!(session.keys().await?, Vec::<String>::new());
+            assert_eq!(session.status().await?, Status::Absent);
+            assert_eq!(session.id().await?, None);
+            assert_eq!(session.owner().await?, None);
+            assert_eq!(session.expires_at().await?, None);
+            session.insert("a", &1)?;
+            session.remove("a")?;
+            Ok(ok(""))
+        })
+        .await;
+    read.assert_plain();
+    assert_eq!(read.headers[header::VARY], "Cookie");
+    assert_eq!(read.headers[header::CACHE_CONTROL], "private, no-cache");
+    assert_eq!(app.records(), 0);
+}
+
+async fn the_cookie_is_set_once(app: App) {
+    let first = app
+        .with(None, |session| async move {
+            session.insert("a", &1)?;
+            let mut response = ok("");
+            let headers = response.headers_mut();
+            headers.insert(header::CACHE_CONTROL, "public, max-age=60".parse().unwrap());
+            Ok(response)
+        })
+        .await;
+    let token = first.token();
+    let expected = format!("{NAME}={token}; Secure; Path=/; HttpOnly; SameSite=Lax");
+    assert_eq!(first.set_cookie(), Some(expected.as_str()));
+    assert_eq!(first.headers[header::CACHE_CONTROL], "no-store");
+    assert!(first.headers[header::SET_COOKIE].is_sensitive());
+    let write = app
+        .with(Some(&token), |session| async move {
+            session.insert("a", &2)?;
+            session.increment("n", 1).await?;
+            Ok(ok(""))
+        })
+        .await;
+    write.assert_plain();
+    let mut cached = app
+        .with(Some(&token), |session| async move {
+            session.get::<i64>("a").await?;
+            let mut response = ok("");
+            let headers = response.headers_mut();
+            headers.insert(header::CACHE_CONTROL, "no-store".parse().unwrap());
+            headers.insert(header::VARY, "accept, cookie".parse().unwrap());
+            Ok(response)
+        })
+        .await;
+    cached.assert_plain();
+    assert_eq!(
+        cached.headers.remove(header::CACHE_CONTROL).unwrap(),
+        "no-store"
+    );
+    assert_eq!(cached.headers.get_all(header::VARY).iter().count(), 1);
+}
+
+async fn what_is_no_token_of_ours_is_as_if_it_were_not_there(app: App) {
+    let token = app.start(&[("a", 1)]).await;
+    let flipped = |at: usize| {
+        let mut text = token.clone().into_bytes();
+        text[at] = if text[at] == b'A' { b'B' } else { b'A' };
+        String::from_utf8(text).unwrap()
+    };
+    let swapped: String = token
+        .chars()
+        .map(|c| {
+            if c.is_lowercase() {
+                c.to_ascii_uppercase()
+            } else {
+                c.to_ascii_lowercase()
+            }
+        })
+        .collect();
+    for value in [
+        String::new(),
+        "x".into(),
+        "A".repeat(64),
+        "_".repeat(64),
+        flipped(0),
+        flipped(63),
+        flipped(30),
+        swapped,
+        token[..63].to_owned(),
+        format!("{token}A"),
+        "A".repeat(4_096),
+        format!("\"{token}\""),
+        format!("{}\u{e9}", &token[..62]),
+        format!("{}%", &token[..63]),
+    ] {
+        let cookie = format!("{NAME}={value}");
+        let reply = app
+            .raw(&[cookie], |session| async move {
                 assert_eq!(session.get::<i64>("a").await?, None);
-                assert_eq!(session.take::<i64>("a").await?, None);
-                assert!(!session.contains_key("a").await?);
-                assert_eq!(session.keys().await?, Vec::<String>::new());
-                assert_eq!(session.status().await?, Status::Absent);
-                assert_eq!(session.id().await?, None);
-                assert_eq!(session.owner().await?, None);
-                assert_eq!(session.expires_at().await?, None);
-                session.insert("a", &1)?;
-                session.remove("a")?;
                 Ok(ok(""))
             })
             .await;
-        read.assert_plain();
-        assert_eq!(read.headers[header::VARY], "Cookie");
-        assert_eq!(read.headers[header::CACHE_CONTROL], "private, no-cache");
-        assert_eq!(app.records(), 0);
-    }
-}
-
-#[tokio::test]
-async fn the_cookie_is_set_once() {
-    for app in both() {
-        let first = app
-            .with(None, |session| async move {
-                session.insert("a", &1)?;
-                let mut response = ok("");
-                let headers = response.headers_mut();
-                headers.insert(header::CACHE_CONTROL, "public, max-age=60".parse().unwrap());
-                Ok(response)
-            })
-            .await;
-        let token = first.token();
-        let expected = format!("{NAME}={token}; Secure; Path=/; HttpOnly; SameSite=Lax");
-        assert_eq!(first.set_cookie(), Some(expected.as_str()));
-        assert_eq!(first.headers[header::CACHE_CONTROL], "no-store");
-        assert!(first.headers[header::SET_COOKIE].is_sensitive());
-        let write = app
-            .with(Some(&token), |session| async move {
+        reply.assert_plain();
+        let adopted = app
+            .raw(&[format!("{NAME}={value}")], |session| async move {
                 session.insert("a", &2)?;
-                session.increment("n", 1).await?;
                 Ok(ok(""))
             })
             .await;
-        write.assert_plain();
-        let mut cached = app
-            .with(Some(&token), |session| async move {
-                session.get::<i64>("a").await?;
-                let mut response = ok("");
-                let headers = response.headers_mut();
-                headers.insert(header::CACHE_CONTROL, "no-store".parse().unwrap());
-                headers.insert(header::VARY, "accept, cookie".parse().unwrap());
-                Ok(response)
+        assert_ne!(adopted.token()[..22], *value.get(..22).unwrap_or_default());
+        assert_eq!(app.read(&token, "a").await, Some(1));
+    }
+}
+
+async fn a_valid_token_among_garbage_works_in_any_order(app: App) {
+    let token = app.start(&[("a", 1)]).await;
+    let valid = format!("{NAME}={token}");
+    let forged = |fill: &str| format!("{NAME}={}", fill.repeat(64));
+    let (x, y, z) = (forged("x"), forged("y"), forged("z"));
+    for cookies in [
+        vec![valid.clone(), x.clone()],
+        vec![x.clone(), valid.clone()],
+        vec![format!("{x}; {valid}; {y}")],
+        vec![format!(
+            "junk; =; {NAME}=; {valid}; {NAME}=\"{token}\"; a=b"
+        )],
+        vec![x, y, z, valid.clone()],
+        vec![valid.clone(), valid.clone(), format!("{valid}; {valid}")],
+    ] {
+        let reply = app
+            .raw(&cookies, |session| async move {
+                session.insert("b", &2)?;
+                session.increment("n", 1).await?;
+                Ok(ok(format!("{:?}", session.get::<i64>("a").await?)))
             })
             .await;
-        cached.assert_plain();
-        assert_eq!(
-            cached.headers.remove(header::CACHE_CONTROL).unwrap(),
-            "no-store"
-        );
-        assert_eq!(cached.headers.get_all(header::VARY).iter().count(), 1);
+        reply.assert_plain();
+        assert_eq!(reply.body, "Some(1)", "{cookies:?}");
     }
-}
-
-#[tokio::test]
-async fn what_is_no_token_of_ours_is_as_if_it_were_not_there() {
-    for app in both() {
-        let token = app.start(&[("a", 1)]).await;
-        let flipped = |at: usize| {
-            let mut text = token.clone().into_bytes();
-            text[at] = if text[at] == b'A' { b'B' } else { b'A' };
-            String::from_utf8(text).unwrap()
-        };
-        let swapped: String = token
-            .chars()
-            .map(|c| {
-                if c.is_lowercase() {
-                    c.to_ascii_uppercase()
-                } else {
-                    c.to_ascii_lowercase()
-                }
-            })
-            .collect();
-        for value in [
-            String::new(),
-            "x".into(),
-            "A".repeat(64),
-            "_".repeat(64),
-            flipped(0),
-            flipped(63),
-            flipped(30),
-            swapped,
-            token[..63].to_owned(),
-            format!("{token}A"),
-            "A".repeat(4_096),
-            format!("\"{token}\""),
-            format!("{}\u{e9}", &token[..62]),
-            format!("{}%", &token[..63]),
-        ] {
-            let cookie = format!("{NAME}={value}");
-            let reply = app
-                .raw(&[cookie], |session| async move {
-                    assert_eq!(session.get::<i64>("a").await?, None);
-                    Ok(ok(""))
-                })
-                .await;
-            reply.assert_plain();
-            let adopted = app
-                .raw(&[format!("{NAME}={value}")], |session| async move {
-                    session.insert("a", &2)?;
-                    Ok(ok(""))
-                })
-                .await;
-            assert_ne!(adopted.token()[..22], *value.get(..22).unwrap_or_default());
-            assert_eq!(app.read(&token, "a").await, Some(1));
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_valid_token_among_garbage_works_in_any_order() {
-    for app in both() {
-        let token = app.start(&[("a", 1)]).await;
-        let valid = format!("{NAME}={token}");
-        let forged = |fill: &str| format!("{NAME}={}", fill.repeat(64));
-        let (x, y, z) = (forged("x"), forged("y"), forged("z"));
-        for cookies in [
-            vec![valid.clone(), x.clone()],
-            vec![x.clone(), valid.clone()],
-            vec![format!("{x}; {valid}; {y}")],
-            vec![format!(
-                "junk; =; {NAME}=; {valid}; {NAME}=\"{token}\"; a=b"
-            )],
-            vec![x, y, z, valid.clone()],
-            vec![valid.clone(), valid.clone(), format!("{valid}; {valid}")],
-        ] {
-            let reply = app
-                .raw(&cookies, |session| async move {
-                    session.insert("b", &2)?;
-                    session.increment("n", 1).await?;
-                    Ok(ok(format!("{:?}", session.get::<i64>("a").await?)))
-                })
-                .await;
-            reply.assert_plain();
-            assert_eq!(reply.body, "Some(1)", "{cookies:?}");
-        }
-        assert_eq!(app.read(&token, "n").await, Some(6));
-        assert_eq!(app.records(), 1);
-    }
+    assert_eq!(app.read(&token, "n").await, Some(6));
+    assert_eq!(app.records(), 1);
 }
 
 async fn assert_conflict(app: &App, cookies: &[String]) {
@@ -203,60 +201,54 @@ async fn assert_conflict(app: &App, cookies: &[String]) {
     assert_eq!(app.records(), records);
 }
 
-#[tokio::test]
-async fn two_live_sessions_or_too_many_cookies_are_a_conflict() {
-    for app in both() {
-        let first = format!("{NAME}={}", app.start(&[("a", 1)]).await);
-        let second = format!("{NAME}={}", app.start(&[("a", 2)]).await);
-        assert_conflict(&app, &[first.clone(), second.clone()]).await;
-        assert_conflict(&app, &[format!("{second}; {first}")]).await;
-        let forged = |fill: char| format!("{NAME}={}", fill.to_string().repeat(64));
-        assert_conflict(&app, &[first.clone(), forged('x'), second]).await;
-        let many: Vec<String> = "vwxyz".chars().map(forged).collect();
-        assert_conflict(&app, &many).await;
-        let mut many = many[..4].to_vec();
-        many.push(first);
-        assert_conflict(&app, &many).await;
-    }
+async fn two_live_sessions_or_too_many_cookies_are_a_conflict(app: App) {
+    let first = format!("{NAME}={}", app.start(&[("a", 1)]).await);
+    let second = format!("{NAME}={}", app.start(&[("a", 2)]).await);
+    assert_conflict(&app, &[first.clone(), second.clone()]).await;
+    assert_conflict(&app, &[format!("{second}; {first}")]).await;
+    let forged = |fill: char| format!("{NAME}={}", fill.to_string().repeat(64));
+    assert_conflict(&app, &[first.clone(), forged('x'), second]).await;
+    let many: Vec<String> = "vwxyz".chars().map(forged).collect();
+    assert_conflict(&app, &many).await;
+    let mut many = many[..4].to_vec();
+    many.push(first);
+    assert_conflict(&app, &many).await;
 }
 
-#[tokio::test]
-async fn a_persistent_session_tells_the_browser_until_when() {
-    for app in both() {
-        let remembered = app
-            .with(None, |session| async move {
-                session.sign_in("max")?;
-                session.set_idle_timeout(Duration::from_secs(3_600))?;
-                session.set_absolute_timeout(Duration::from_secs(86_400))?;
-                session.set_persistent(true)?;
-                Ok(ok(""))
-            })
-            .await;
-        let token = remembered.token();
-        let cookie = remembered.set_cookie().unwrap();
-        assert!(cookie.contains("; Max-Age=86400;"), "{cookie}");
-        app.advance(Duration::from_secs(3_599));
-        assert!(app.id(&token).await.is_some(), "its own idle timeout holds");
-        app.advance(Duration::from_secs(1));
-        let rotated = app
-            .with(Some(&token), |session| async move {
-                session.rotate()?;
-                Ok(ok(""))
-            })
-            .await;
-        let cookie = rotated.set_cookie().unwrap();
-        assert!(cookie.contains("; Max-Age=82800;"), "{cookie}");
-        let forgotten = app
-            .with(Some(&rotated.token()), |session| async move {
-                session.set_persistent(false)?;
-                Ok(ok(""))
-            })
-            .await;
-        assert!(!forgotten.set_cookie().unwrap().contains("Max-Age"));
-        let ordinary = app.start(&[("a", 1)]).await;
-        app.advance(ABSOLUTE);
-        assert_eq!(app.id(&ordinary).await, None);
-    }
+async fn a_persistent_session_tells_the_browser_until_when(app: App) {
+    let remembered = app
+        .with(None, |session| async move {
+            session.sign_in("max")?;
+            session.set_idle_timeout(Duration::from_secs(3_600))?;
+            session.set_absolute_timeout(Duration::from_secs(86_400))?;
+            session.set_persistent(true)?;
+            Ok(ok(""))
+        })
+        .await;
+    let token = remembered.token();
+    let cookie = remembered.set_cookie().unwrap();
+    assert!(cookie.contains("; Max-Age=86400;"), "{cookie}");
+    app.advance(Duration::from_secs(3_599));
+    assert!(app.id(&token).await.is_some(), "its own idle timeout holds");
+    app.advance(Duration::from_secs(1));
+    let rotated = app
+        .with(Some(&token), |session| async move {
+            session.rotate()?;
+            Ok(ok(""))
+        })
+        .await;
+    let cookie = rotated.set_cookie().unwrap();
+    assert!(cookie.contains("; Max-Age=82800;"), "{cookie}");
+    let forgotten = app
+        .with(Some(&rotated.token()), |session| async move {
+            session.set_persistent(false)?;
+            Ok(ok(""))
+        })
+        .await;
+    assert!(!forgotten.set_cookie().unwrap().contains("Max-Age"));
+    let ordinary = app.start(&[("a", 1)]).await;
+    app.advance(ABSOLUTE);
+    assert_eq!(app.id(&ordinary).await, None);
 }
 
 #[tokio::test]
@@ -266,7 +258,7 @@ async fn same_as_request_asks_how_the_request_came() {
     use tower_kr_session::Session;
 
     let cookie = CookieBuilder::new(NAME).secure_policy(SecurePolicy::SameAsRequest);
-    let layer = in_memory().layer.cookie(cookie);
+    let layer = App::in_memory().layer.cookie(cookie);
     let behind_proxy = layer.clone().https_when(|parts| {
         parts
             .headers
@@ -315,65 +307,62 @@ async fn same_as_request_asks_how_the_request_came() {
     }
 }
 
-#[tokio::test]
-async fn a_logout_clears_what_the_browser_keeps_if_the_layer_says_so() {
+async fn a_logout_clears_what_the_browser_keeps_if_the_layer_says_so(plain: App) {
     const HEADER: &str = "clear-site-data";
-    for plain in both() {
-        let mut app = plain.clone();
-        app.layer = app
-            .layer
-            .clear_site_data([SiteData::Storage, SiteData::Cache]);
-        let logout = async |app: &App, token: Option<&str>| {
-            app.with(token, |session| async move {
-                session.sign_out()?;
-                let mut response = ok("");
-                let headers = response.headers_mut();
-                headers.insert(HEADER, "\"executionContexts\"".parse().unwrap());
-                Ok(response)
-            })
-            .await
-        };
-        // Also if the session is gone already: its traces may be there.
-        let token = app.start(&[("a", 1)]).await;
-        for token in [Some(token.as_str()), Some(&token), None] {
-            let reply = logout(&app, token).await;
-            assert!(reply.removes_cookie());
-            let all: Vec<_> = reply.headers.get_all(HEADER).iter().collect();
-            assert_eq!(all, ["\"executionContexts\"", "\"cache\", \"storage\""]);
-        }
-
-        let token = app.start(&[("a", 1)]).await;
-        let read = app
-            .with(Some(&token), |session| async move {
-                session.get::<i64>("a").await?;
-                session.insert("b", &1)?;
-                Ok(ok(""))
-            })
-            .await;
-        assert_eq!(read.headers.get(HEADER), None);
-        let replaced = app
-            .with(Some(&token), |session| async move {
-                session.destroy()?;
-                session.sign_in("max")?;
-                Ok(ok(""))
-            })
-            .await;
-        assert_eq!(replaced.headers.get(HEADER), None, "a new session starts");
-        let token = replaced.token();
-        let without = plain
-            .with(Some(&token), |session| async move {
-                session.sign_out()?;
-                Ok(ok(""))
-            })
-            .await;
-        assert!(without.removes_cookie());
-        assert_eq!(without.headers.get(HEADER), None);
+    let mut app = plain.clone();
+    app.layer = app
+        .layer
+        .clear_site_data([SiteData::Storage, SiteData::Cache]);
+    let logout = async |app: &App, token: Option<&str>| {
+        app.with(token, |session| async move {
+            session.sign_out()?;
+            let mut response = ok("");
+            let headers = response.headers_mut();
+            headers.insert(HEADER, "\"executionContexts\"".parse().unwrap());
+            Ok(response)
+        })
+        .await
+    };
+    // Also if the session is gone already: its traces may be there.
+    let token = app.start(&[("a", 1)]).await;
+    for token in [Some(token.as_str()), Some(&token), None] {
+        let reply = logout(&app, token).await;
+        assert!(reply.removes_cookie());
+        let all: Vec<_> = reply.headers.get_all(HEADER).iter().collect();
+        assert_eq!(all, ["\"executionContexts\"", "\"cache\", \"storage\""]);
     }
+
+    let token = app.start(&[("a", 1)]).await;
+    let read = app
+        .with(Some(&token), |session| async move {
+            session.get::<i64>("a").await?;
+            session.insert("b", &1)?;
+            Ok(ok(""))
+        })
+        .await;
+    assert_eq!(read.headers.get(HEADER), None);
+    let replaced = app
+        .with(Some(&token), |session| async move {
+            session.destroy()?;
+            session.sign_in("max")?;
+            Ok(ok(""))
+        })
+        .await;
+    assert_eq!(replaced.headers.get(HEADER), None, "a new session starts");
+    let token = replaced.token();
+    let without = plain
+        .with(Some(&token), |session| async move {
+            session.sign_out()?;
+            Ok(ok(""))
+        })
+        .await;
+    assert!(without.removes_cookie());
+    assert_eq!(without.headers.get(HEADER), None);
 }
 
 #[tokio::test]
 async fn a_logout_that_failed_clears_nothing() {
-    let mut app = over_io();
+    let mut app = App::over_io();
     app.layer = app.layer.clear_site_data([SiteData::Cookies]);
     let token = app.start(&[("a", 1)]).await;
     app.remote.set(Behaviour::Fail);

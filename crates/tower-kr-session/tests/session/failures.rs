@@ -11,7 +11,12 @@ use std::{
 use http::{Response, StatusCode, header};
 use tower_kr_session::{Session, SessionError, StoreError};
 
-use crate::support::{App, Behaviour, IO, Reply, ok, over_io, settle, with_wrong_secret};
+use crate::support::{App, Behaviour, IO, Reply, ok, on_each_store, settle, with_wrong_secret};
+
+on_each_store!(
+    a_handlers_own_error_commits_like_any_response,
+    a_panic_a_dropped_request_and_an_inner_error_commit_nothing,
+);
 
 #[derive(Clone, Copy, Debug)]
 enum Use {
@@ -65,7 +70,7 @@ async fn a_store_that_fails_hangs_or_is_newer_never_leaves_a_success_with_the_cl
         Behaviour::UnknownVersion,
     ] {
         for use_ in USES {
-            let app = over_io();
+            let app = App::over_io();
             let token = app.start(&[("a", 1)]).await;
             app.remote.set(behaviour);
             let began = tokio::time::Instant::now();
@@ -84,7 +89,7 @@ async fn a_store_that_fails_hangs_or_is_newer_never_leaves_a_success_with_the_cl
 #[tokio::test(start_paused = true)]
 async fn a_first_write_while_the_store_is_down_is_unavailable_too() {
     for use_ in [Use::Insert, Use::Increment, Use::SignIn, Use::Save] {
-        let app = over_io();
+        let app = App::over_io();
         app.remote.set(Behaviour::Hang);
         let reply = careless(&app, None, use_).await;
         reply.assert_refused(StatusCode::SERVICE_UNAVAILABLE);
@@ -93,7 +98,7 @@ async fn a_first_write_while_the_store_is_down_is_unavailable_too() {
 
 #[tokio::test]
 async fn a_ping_tells_whether_the_store_answers() {
-    let app = over_io();
+    let app = App::over_io();
     assert!(app.sessions().ping().await.is_ok());
     app.remote.set(Behaviour::Fail);
     assert!(app.sessions().ping().await.unwrap_err().is_temporary());
@@ -101,7 +106,7 @@ async fn a_ping_tells_whether_the_store_answers() {
 
 #[tokio::test]
 async fn requests_that_do_not_touch_the_session_never_notice() {
-    let app = over_io();
+    let app = App::over_io();
     let token = app.start(&[("a", 1)]).await;
     app.remote.set(Behaviour::Hang);
     app.with(None, |_| async { Ok(ok("")) })
@@ -120,7 +125,7 @@ async fn requests_that_do_not_touch_the_session_never_notice() {
 
 #[tokio::test(start_paused = true)]
 async fn after_a_failure_nothing_is_sent_again() {
-    let app = over_io();
+    let app = App::over_io();
     let token = app.start(&[("a", 1)]).await;
     app.remote.set(Behaviour::DoAndHang);
     app.remote.take_calls();
@@ -142,7 +147,7 @@ async fn after_a_failure_nothing_is_sent_again() {
 
 #[tokio::test]
 async fn a_dropped_write_poisons_and_a_dropped_read_does_not() {
-    let app = over_io();
+    let app = App::over_io();
     let token = app.start(&[("a", 1)]).await;
     let half_done = |write: bool| {
         let app = app.clone();
@@ -178,7 +183,7 @@ async fn a_dropped_write_poisons_and_a_dropped_read_does_not() {
 
 #[tokio::test(start_paused = true)]
 async fn a_failed_touch_harms_nobody() {
-    let app = over_io();
+    let app = App::over_io();
     let token = app.start(&[("a", 1)]).await;
     app.advance(Duration::from_secs(10));
     let remote = Arc::clone(&app.remote);
@@ -192,26 +197,23 @@ async fn a_failed_touch_harms_nobody() {
     reply.assert_plain();
 }
 
-#[tokio::test]
-async fn a_handlers_own_error_commits_like_any_response() {
-    for app in crate::support::both() {
-        let token = app.start(&[("a", 1)]).await;
-        let reply = app
-            .with(Some(&token), |session| async move {
-                session.insert("a", &2)?;
-                let mut response = ok("my own error page");
-                *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-                Ok(response)
-            })
-            .await;
-        assert_eq!(reply.status, StatusCode::INTERNAL_SERVER_ERROR);
-        assert_eq!(app.read(&token, "a").await, Some(2));
-    }
+async fn a_handlers_own_error_commits_like_any_response(app: App) {
+    let token = app.start(&[("a", 1)]).await;
+    let reply = app
+        .with(Some(&token), |session| async move {
+            session.insert("a", &2)?;
+            let mut response = ok("my own error page");
+            *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+            Ok(response)
+        })
+        .await;
+    assert_eq!(reply.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(app.read(&token, "a").await, Some(2));
 }
 
 #[tokio::test]
 async fn a_handlers_own_server_error_stays_when_the_commit_fails_too() {
-    let mut app = over_io();
+    let mut app = App::over_io();
     app.layer = app.layer.on_error(|_, parts| {
         parts.headers.insert("x-hook", "was here".parse().unwrap());
     });
@@ -235,60 +237,57 @@ async fn a_handlers_own_server_error_stays_when_the_commit_fails_too() {
     ));
 }
 
-#[tokio::test]
-async fn a_panic_a_dropped_request_and_an_inner_error_commit_nothing() {
+async fn a_panic_a_dropped_request_and_an_inner_error_commit_nothing(app: App) {
     use http::Request;
     use tower::{Layer, ServiceExt, service_fn};
 
-    for app in crate::support::both() {
-        let token = app.start(&[("a", 1)]).await;
-        let note = |session: &Session| session.insert("a", &2).unwrap();
+    let token = app.start(&[("a", 1)]).await;
+    let note = |session: &Session| session.insert("a", &2).unwrap();
 
-        let (panicking, same) = (app.clone(), token.clone());
-        let panicked = tokio::spawn(async move {
-            panicking
-                .with(Some(&same), move |session| async move {
-                    note(&session);
-                    assert!(session.id().await?.is_none(), "a panic in the handler");
-                    Ok(ok(""))
-                })
-                .await
-        });
-        assert!(panicked.await.unwrap_err().is_panic());
-        assert_eq!(app.read(&token, "a").await, Some(1));
-
-        let (kept, receiver) = std::sync::mpsc::channel();
-        let dropped = app.with(Some(&token), move |session| async move {
-            note(&session);
-            kept.send(session).unwrap();
-            std::future::pending().await
-        });
-        tokio::select! {
-            biased;
-            _ = dropped => unreachable!(),
-            () = tokio::task::yield_now() => {}
-        }
-        assert_eq!(app.read(&token, "a").await, Some(1));
-        let error = receiver.recv().unwrap().insert("a", &3).unwrap_err();
-        assert!(matches!(error, SessionError::ResponseSent(_)), "{error}");
-
-        let failing = app.layer.layer(service_fn(async |request: Request<()>| {
-            note(request.extensions().get::<Session>().unwrap());
-            Err::<Response<String>, _>("the inner service failed")
-        }));
-        let request = Request::get("/").header(header::COOKIE, format!("Kr.Session={token}"));
-        let error = failing
-            .oneshot(request.body(()).unwrap())
+    let (panicking, same) = (app.clone(), token.clone());
+    let panicked = tokio::spawn(async move {
+        panicking
+            .with(Some(&same), move |session| async move {
+                note(&session);
+                assert!(session.id().await?.is_none(), "a panic in the handler");
+                Ok(ok(""))
+            })
             .await
-            .unwrap_err();
-        assert_eq!(error, "the inner service failed");
-        assert_eq!(app.read(&token, "a").await, Some(1));
+    });
+    assert!(panicked.await.unwrap_err().is_panic());
+    assert_eq!(app.read(&token, "a").await, Some(1));
+
+    let (kept, receiver) = std::sync::mpsc::channel();
+    let dropped = app.with(Some(&token), move |session| async move {
+        note(&session);
+        kept.send(session).unwrap();
+        std::future::pending().await
+    });
+    tokio::select! {
+        biased;
+        _ = dropped => unreachable!(),
+        () = tokio::task::yield_now() => {}
     }
+    assert_eq!(app.read(&token, "a").await, Some(1));
+    let error = receiver.recv().unwrap().insert("a", &3).unwrap_err();
+    assert!(matches!(error, SessionError::ResponseSent(_)), "{error}");
+
+    let failing = app.layer.layer(service_fn(async |request: Request<()>| {
+        note(request.extensions().get::<Session>().unwrap());
+        Err::<Response<String>, _>("the inner service failed")
+    }));
+    let request = Request::get("/").header(header::COOKIE, format!("Kr.Session={token}"));
+    let error = failing
+        .oneshot(request.body(()).unwrap())
+        .await
+        .unwrap_err();
+    assert_eq!(error, "the inner service failed");
+    assert_eq!(app.read(&token, "a").await, Some(1));
 }
 
 #[tokio::test]
 async fn the_error_hook_sees_the_error_and_may_change_the_head() {
-    let mut app = over_io();
+    let mut app = App::over_io();
     let seen = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&seen);
     app.layer = app.layer.on_error(move |error, parts| {
@@ -305,7 +304,7 @@ async fn the_error_hook_sees_the_error_and_may_change_the_head() {
 
 #[tokio::test]
 async fn a_token_that_was_saved_early_reaches_the_client_even_if_the_commit_fails() {
-    let app = over_io();
+    let app = App::over_io();
     let token = app.start(&[("a", 1)]).await;
     let remote = Arc::clone(&app.remote);
     let reply = app
@@ -325,7 +324,7 @@ async fn a_token_that_was_saved_early_reaches_the_client_even_if_the_commit_fail
 #[tokio::test]
 async fn a_save_that_is_dropped_while_it_looks_for_its_session_loses_nothing_in_silence() {
     for sign_in in [false, true] {
-        let mut app = over_io();
+        let mut app = App::over_io();
         app.layer = app.layer.anonymous_idle_timeout(IO / 10);
         let token = app.start(&[("a", 1)]).await;
         let mut cookies = vec![format!("Kr.Session={token}")];
@@ -357,7 +356,7 @@ async fn a_save_that_is_dropped_while_it_looks_for_its_session_loses_nothing_in_
 #[tokio::test]
 async fn a_save_that_is_dropped_half_way_poisons() {
     for destroy in [false, true] {
-        let app = over_io();
+        let app = App::over_io();
         let token = app.start(&[("a", 1)]).await;
         let remote = Arc::clone(&app.remote);
         let cookie = destroy.then_some(token.as_str());
@@ -387,7 +386,7 @@ async fn a_save_that_is_dropped_half_way_poisons() {
 
 #[tokio::test]
 async fn what_a_missing_token_was_is_asked_once_and_delays_nobody() {
-    let app = over_io();
+    let app = App::over_io();
     let live = app.start(&[("a", 1)]).await;
     let gone = app.start(&[("a", 1)]).await;
     app.with(Some(&gone), |session| async move {

@@ -5,7 +5,12 @@
 use http::{HeaderMap, StatusCode, header};
 use tower_kr_session::{Session, SessionError};
 
-use crate::support::{App, both, ok, settle};
+use crate::support::{App, ok, on_each_store, settle};
+
+on_each_store!(
+    an_unknown_id_and_a_wrong_secret_are_answered_alike,
+    the_right_token_is_answered_otherwise,
+);
 
 /// Everything that a handler can do first.
 const USES: [&str; 12] = [
@@ -73,40 +78,36 @@ async fn seen(
     (reply.status, reply.headers, reply.body, error, calls)
 }
 
-#[tokio::test]
-async fn an_unknown_id_and_a_wrong_secret_are_answered_alike() {
+async fn an_unknown_id_and_a_wrong_secret_are_answered_alike(app: App) {
     for what in USES {
-        for app in both() {
-            let token = app.start(&[("a", 1)]).await;
-            // The id is the first 21 characters and a part of the next.
-            let wrong_secret = format!("{}{}", &token[..22], "A".repeat(42));
-            let almost = format!(
-                "{}{}",
-                &token[..63],
-                if token.ends_with('A') { "B" } else { "A" }
-            );
-            let unknown_id = format!("{}{}", "A".repeat(22), &token[22..]);
-            let answers = [
-                seen(&app, &unknown_id, what).await,
-                seen(&app, &wrong_secret, what).await,
-                seen(&app, &almost, what).await,
-            ];
-            assert_eq!(answers[0], answers[1], "{what}");
-            assert_eq!(answers[0], answers[2], "{what}");
-            assert_eq!(app.read(&token, "a").await, Some(1), "{what}");
-        }
+        let app = app.again();
+        let token = app.start(&[("a", 1)]).await;
+        // The id is the first 21 characters and a part of the next.
+        let wrong_secret = format!("{}{}", &token[..22], "A".repeat(42));
+        let almost = format!(
+            "{}{}",
+            &token[..63],
+            if token.ends_with('A') { "B" } else { "A" }
+        );
+        let unknown_id = format!("{}{}", "A".repeat(22), &token[22..]);
+        let answers = [
+            seen(&app, &unknown_id, what).await,
+            seen(&app, &wrong_secret, what).await,
+            seen(&app, &almost, what).await,
+        ];
+        assert_eq!(answers[0], answers[1], "{what}");
+        assert_eq!(answers[0], answers[2], "{what}");
+        assert_eq!(app.read(&token, "a").await, Some(1), "{what}");
     }
 }
 
 /// Else the answers above could be alike because all answers are.
-#[tokio::test]
-async fn the_right_token_is_answered_otherwise() {
+async fn the_right_token_is_answered_otherwise(app: App) {
     for what in ["get", "status", "id", "increment", "update", "take"] {
-        for app in both() {
-            let token = app.start(&[("a", 1)]).await;
-            let unknown_id = format!("{}{}", "A".repeat(22), &token[22..]);
-            let unknown = seen(&app, &unknown_id, what).await;
-            assert_ne!(seen(&app, &token, what).await, unknown, "{what}");
-        }
+        let app = app.again();
+        let token = app.start(&[("a", 1)]).await;
+        let unknown_id = format!("{}{}", "A".repeat(22), &token[22..]);
+        let unknown = seen(&app, &unknown_id, what).await;
+        assert_ne!(seen(&app, &token, what).await, unknown, "{what}");
     }
 }

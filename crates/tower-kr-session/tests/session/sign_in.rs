@@ -6,7 +6,28 @@ use http::StatusCode;
 use tokio::{sync::Barrier, task::JoinSet};
 use tower_kr_session::{Clock, SessionError, SessionLimit};
 
-use crate::support::{App, Behaviour, Reply, both, ok, over_io, owner};
+use crate::support::{App, Behaviour, Reply, ok, on_each_store, owner};
+
+on_each_store!(
+    a_sign_in_is_fresh_within_the_window_and_not_at_its_end,
+    nobody_is_never_fresh,
+    a_sign_in_of_this_request_is_fresh_also_once_it_is_saved,
+    a_sign_in_of_a_clock_that_ran_ahead_is_not_fresh_until_that_time_comes,
+    a_limit_that_was_lowered_holds_from_the_next_sign_in_on,
+    the_sessions_of_one_owner_are_bounded_by_default_and_not_if_the_layer_says_so,
+    under_a_limit_that_was_lowered_an_open_session_may_sign_in_again_and_ends_no_other,
+    a_sign_in_over_the_limit_ends_the_oldest_session,
+    a_clock_that_ran_ahead_keeps_nobody_out,
+    a_session_that_others_displaced_while_it_signed_in_is_no_success,
+    a_sign_in_over_the_limit_can_be_refused_and_leaves_the_visitor_as_he_was,
+    a_handler_can_tell_the_visitor_why_he_was_refused,
+    the_id_of_an_open_session_without_its_secret_admits_no_further_one,
+);
+
+on_each_store!(
+    in_threads:
+    of_sign_ins_at_the_same_time_exactly_as_many_stay_as_are_allowed,
+);
 
 const WINDOW: Duration = Duration::from_secs(10);
 
@@ -28,79 +49,63 @@ async fn is_fresh(app: &App, token: Option<&str>, window: Duration) -> bool {
     reply.body.parse().unwrap()
 }
 
-#[tokio::test]
-async fn a_sign_in_is_fresh_within_the_window_and_not_at_its_end() {
-    for app in both() {
+async fn a_sign_in_is_fresh_within_the_window_and_not_at_its_end(app: App) {
+    let token = sign_in(&app, None, "max").await.token();
+    assert!(is_fresh(&app, Some(&token), WINDOW).await);
+    assert!(!is_fresh(&app, Some(&token), Duration::ZERO).await);
+    app.advance(WINDOW - Duration::from_millis(1));
+    assert!(is_fresh(&app, Some(&token), WINDOW).await);
+    app.advance(Duration::from_millis(1));
+    assert!(!is_fresh(&app, Some(&token), WINDOW).await);
+
+    let again = sign_in(&app, Some(&token), "max").await.token();
+    assert!(is_fresh(&app, Some(&again), WINDOW).await);
+    assert!(!is_fresh(&app, Some(&token), WINDOW).await, "superseded");
+}
+
+async fn nobody_is_never_fresh(app: App) {
+    assert!(!is_fresh(&app, None, Duration::MAX).await);
+    let anonymous = app.start(&[("a", 1)]).await;
+    assert!(!is_fresh(&app, Some(&anonymous), Duration::MAX).await);
+    let token = sign_in(&app, None, "max").await.token();
+    assert!(is_fresh(&app, Some(&token), Duration::MAX).await);
+    let reply = app
+        .with(Some(&token), |session| async move {
+            session.sign_out()?;
+            Ok(ok(session.authenticated_within(WINDOW).await?))
+        })
+        .await;
+    assert_eq!(reply.body, "false");
+}
+
+async fn a_sign_in_of_this_request_is_fresh_also_once_it_is_saved(app: App) {
+    let token = sign_in(&app, None, "max").await.token();
+    app.advance(WINDOW);
+    let sessions = app.sessions();
+    let reply = app
+        .with(Some(&token), |session| async move {
+            assert!(!session.authenticated_within(WINDOW).await?);
+            // The sign-in after this counts as later, so by a millisecond as in the future.
+            sessions.revoke_all(&owner("max")).await?;
+            session.sign_in("max")?;
+            assert!(session.authenticated_within(WINDOW).await?);
+            session.save().await?;
+            Ok(ok(session.authenticated_within(WINDOW).await?))
+        })
+        .await;
+    assert_eq!(reply.body, "true");
+}
+
+async fn a_sign_in_of_a_clock_that_ran_ahead_is_not_fresh_until_that_time_comes(app: App) {
+    let now = Clock::now(&app.clock);
+    for (ahead, fresh) in [(10, true), (11, false), (3_600, false)] {
+        app.clock
+            .set(now.saturating_add(Duration::from_secs(ahead)));
         let token = sign_in(&app, None, "max").await.token();
-        assert!(is_fresh(&app, Some(&token), WINDOW).await);
-        assert!(!is_fresh(&app, Some(&token), Duration::ZERO).await);
-        app.advance(WINDOW - Duration::from_millis(1));
-        assert!(is_fresh(&app, Some(&token), WINDOW).await);
-        app.advance(Duration::from_millis(1));
-        assert!(!is_fresh(&app, Some(&token), WINDOW).await);
-
-        let again = sign_in(&app, Some(&token), "max").await.token();
-        assert!(is_fresh(&app, Some(&again), WINDOW).await);
-        assert!(!is_fresh(&app, Some(&token), WINDOW).await, "superseded");
+        app.clock.set(now);
+        assert_eq!(is_fresh(&app, Some(&token), WINDOW).await, fresh, "{ahead}");
+        assert_eq!(is_fresh(&app, Some(&token), Duration::MAX).await, fresh);
     }
-}
-
-#[tokio::test]
-async fn nobody_is_never_fresh() {
-    for app in both() {
-        assert!(!is_fresh(&app, None, Duration::MAX).await);
-        let anonymous = app.start(&[("a", 1)]).await;
-        assert!(!is_fresh(&app, Some(&anonymous), Duration::MAX).await);
-        let token = sign_in(&app, None, "max").await.token();
-        assert!(is_fresh(&app, Some(&token), Duration::MAX).await);
-        let reply = app
-            .with(Some(&token), |session| async move {
-                session.sign_out()?;
-                Ok(ok(session.authenticated_within(WINDOW).await?))
-            })
-            .await;
-        assert_eq!(reply.body, "false");
-    }
-}
-
-#[tokio::test]
-async fn a_sign_in_of_this_request_is_fresh_also_once_it_is_saved() {
-    for app in both() {
-        let token = sign_in(&app, None, "max").await.token();
-        app.advance(WINDOW);
-        let sessions = app.sessions();
-        let reply = app
-            .with(Some(&token), |session| async move {
-                assert!(!session.authenticated_within(WINDOW).await?);
-                // The sign-in after this counts as later, so by a millisecond as in the future.
-                sessions.revoke_all(&owner("max")).await?;
-                session.sign_in("max")?;
-                assert!(session.authenticated_within(WINDOW).await?);
-                session.save().await?;
-                Ok(ok(session.authenticated_within(WINDOW).await?))
-            })
-            .await;
-        assert_eq!(reply.body, "true");
-    }
-}
-
-#[tokio::test]
-async fn a_sign_in_of_a_clock_that_ran_ahead_is_not_fresh_until_that_time_comes() {
-    for app in both() {
-        let now = Clock::now(&app.clock);
-        for (ahead, fresh) in [(10, true), (11, false), (3_600, false)] {
-            app.clock
-                .set(now.saturating_add(Duration::from_secs(ahead)));
-            let token = sign_in(&app, None, "max").await.token();
-            app.clock.set(now);
-            assert_eq!(is_fresh(&app, Some(&token), WINDOW).await, fresh, "{ahead}");
-            assert_eq!(is_fresh(&app, Some(&token), Duration::MAX).await, fresh);
-        }
-    }
-}
-
-fn limited(limit: SessionLimit) -> [App; 2] {
-    both().map(|app| with_limit(app, limit))
 }
 
 fn with_limit(mut app: App, limit: SessionLimit) -> App {
@@ -122,70 +127,60 @@ async fn is_alive(app: &App, token: &str) -> bool {
     app.id(token).await.is_some()
 }
 
-#[tokio::test]
-async fn a_sign_in_over_the_limit_ends_the_oldest_session() {
-    for app in limited(SessionLimit::EndOldest(2)) {
-        let other = sign_in(&app, None, "eve").await.token();
-        let anonymous = app.start(&[("a", 1)]).await;
-        let first = sign_in_later(&app).await;
-        let second = sign_in_later(&app).await;
-        let third = sign_in_later(&app).await;
-        assert!(!is_alive(&app, &first).await);
-        for token in [&second, &third, &other, &anonymous] {
-            assert!(is_alive(&app, token).await);
-        }
+async fn a_sign_in_over_the_limit_ends_the_oldest_session(app: App) {
+    let app = with_limit(app, SessionLimit::EndOldest(2));
+    let other = sign_in(&app, None, "eve").await.token();
+    let anonymous = app.start(&[("a", 1)]).await;
+    let first = sign_in_later(&app).await;
+    let second = sign_in_later(&app).await;
+    let third = sign_in_later(&app).await;
+    assert!(!is_alive(&app, &first).await);
+    for token in [&second, &third, &other, &anonymous] {
+        assert!(is_alive(&app, token).await);
+    }
 
-        // Whoever proves himself again is not one more, and the newest one.
-        app.advance(Duration::from_millis(1));
-        let second = sign_in(&app, Some(&second), "max").await.token();
-        assert_eq!(count(&app, "max").await, 2);
-        let fourth = sign_in_later(&app).await;
-        assert!(!is_alive(&app, &third).await);
-        for token in [&second, &fourth, &other, &anonymous] {
-            assert!(is_alive(&app, token).await);
-        }
+    // Whoever proves himself again is not one more, and the newest one.
+    app.advance(Duration::from_millis(1));
+    let second = sign_in(&app, Some(&second), "max").await.token();
+    assert_eq!(count(&app, "max").await, 2);
+    let fourth = sign_in_later(&app).await;
+    assert!(!is_alive(&app, &third).await);
+    for token in [&second, &fourth, &other, &anonymous] {
+        assert!(is_alive(&app, token).await);
     }
 }
 
-#[tokio::test]
-async fn a_limit_that_was_lowered_holds_from_the_next_sign_in_on() {
-    for app in both() {
-        let mut tokens = Vec::new();
-        for _ in 0..5 {
-            tokens.push(sign_in_later(&app).await);
-        }
-        let app = with_limit(app, SessionLimit::EndOldest(2));
+async fn a_limit_that_was_lowered_holds_from_the_next_sign_in_on(app: App) {
+    let mut tokens = Vec::new();
+    for _ in 0..5 {
         tokens.push(sign_in_later(&app).await);
-        for (index, token) in tokens.iter().enumerate() {
-            assert_eq!(is_alive(&app, token).await, index >= 4, "{index}");
-        }
+    }
+    let app = with_limit(app, SessionLimit::EndOldest(2));
+    tokens.push(sign_in_later(&app).await);
+    for (index, token) in tokens.iter().enumerate() {
+        assert_eq!(is_alive(&app, token).await, index >= 4, "{index}");
     }
 }
 
-#[tokio::test]
-async fn a_clock_that_ran_ahead_keeps_nobody_out() {
-    for app in limited(SessionLimit::EndOldest(1)) {
-        let now = Clock::now(&app.clock);
-        app.clock.set(now.saturating_add(Duration::from_secs(10)));
-        let ahead = sign_in(&app, None, "max").await.token();
-        app.clock.set(now);
-        let token = sign_in(&app, None, "max").await.token();
-        assert!(is_alive(&app, &token).await);
-        assert!(!is_alive(&app, &ahead).await);
-    }
+async fn a_clock_that_ran_ahead_keeps_nobody_out(app: App) {
+    let app = with_limit(app, SessionLimit::EndOldest(1));
+    let now = Clock::now(&app.clock);
+    app.clock.set(now.saturating_add(Duration::from_secs(10)));
+    let ahead = sign_in(&app, None, "max").await.token();
+    app.clock.set(now);
+    let token = sign_in(&app, None, "max").await.token();
+    assert!(is_alive(&app, &token).await);
+    assert!(!is_alive(&app, &ahead).await);
 }
 
-#[tokio::test]
-async fn the_sessions_of_one_owner_are_bounded_by_default_and_not_if_the_layer_says_so() {
-    for app in both() {
-        let unlimited = with_limit(app.clone(), SessionLimit::Unlimited);
-        for _ in 0..101 {
-            sign_in_later(&unlimited).await;
-        }
-        assert_eq!(count(&app, "max").await, 101);
-        sign_in_later(&app).await;
-        assert_eq!(count(&app, "max").await, 100);
+async fn the_sessions_of_one_owner_are_bounded_by_default_and_not_if_the_layer_says_so(app: App) {
+    let unlimited = with_limit(app.clone(), SessionLimit::Unlimited);
+    for _ in 0..101 {
+        sign_in_later(&unlimited).await;
     }
+    assert_eq!(count(&app, "max").await, 101);
+    sign_in_later(&app).await;
+    assert_eq!(count(&app, "max").await, 100);
 }
 
 #[tokio::test]
@@ -195,119 +190,109 @@ async fn what_a_limit_costs() {
         (SessionLimit::EndOldest(2), 2),
         (SessionLimit::Refuse(2), 3),
     ] {
-        let app = with_limit(over_io(), limit);
+        let app = with_limit(App::over_io(), limit);
         sign_in(&app, None, "max").await;
         assert_eq!(app.remote.take_calls(), calls, "{limit:?}");
     }
 }
 
-#[tokio::test]
-async fn a_session_that_others_displaced_while_it_signed_in_is_no_success() {
-    for app in limited(SessionLimit::EndOldest(1)) {
-        let anonymous = app.start(&[("a", 1)]).await;
-        let inner = app.clone();
-        let (sender, receiver) = std::sync::mpsc::channel();
-        let reply = app
-            .with(Some(&anonymous), move |session| async move {
-                session.sign_in("max")?;
-                sender.send(sign_in_later(&inner).await).unwrap();
-                Ok(ok(""))
-            })
-            .await;
-        reply.assert_refused(StatusCode::CONFLICT);
-        assert!(matches!(reply.error, Some(SessionError::Ended)));
-        assert!(is_alive(&app, &receiver.recv().unwrap()).await);
-        assert_eq!(app.records(), 1);
-    }
-}
-
-#[tokio::test]
-async fn a_sign_in_over_the_limit_can_be_refused_and_leaves_the_visitor_as_he_was() {
-    for app in limited(SessionLimit::Refuse(2)) {
-        let first = sign_in_later(&app).await;
-        let second = sign_in_later(&app).await;
-        let visitor = app.start(&[("cart", 3)]).await;
-        for token in [None, Some(visitor.as_str())] {
-            let refused = sign_in(&app, token, "max").await;
-            refused.assert_refused(StatusCode::CONFLICT);
-            assert!(matches!(
-                refused.error,
-                Some(SessionError::TooManySessions { limit: 2 })
-            ));
-        }
-        assert_eq!(app.read(&visitor, "cart").await, Some(3));
-        assert!(is_alive(&app, &first).await && is_alive(&app, &second).await);
-
-        // A session that is open may sign in again, and so may somebody else.
-        let first = sign_in(&app, Some(&first), "max").await.token();
-        sign_in(&app, None, "eve").await.token();
-        app.with(Some(&second), |session| async move {
-            session.sign_out()?;
+async fn a_session_that_others_displaced_while_it_signed_in_is_no_success(app: App) {
+    let app = with_limit(app, SessionLimit::EndOldest(1));
+    let anonymous = app.start(&[("a", 1)]).await;
+    let inner = app.clone();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let reply = app
+        .with(Some(&anonymous), move |session| async move {
+            session.sign_in("max")?;
+            sender.send(sign_in_later(&inner).await).unwrap();
             Ok(ok(""))
         })
         .await;
-        let visitor = sign_in(&app, Some(&visitor), "max").await.token();
-        assert_eq!(app.read(&visitor, "cart").await, Some(3));
-        assert!(is_alive(&app, &first).await);
+    reply.assert_refused(StatusCode::CONFLICT);
+    assert!(matches!(reply.error, Some(SessionError::Ended)));
+    assert!(is_alive(&app, &receiver.recv().unwrap()).await);
+    assert_eq!(app.records(), 1);
+}
+
+async fn a_sign_in_over_the_limit_can_be_refused_and_leaves_the_visitor_as_he_was(app: App) {
+    let app = with_limit(app, SessionLimit::Refuse(2));
+    let first = sign_in_later(&app).await;
+    let second = sign_in_later(&app).await;
+    let visitor = app.start(&[("cart", 3)]).await;
+    for token in [None, Some(visitor.as_str())] {
+        let refused = sign_in(&app, token, "max").await;
+        refused.assert_refused(StatusCode::CONFLICT);
+        assert!(matches!(
+            refused.error,
+            Some(SessionError::TooManySessions { limit: 2 })
+        ));
+    }
+    assert_eq!(app.read(&visitor, "cart").await, Some(3));
+    assert!(is_alive(&app, &first).await && is_alive(&app, &second).await);
+
+    // A session that is open may sign in again, and so may somebody else.
+    let first = sign_in(&app, Some(&first), "max").await.token();
+    sign_in(&app, None, "eve").await.token();
+    app.with(Some(&second), |session| async move {
+        session.sign_out()?;
+        Ok(ok(""))
+    })
+    .await;
+    let visitor = sign_in(&app, Some(&visitor), "max").await.token();
+    assert_eq!(app.read(&visitor, "cart").await, Some(3));
+    assert!(is_alive(&app, &first).await);
+}
+
+async fn a_handler_can_tell_the_visitor_why_he_was_refused(app: App) {
+    let app = with_limit(app, SessionLimit::Refuse(1));
+    sign_in(&app, None, "max").await;
+    let visitor = app.start(&[("cart", 3)]).await;
+    let reply = app
+        .with(Some(&visitor), |session| async move {
+            session.sign_in("max")?;
+            let Err(SessionError::TooManySessions { limit }) = session.save().await else {
+                panic!("he has one already");
+            };
+            assert_eq!(session.owner().await?, None);
+            session.insert("told", &1)?;
+            Ok(ok(format!("at most {limit}")))
+        })
+        .await;
+    reply.assert_plain();
+    assert_eq!(reply.body, "at most 1");
+    assert_eq!(app.read(&visitor, "told").await, Some(1));
+}
+
+async fn under_a_limit_that_was_lowered_an_open_session_may_sign_in_again_and_ends_no_other(
+    app: App,
+) {
+    let mut tokens = Vec::new();
+    for _ in 0..4 {
+        tokens.push(sign_in_later(&app).await);
+    }
+    let app = with_limit(app, SessionLimit::Refuse(2));
+    let first = tokens.remove(0);
+    app.advance(Duration::from_millis(1));
+    tokens.push(sign_in(&app, Some(&first), "max").await.token());
+    for token in &tokens {
+        assert!(is_alive(&app, token).await);
     }
 }
 
-#[tokio::test]
-async fn a_handler_can_tell_the_visitor_why_he_was_refused() {
-    for app in limited(SessionLimit::Refuse(1)) {
-        sign_in(&app, None, "max").await;
-        let visitor = app.start(&[("cart", 3)]).await;
-        let reply = app
-            .with(Some(&visitor), |session| async move {
-                session.sign_in("max")?;
-                let Err(SessionError::TooManySessions { limit }) = session.save().await else {
-                    panic!("he has one already");
-                };
-                assert_eq!(session.owner().await?, None);
-                session.insert("told", &1)?;
-                Ok(ok(format!("at most {limit}")))
-            })
-            .await;
-        reply.assert_plain();
-        assert_eq!(reply.body, "at most 1");
-        assert_eq!(app.read(&visitor, "told").await, Some(1));
-    }
-}
-
-#[tokio::test]
-async fn under_a_limit_that_was_lowered_an_open_session_may_sign_in_again_and_ends_no_other() {
-    for app in both() {
-        let mut tokens = Vec::new();
-        for _ in 0..4 {
-            tokens.push(sign_in_later(&app).await);
-        }
-        let app = with_limit(app, SessionLimit::Refuse(2));
-        let first = tokens.remove(0);
-        app.advance(Duration::from_millis(1));
-        tokens.push(sign_in(&app, Some(&first), "max").await.token());
-        for token in &tokens {
-            assert!(is_alive(&app, token).await);
-        }
-    }
-}
-
-#[tokio::test]
-async fn the_id_of_an_open_session_without_its_secret_admits_no_further_one() {
-    for app in limited(SessionLimit::Refuse(2)) {
-        let first = sign_in_later(&app).await;
-        let second = sign_in_later(&app).await;
-        let forged = format!("{}{}", &first[..22], "A".repeat(42));
-        app.advance(Duration::from_millis(1));
-        let reply = sign_in(&app, Some(&forged), "max").await;
-        reply.assert_refused(StatusCode::CONFLICT);
-        assert_eq!(count(&app, "max").await, 2);
-        assert!(is_alive(&app, &first).await && is_alive(&app, &second).await);
-    }
+async fn the_id_of_an_open_session_without_its_secret_admits_no_further_one(app: App) {
+    let app = with_limit(app, SessionLimit::Refuse(2));
+    let first = sign_in_later(&app).await;
+    let second = sign_in_later(&app).await;
+    let forged = format!("{}{}", &first[..22], "A".repeat(42));
+    app.advance(Duration::from_millis(1));
+    let reply = sign_in(&app, Some(&forged), "max").await;
+    reply.assert_refused(StatusCode::CONFLICT);
+    assert_eq!(count(&app, "max").await, 2);
+    assert!(is_alive(&app, &first).await && is_alive(&app, &second).await);
 }
 
 /// Eight clients sign in at the same time: exactly as many stay as are allowed, those that were told so among them.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_sign_ins_at_the_same_time_exactly_as_many_stay_as_are_allowed() {
+async fn of_sign_ins_at_the_same_time_exactly_as_many_stay_as_are_allowed(app: App) {
     for limit in [
         SessionLimit::EndOldest(3),
         SessionLimit::EndOldest(1),
@@ -318,49 +303,48 @@ async fn of_sign_ins_at_the_same_time_exactly_as_many_stay_as_are_allowed() {
             SessionLimit::EndOldest(allowed) | SessionLimit::Refuse(allowed) => allowed as usize,
             _ => unreachable!(),
         };
-        for app in limited(limit) {
-            for round in 0..40 {
-                if let SessionLimit::EndOldest(_) = limit {
-                    for _ in 0..allowed {
-                        sign_in_later(&app).await;
-                    }
+        let app = with_limit(app.again(), limit);
+        for round in 0..40 {
+            if let SessionLimit::EndOldest(_) = limit {
+                for _ in 0..allowed {
+                    sign_in_later(&app).await;
                 }
-                app.advance(Duration::from_millis(1));
-                if round % 4 < 2 {
-                    app.remote.let_lists_meet(8);
-                }
-                let all = Arc::new(Barrier::new(8));
-                let mut tasks = JoinSet::new();
-                for _ in 0..8 {
-                    let (app, all) = (app.clone(), Arc::clone(&all));
-                    tasks.spawn(async move {
-                        let clock = Arc::clone(&app.clock);
-                        app.with(None, move |session| async move {
-                            if round % 2 == 1 {
-                                clock.advance(Duration::from_millis(1));
-                            }
-                            session.sign_in("max")?;
-                            all.wait().await;
-                            Ok(ok(""))
-                        })
-                        .await
-                    });
-                }
-                let replies = tasks.join_all().await;
-                assert_eq!(count(&app, "max").await, allowed, "{limit:?}");
-                let mut alive = 0;
-                for reply in &replies {
-                    match reply.status {
-                        StatusCode::OK if is_alive(&app, &reply.token()).await => alive += 1,
-                        // It lost the race when it was answered already.
-                        StatusCode::OK => {}
-                        _ => reply.assert_refused(StatusCode::CONFLICT),
-                    }
-                }
-                assert_eq!(alive, allowed, "{limit:?}: who lives was told so");
-                app.sessions().revoke_all(&owner("max")).await.unwrap();
-                app.advance(Duration::from_millis(1));
             }
+            app.advance(Duration::from_millis(1));
+            if round % 4 < 2 {
+                app.remote.let_lists_meet(8);
+            }
+            let all = Arc::new(Barrier::new(8));
+            let mut tasks = JoinSet::new();
+            for _ in 0..8 {
+                let (app, all) = (app.clone(), Arc::clone(&all));
+                tasks.spawn(async move {
+                    let clock = Arc::clone(&app.clock);
+                    app.with(None, move |session| async move {
+                        if round % 2 == 1 {
+                            clock.advance(Duration::from_millis(1));
+                        }
+                        session.sign_in("max")?;
+                        all.wait().await;
+                        Ok(ok(""))
+                    })
+                    .await
+                });
+            }
+            let replies = tasks.join_all().await;
+            assert_eq!(count(&app, "max").await, allowed, "{limit:?}");
+            let mut alive = 0;
+            for reply in &replies {
+                match reply.status {
+                    StatusCode::OK if is_alive(&app, &reply.token()).await => alive += 1,
+                    // It lost the race when it was answered already.
+                    StatusCode::OK => {}
+                    _ => reply.assert_refused(StatusCode::CONFLICT),
+                }
+            }
+            assert_eq!(alive, allowed, "{limit:?}: who lives was told so");
+            app.sessions().revoke_all(&owner("max")).await.unwrap();
+            app.advance(Duration::from_millis(1));
         }
     }
 }
@@ -373,7 +357,7 @@ async fn a_store_that_fails_after_the_sign_in_is_no_success_and_the_client_keeps
         (SessionLimit::Refuse(2), 2),
     ] {
         for behaviour in [Behaviour::Fail, Behaviour::Hang, Behaviour::DoAndHang] {
-            let app = with_limit(over_io(), limit);
+            let app = with_limit(App::over_io(), limit);
             sign_in_later(&app).await;
             let visitor = app.start(&[("cart", 3)]).await;
             app.advance(Duration::from_millis(1));
@@ -404,7 +388,7 @@ async fn a_store_that_fails_after_the_sign_in_is_no_success_and_the_client_keeps
 #[tokio::test(start_paused = true)]
 async fn a_store_that_fails_before_the_sign_in_leaves_everything_as_it_was() {
     for behaviour in [Behaviour::Fail, Behaviour::Hang] {
-        let app = with_limit(over_io(), SessionLimit::Refuse(2));
+        let app = with_limit(App::over_io(), SessionLimit::Refuse(2));
         let visitor = app.start(&[("cart", 3)]).await;
         app.remote.set(behaviour);
         let reply = sign_in(&app, Some(&visitor), "max").await;
@@ -417,7 +401,7 @@ async fn a_store_that_fails_before_the_sign_in_leaves_everything_as_it_was() {
 
 #[tokio::test]
 async fn a_sign_in_that_is_dropped_before_the_limit_was_kept_is_no_success() {
-    let app = with_limit(over_io(), SessionLimit::EndOldest(1));
+    let app = with_limit(App::over_io(), SessionLimit::EndOldest(1));
     let visitor = app.start(&[("cart", 3)]).await;
     let remote = Arc::clone(&app.remote);
     let reply = app
@@ -441,7 +425,7 @@ async fn a_sign_in_that_is_dropped_before_the_limit_was_kept_is_no_success() {
 
 #[tokio::test]
 async fn a_record_of_a_later_release_keeps_nobody_from_signing_in() {
-    let app = over_io();
+    let app = App::over_io();
     // The sign-in is stored, then the user's sessions can't be counted.
     app.remote.set_after(1, Behaviour::UnknownVersion);
     let reply = app

@@ -1,4 +1,10 @@
 //! An application of one handler, a client, and a store whose I/O a test controls.
+#![allow(
+    dead_code,
+    unused_imports,
+    unused_macros,
+    reason = "each test binary uses a part"
+)]
 
 use std::{
     convert::Infallible,
@@ -24,43 +30,80 @@ pub(crate) const IDLE: Duration = Duration::from_secs(20);
 pub(crate) const ABSOLUTE: Duration = Duration::from_secs(300);
 pub(crate) const IO: Duration = Duration::from_secs(10);
 
+/// Makes each of these functions a test on every kind of store: `<name>::memory`, `<name>::with_io`.
+///
+/// After `in_threads:` each test has a runtime of four threads.
+macro_rules! on_each_store {
+    (#[$attribute:meta] $($test:ident),+) => {
+        $(mod $test {
+            use crate::support::App;
+
+            #[$attribute]
+            async fn memory() {
+                super::$test(App::in_memory()).await;
+            }
+
+            #[$attribute]
+            async fn with_io() {
+                super::$test(App::over_io()).await;
+            }
+        })+
+    };
+    (in_threads: $($test:ident),+ $(,)?) => {
+        on_each_store!(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            $($test),+
+        );
+    };
+    ($($test:ident),+ $(,)?) => {
+        on_each_store!(#[tokio::test] $($test),+);
+    };
+}
+
+pub(crate) use on_each_store;
+
 /// An application over a store.
 #[derive(Clone)]
 pub(crate) struct App {
     pub(crate) layer: SessionLayer,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) remote: Arc<Remote>,
+    pub(crate) new: fn() -> Self,
 }
 
-/// The same application over the memory store in place, and over one that needs I/O.
-pub(crate) fn both() -> [App; 2] {
-    [in_memory(), over_io()]
-}
+impl App {
+    /// Over the memory store.
+    pub(crate) fn in_memory() -> Self {
+        let remote = Arc::new(Remote::default());
+        Self::over(remote.memory.clone(), remote, Self::in_memory)
+    }
 
-pub(crate) fn in_memory() -> App {
-    let remote = Arc::new(Remote::default());
-    app(remote.memory.clone(), remote)
-}
+    /// Over a store that needs I/O.
+    pub(crate) fn over_io() -> Self {
+        let remote = Arc::new(Remote::default());
+        Self::over(Arc::clone(&remote), remote, Self::over_io)
+    }
 
-pub(crate) fn over_io() -> App {
-    let remote = Arc::new(Remote::default());
-    app(Arc::clone(&remote), remote)
-}
+    fn over(store: impl SessionStore, remote: Arc<Remote>, new: fn() -> Self) -> Self {
+        let start = Timestamp::from_unix_millis(1_800_000_000_000);
+        let clock = Arc::new(ManualClock::new(start));
+        let layer = SessionLayer::new(store)
+            .cookie(CookieBuilder::new(NAME))
+            .idle_timeout(IDLE)
+            .absolute_timeout(ABSOLUTE)
+            .io_timeout(IO)
+            .clock(Arc::clone(&clock));
+        Self {
+            layer,
+            clock,
+            remote,
+            new,
+        }
+    }
 
-fn app(store: impl SessionStore, remote: Arc<Remote>) -> App {
-    let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(
-        1_800_000_000_000,
-    )));
-    let layer = SessionLayer::new(store)
-        .cookie(CookieBuilder::new(NAME))
-        .idle_timeout(IDLE)
-        .absolute_timeout(ABSOLUTE)
-        .io_timeout(IO)
-        .clock(Arc::clone(&clock));
-    App {
-        layer,
-        clock,
-        remote,
+    /// The usual application over another store of the same kind.
+    pub(crate) fn again(&self) -> Self {
+        (self.new)()
     }
 }
 
