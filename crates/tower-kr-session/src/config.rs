@@ -48,7 +48,7 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    pub(crate) fn check(&self) -> Result<Shared, ConfigError> {
+    pub(crate) fn check(&self) -> Result<Config, ConfigError> {
         for (name, value) in [
             ("idle_timeout", self.idle_timeout),
             (
@@ -104,7 +104,7 @@ impl Settings {
         }
         let cookie = self.cookie.build()?;
         let asks_for_consent = !cookie.is_essential();
-        Ok(Shared {
+        Ok(Config {
             store: Arc::clone(&self.store),
             clock: Arc::clone(&self.clock),
             cookie,
@@ -158,7 +158,7 @@ fn check_assurance(
 }
 
 /// The settings as requests use them.
-pub(crate) struct Shared {
+pub(crate) struct Config {
     pub(crate) store: Arc<ErasedStore>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) cookie: CookieTemplate,
@@ -167,8 +167,8 @@ pub(crate) struct Shared {
     pub(crate) anonymous_idle: IdleLimit,
     pub(crate) absolute_timeout: Duration,
     /// The longest that a handler may give one session.
-    pub(crate) longest_idle_timeout: Duration,
-    pub(crate) longest_absolute_timeout: Duration,
+    longest_idle_timeout: Duration,
+    longest_absolute_timeout: Duration,
     pub(crate) io_timeout: Duration,
     pub(crate) max_session_bytes: u64,
     pub(crate) session_limit: SessionLimit,
@@ -184,7 +184,7 @@ pub(crate) struct Shared {
     withheld_was_logged: AtomicBool,
 }
 
-impl Shared {
+impl Config {
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
     }
@@ -202,6 +202,20 @@ impl Shared {
     pub(crate) fn idle_at_sign_in(&self, record: &Record) -> Option<IdleLimit> {
         let anonymous = record.owner.is_none() && record.idle == self.anonymous_idle;
         (anonymous && self.anonymous_idle != self.idle).then_some(self.idle)
+    }
+
+    /// Checks the idle timeout that a handler gives one session.
+    pub(crate) fn check_idle_timeout(&self, timeout: Duration) -> Result<(), SessionError> {
+        let (name, longest) = ("idle timeout", self.longest_idle_timeout);
+        let fits = is_timeout(timeout, longest).then_some(());
+        fits.ok_or(SessionError::InvalidLimit { name, longest })
+    }
+
+    /// Checks the absolute timeout that a handler gives one session.
+    pub(crate) fn check_absolute_timeout(&self, timeout: Duration) -> Result<(), SessionError> {
+        let (name, longest) = ("absolute timeout", self.longest_absolute_timeout);
+        let fits = is_timeout(timeout, longest).then_some(());
+        fits.ok_or(SessionError::InvalidLimit { name, longest })
     }
 
     pub(crate) const fn too_large(&self, size: u64) -> SessionError {

@@ -6,7 +6,7 @@ use http::StatusCode;
 
 use crate::{
     model::{
-        InvalidOwner,
+        ApplyOutcome, InvalidOwner,
         key::{InvalidKey, KeyBuf},
     },
     store::StoreError,
@@ -151,6 +151,15 @@ impl SessionError {
             | Self::Encode { .. }
             | Self::InvalidLimit { .. }
             | Self::ResponseSent(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// Why the integer at `key` was not added to.
+    pub(crate) fn not_added(key: &KeyBuf, refused: &ApplyOutcome) -> Self {
+        let key = key.clone();
+        match refused {
+            ApplyOutcome::NotAnInteger => Self::NotAnInteger { key },
+            _ => Self::Overflow { key },
         }
     }
 

@@ -12,49 +12,60 @@ use http::{HeaderValue, Response, StatusCode, header};
 use pin_project_lite::pin_project;
 
 use crate::{
+    config::Config,
     error::{RETRY_AFTER, SessionError},
-    session::{AtOnce, Committed, Session},
+    session::{Commit, Committed, End, Session},
     transport,
 };
 
-type Commit = Pin<Box<dyn Future<Output = Committed> + Send>>;
-
 pin_project! {
-    /// The response of a [`SessionService`](crate::SessionService). It is boxed only for a commit that needs I/O.
+    /// The response of a [`SessionService`](crate::service::SessionService).
     pub struct ResponseFuture<F, B> {
         #[pin]
         inner: F,
-        // None if a layer outside of this one commits.
-        session: Option<Session>,
-        // Apart, since it would make the future of each request larger.
-        committing: Option<Box<(Commit, Response<B>)>>,
+        state: State<B>,
     }
 
     impl<F, B> PinnedDrop for ResponseFuture<F, B> {
         fn drop(this: Pin<&mut Self>) {
-            // The client left, or the handler panicked: nothing further is committed, and a task that still holds the session
-            // is told so.
-            if let Some(session) = this.project().session.take() {
-                session.abandon();
+            // The client left, or the handler failed: nothing further is committed, and a task that
+            // still holds the session learns of it.
+            match this.project().state {
+                State::Handling(session) => session.abandon(),
+                State::Committing(committing) => committing.session.abandon(),
+                State::Passing => {}
             }
         }
     }
+}
+
+enum State<B> {
+    /// The handler works on its response, and its session is committed afterwards.
+    Handling(Session),
+    /// The response waits for the commit.
+    Committing(Box<Committing<B>>),
+    /// Nothing is left to do: the session is committed, or a layer outside of this one commits it.
+    Passing,
+}
+
+struct Committing<B> {
+    session: Session,
+    commit: Commit,
+    response: Response<B>,
 }
 
 impl<F, B> ResponseFuture<F, B> {
     pub(crate) const fn new(inner: F, session: Session) -> Self {
         Self {
             inner,
-            session: Some(session),
-            committing: None,
+            state: State::Handling(session),
         }
     }
 
     pub(crate) const fn passing(inner: F) -> Self {
         Self {
             inner,
-            session: None,
-            committing: None,
+            state: State::Passing,
         }
     }
 }
@@ -67,63 +78,66 @@ where
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        if this.committing.is_none() {
-            // Changed where it stands: a response is large, and most only pass.
-            let mut polled = this.inner.poll(context);
-            let (Poll::Ready(Ok(response)), Some(session)) = (&mut polled, &mut *this.session)
-            else {
-                return polled;
-            };
-            match session.commit_at_once() {
-                AtOnce::Untouched => {
-                    *this.session = None;
-                    return polled;
+        let mut this = self.project();
+        loop {
+            match this.state {
+                State::Passing => return this.inner.poll(context),
+                State::Handling(session) => {
+                    // The response is changed where it stands: it is large, and most only pass.
+                    let mut polled = this.inner.as_mut().poll(context);
+                    let Poll::Ready(Ok(response)) = &mut polled else {
+                        return polled;
+                    };
+                    let commit = match session.end() {
+                        End::Untouched => {
+                            *this.state = State::Passing;
+                            return polled;
+                        }
+                        End::Unchanged => {
+                            transport::mark_private(response.headers_mut());
+                            *this.state = State::Passing;
+                            return polled;
+                        }
+                        End::Commit(commit) => commit,
+                    };
+                    *this.state = State::Committing(Box::new(Committing {
+                        session: session.clone(),
+                        commit,
+                        response: mem::take(response),
+                    }));
                 }
-                AtOnce::Unchanged => {
-                    transport::mark_private(response.headers_mut());
-                    *this.session = None;
-                    return polled;
+                State::Committing(committing) => {
+                    let committed = ready!(committing.commit.as_mut().poll(context));
+                    let mut response = mem::take(&mut committing.response);
+                    finish(&committing.session, committed, &mut response);
+                    *this.state = State::Passing;
+                    return Poll::Ready(Ok(response));
                 }
-                AtOnce::Done(committed) => {
-                    finish(session, committed, response);
-                    *this.session = None;
-                    return polled;
-                }
-                AtOnce::Later => {}
             }
-            let session = session.clone();
-            let commit = Box::pin(async move { session.commit().await });
-            *this.committing = Some(Box::new((commit, mem::take(response))));
         }
-        let Some(committing) = this.committing else {
-            unreachable!("set above")
-        };
-        let committed = ready!(committing.0.as_mut().poll(context));
-        let (Some(committing), Some(session)) = (this.committing.take(), this.session.take())
-        else {
-            unreachable!("a commit has a response and a session")
-        };
-        let (_, mut response) = *committing;
-        finish(&session, committed, &mut response);
-        Poll::Ready(Ok(response))
     }
 }
 
 /// Writes into the response what became of the session.
 fn finish<B: Default>(session: &Session, committed: Committed, response: &mut Response<B>) {
+    let (config, https) = session.config();
     if let Err(error) = committed.result {
-        refuse(session, error, response);
+        refuse(config, error, response);
     }
     transport::mark_private(response.headers_mut());
-    if let Some(change) = committed.cookie {
-        session.send(&change, response.headers_mut());
+    if let Some(change) = committed.cookie
+        && let Err(error) = transport::send(&change, response.headers_mut(), config, https)
+    {
+        // The template was checked at start and a token is always a cookie value: only a clock far
+        // off gets here.
+        tracing::error!(%error, "could not write the session cookie");
     }
 }
 
-/// A commit failed: no success and none of the handler's headers may reach the client. A handler's own 5xx stays.
-fn refuse<B: Default>(session: &Session, error: SessionError, response: &mut Response<B>) {
-    session.log_failure(&error);
+/// A commit failed: no success and none of the handler's headers may reach the client. A handler's
+/// own 5xx stays.
+fn refuse<B: Default>(config: &Config, error: SessionError, response: &mut Response<B>) {
+    config.events.commit_failed(&error, config.now());
     if !response.status().is_server_error() {
         *response = Response::default();
         *response.status_mut() = error.status();
@@ -132,7 +146,7 @@ fn refuse<B: Default>(session: &Session, error: SessionError, response: &mut Res
             response.headers_mut().insert(header::RETRY_AFTER, seconds);
         }
     }
-    if let Some(hook) = session.error_hook() {
+    if let Some(hook) = &config.on_error {
         let (mut parts, body) = mem::take(response).into_parts();
         hook(&error, &mut parts);
         *response = Response::from_parts(parts, body);

@@ -12,7 +12,7 @@ use tower_layer::Layer;
 
 use crate::{
     assurance::AssuranceLevel,
-    config::{ConfigError, Settings, Shared, is_https},
+    config::{Config, ConfigError, Settings, is_https},
     error::SessionError,
     model::{Clock, SystemClock},
     service::SessionService,
@@ -60,10 +60,10 @@ const DEFAULT_SESSION_LIMIT: SessionLimit = SessionLimit::EndOldest(100);
 /// A second layer inside the first passes requests through: the outer one counts.
 #[derive(Clone)]
 pub struct SessionLayer {
-    /// Shared by all clones: a router that was not finished with `with_state` clones its layers for each request.
+    /// Config by all clones: a router that was not finished with `with_state` clones its layers for each request.
     settings: Arc<Settings>,
     /// `axum` calls [`Layer::layer`] once for each route; all, and all clones, share one set-up.
-    shared: Arc<OnceLock<Arc<Shared>>>,
+    config: Arc<OnceLock<Arc<Config>>>,
 }
 
 impl SessionLayer {
@@ -87,13 +87,13 @@ impl SessionLayer {
                 https_when: Arc::new(is_https),
                 consent_when: None,
             }),
-            shared: Arc::default(),
+            config: Arc::default(),
         }
     }
 
     fn with(mut self, set: impl FnOnce(&mut Settings)) -> Self {
         set(Arc::make_mut(&mut self.settings));
-        self.shared = Arc::default();
+        self.config = Arc::default();
         self
     }
 
@@ -306,7 +306,7 @@ impl SessionLayer {
     /// # Errors
     /// If a setting is out of its range, the cookie breaks a rule, or the store can't hold the largest session.
     pub fn check(&self) -> Result<(), ConfigError> {
-        self.shared().map(drop)
+        self.config().map(drop)
     }
 
     /// A handle for the code outside of requests: it lists and ends sessions.
@@ -314,15 +314,15 @@ impl SessionLayer {
     /// # Errors
     /// As [`check`](Self::check).
     pub fn sessions(&self) -> Result<Sessions, ConfigError> {
-        self.shared().map(Sessions::new)
+        self.config().map(Sessions::new)
     }
 
-    fn shared(&self) -> Result<Arc<Shared>, ConfigError> {
-        if let Some(shared) = self.shared.get() {
-            return Ok(Arc::clone(shared));
+    fn config(&self) -> Result<Arc<Config>, ConfigError> {
+        if let Some(config) = self.config.get() {
+            return Ok(Arc::clone(config));
         }
-        let shared = Arc::new(self.settings.check()?);
-        Ok(Arc::clone(self.shared.get_or_init(|| shared)))
+        let config = Arc::new(self.settings.check()?);
+        Ok(Arc::clone(self.config.get_or_init(|| config)))
     }
 }
 
@@ -333,8 +333,8 @@ impl<S> Layer<S> for SessionLayer {
     /// If [`check`](SessionLayer::check) fails: a layer is made at the start of a server, and a misconfigured one must not get
     /// to its first user.
     fn layer(&self, inner: S) -> SessionService<S> {
-        match self.shared() {
-            Ok(shared) => SessionService::new(inner, shared),
+        match self.config() {
+            Ok(config) => SessionService::new(inner, config),
             Err(error) => panic!("misconfigured session layer: {error}"),
         }
     }

@@ -11,7 +11,7 @@ use tower_service::Service;
 
 pub use crate::future::ResponseFuture;
 use crate::{
-    config::Shared,
+    config::Config,
     session::Session,
     transport::{self, Candidates},
 };
@@ -20,12 +20,12 @@ use crate::{
 #[derive(Clone)]
 pub struct SessionService<S> {
     inner: S,
-    shared: Arc<Shared>,
+    config: Arc<Config>,
 }
 
 impl<S> SessionService<S> {
-    pub(crate) const fn new(inner: S, shared: Arc<Shared>) -> Self {
-        Self { inner, shared }
+    pub(crate) const fn new(inner: S, config: Arc<Config>) -> Self {
+        Self { inner, config }
     }
 }
 
@@ -44,15 +44,15 @@ where
 
     fn call(&mut self, mut request: Request<RequestBody>) -> Self::Future {
         let (mut https, mut withheld) = (false, false);
-        if self.shared.asks_for_head() {
+        if self.config.asks_for_head() {
             let (parts, body) = request.into_parts();
-            https = self.shared.is_https(&parts);
-            withheld = self.shared.withholds_cookie(&parts);
+            https = self.config.is_https(&parts);
+            withheld = self.config.withholds_cookie(&parts);
             request = Request::from_parts(parts, body);
         }
-        let candidates = transport::candidates(request.headers(), self.shared.cookie.name());
+        let candidates = transport::candidates(request.headers(), self.config.cookie.name());
         let too_many = matches!(candidates, Candidates::TooMany);
-        let session = Session::new(Arc::clone(&self.shared), candidates, https, withheld);
+        let session = Session::new(Arc::clone(&self.config), candidates, https, withheld);
         if let Some(outer) = request.extensions_mut().insert(session.clone()) {
             // A layer outside of this one has the session in its hands. Found out last, since it is rare.
             request.extensions_mut().insert(outer);
@@ -60,10 +60,10 @@ where
         }
         // Told by the layer whose session it is, once.
         if too_many {
-            let shared = &self.shared;
-            shared
+            let config = &self.config;
+            config
                 .events
-                .ambiguous("too many different session cookies", shared.now());
+                .ambiguous("too many different session cookies", config.now());
         }
         ResponseFuture::new(self.inner.call(request), session)
     }

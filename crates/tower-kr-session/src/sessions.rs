@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    config::Shared,
+    config::Config,
     error::SessionError,
     model::{Instants, Owner, SessionId},
     store::{RemoveOutcome, SessionSummary},
@@ -29,11 +29,11 @@ use crate::{
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
-pub struct Sessions(Arc<Shared>);
+pub struct Sessions(Arc<Config>);
 
 impl Sessions {
-    pub(crate) const fn new(shared: Arc<Shared>) -> Self {
-        Self(shared)
+    pub(crate) const fn new(config: Arc<Config>) -> Self {
+        Self(config)
     }
 
     /// The live sessions of a user, the oldest first.
@@ -41,9 +41,9 @@ impl Sessions {
     /// # Errors
     /// If the store can't answer.
     pub async fn list(&self, owner: &Owner) -> Result<Vec<SessionSummary>, SessionError> {
-        let shared = &self.0;
-        let list = shared.store.list(shared.io_timeout, owner, shared.now());
-        Ok(list.await?)
+        let config = &self.0;
+        let list = config.store.list(owner, config.now());
+        Ok(list.within(config.io_timeout).await?)
     }
 
     /// Asks the store for a session that doesn't exist, to see that it answers: for a readiness probe.
@@ -51,10 +51,11 @@ impl Sessions {
     /// # Errors
     /// If the store can't answer.
     pub async fn ping(&self) -> Result<(), SessionError> {
-        let shared = &self.0;
-        let now = shared.now();
+        let config = &self.0;
+        let now = config.now();
         let nobody = SessionId::generate(now);
-        shared.store.load(shared.io_timeout, nobody, now).await?;
+        let load = config.store.load(nobody, now);
+        load.within(config.io_timeout).await?;
         Ok(())
     }
 
@@ -65,11 +66,9 @@ impl Sessions {
     /// # Errors
     /// If the store can't answer: the session may or may not be gone.
     pub async fn revoke_owned(&self, owner: &Owner, id: SessionId) -> Result<bool, SessionError> {
-        let shared = &self.0;
-        let record = shared
-            .store
-            .load(shared.io_timeout, id, shared.now())
-            .await?;
+        let config = &self.0;
+        let load = config.store.load(id, config.now());
+        let record = load.within(config.io_timeout).await?;
         // A session has one owner for its whole life, so what was read still holds when it is removed.
         let owned = record.is_some_and(|record| record.owner.as_ref() == Some(owner));
         Ok(owned && self.revoke_as_admin(id).await?)
@@ -83,12 +82,12 @@ impl Sessions {
     /// # Errors
     /// If the store can't answer: the session may or may not be gone.
     pub async fn revoke_as_admin(&self, id: SessionId) -> Result<bool, SessionError> {
-        let shared = &self.0;
-        let at = Instants::at(shared.now());
-        let removed = shared.store.remove(shared.io_timeout, id, None, at);
-        let revoked = removed.await? == RemoveOutcome::Removed;
+        let config = &self.0;
+        let at = Instants::at(config.now());
+        let removed = config.store.remove(id, None, at);
+        let revoked = removed.within(config.io_timeout).await? == RemoveOutcome::Removed;
         if revoked {
-            shared.events.revoked(id, "revoke");
+            config.events.revoked(id, "revoke");
         }
         Ok(revoked)
     }
@@ -130,16 +129,14 @@ impl Sessions {
         owner: &Owner,
         except: Option<SessionId>,
     ) -> Result<u64, SessionError> {
-        let shared = &self.0;
-        let now = shared.now_after_revocations();
-        let removed = shared
-            .store
-            .remove_owned(shared.io_timeout, owner, except, now)
-            .await?;
-        shared
+        let config = &self.0;
+        let now = config.now_after_revocations();
+        let removed = config.store.remove_owned(owner, except, now);
+        let removed = removed.within(config.io_timeout).await?;
+        config
             .last_revocation
             .fetch_max(now.as_unix_millis(), Ordering::SeqCst);
-        shared.events.revoked_all(removed, except);
+        config.events.revoked_all(removed, except);
         Ok(removed)
     }
 }

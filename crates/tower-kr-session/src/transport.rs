@@ -5,7 +5,7 @@ use kr_cookie::LIFETIME_LIMIT;
 use time::OffsetDateTime;
 
 use crate::{
-    config::Shared,
+    config::Config,
     model::{Timestamp, token_text::TokenText},
     site_data::CLEAR_SITE_DATA,
 };
@@ -74,15 +74,15 @@ pub(crate) enum CookieChange {
 pub(crate) fn send(
     change: &CookieChange,
     headers: &mut HeaderMap,
-    shared: &Shared,
+    config: &Config,
     https: bool,
 ) -> Result<(), kr_cookie::CookieError> {
     let value = match change {
         CookieChange::Remove => {
-            if let Some(kinds) = &shared.clear_site_data {
+            if let Some(kinds) = &config.clear_site_data {
                 headers.append(CLEAR_SITE_DATA, kinds.clone());
             }
-            shared.cookie.removal(https)
+            config.cookie.removal(https)
         }
         CookieChange::Set {
             text,
@@ -90,16 +90,16 @@ pub(crate) fn send(
         } => {
             let text = text.as_str();
             match persistent_until {
-                None if !shared.cookie.depends_on_time() => {
-                    shared
+                None if !config.cookie.depends_on_time() => {
+                    config
                         .cookie
                         .render(text, https, OffsetDateTime::UNIX_EPOCH)?
                 }
-                None => shared.cookie.render(text, https, shared.now().into())?,
+                None => config.cookie.render(text, https, config.now().into())?,
                 Some(until) => {
-                    let now = shared.now();
+                    let now = config.now();
                     let age = until.saturating_duration_since(now).min(LIFETIME_LIMIT);
-                    shared
+                    config
                         .cookie
                         .render_with_max_age(text, https, now.into(), age)?
                 }
@@ -114,7 +114,7 @@ pub(crate) fn send(
 const VARY_BY: HeaderValue = HeaderValue::from_static("Cookie");
 const KEEP_PRIVATE: HeaderValue = HeaderValue::from_static("private, no-cache");
 
-/// The response depends on the session: shared caches must keep apart what different cookies got, or not keep it at all.
+/// The response depends on the session: config caches must keep apart what different cookies got, or not keep it at all.
 pub(crate) fn mark_private(headers: &mut HeaderMap) {
     // Added unasked, since most responses have none of them: to ask first, by way of entries, takes 45 ns instead of 20 on every
     // response that used its session.

@@ -1,5 +1,7 @@
 //! What one request changed, as the store is told: never the whole session, so that requests in parallel don't undo each other.
 
+use std::mem;
+
 use bytes::Bytes;
 
 use super::{clock::Timestamp, id::SecretHash, key::KeyBuf, limits::LimitsChange, owner::Owner};
@@ -63,10 +65,25 @@ impl Delta {
         &self.changes
     }
 
-    /// Takes these changes, which are sorted by key, no key twice.
-    pub(crate) fn set_changes(&mut self, changes: Vec<(KeyBuf, Option<Bytes>)>) {
-        debug_assert!(changes.is_sorted_by(|(a, _), (b, _)| a < b));
-        self.changes = changes;
+    /// What the delta does to this key; `None` if it does nothing to it.
+    pub(crate) fn noted(&self, key: &str) -> Option<Option<&Bytes>> {
+        let index = find(&self.changes, key).ok()?;
+        Some(self.changes[index].1.as_ref())
+    }
+
+    /// Takes the changes of values along, as a delta of their own.
+    pub(crate) fn take_values(&mut self) -> Self {
+        Self {
+            clear: mem::take(&mut self.clear),
+            changes: mem::take(&mut self.changes),
+            ..Self::new(self.max_bytes)
+        }
+    }
+
+    /// Puts the changes of values of another delta in the place of its own.
+    pub(crate) fn put_values(&mut self, values: Self) {
+        self.clear = values.clear;
+        self.changes = values.changes;
     }
 
     pub(crate) fn into_changes(self) -> Vec<(KeyBuf, Option<Bytes>)> {
@@ -79,19 +96,21 @@ impl Delta {
     }
 }
 
-/// Notes a change in a sorted list, and returns the one that it replaces.
+/// Notes a change in a list that is sorted by key, no key twice.
 pub(crate) fn change(
     changes: &mut Vec<(KeyBuf, Option<Bytes>)>,
     key: KeyBuf,
     value: Option<Bytes>,
-) -> Option<(KeyBuf, Option<Bytes>)> {
-    match changes.binary_search_by(|(noted, _)| noted.cmp(&key)) {
-        Ok(index) => Some(std::mem::replace(&mut changes[index], (key, value))),
-        Err(index) => {
-            changes.insert(index, (key, value));
-            None
-        }
+) {
+    match find(changes, key.as_str()) {
+        Ok(index) => changes[index].1 = value,
+        Err(index) => changes.insert(index, (key, value)),
     }
+}
+
+/// Where a key stands in such a list, or where it would.
+pub(crate) fn find(changes: &[(KeyBuf, Option<Bytes>)], key: &str) -> Result<usize, usize> {
+    changes.binary_search_by(|(noted, _)| noted.as_str().cmp(key))
 }
 
 /// An operation on the value that the store has at that moment.

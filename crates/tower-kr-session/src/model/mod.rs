@@ -26,7 +26,7 @@ pub use self::{
 };
 pub(crate) use self::{
     clock::{is_timeout, whole_millis},
-    delta::change,
+    delta::{change, find},
     id::{NewToken, Token},
     record::{increment, integer_bytes},
 };

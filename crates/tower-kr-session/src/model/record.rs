@@ -280,6 +280,18 @@ impl Record {
         })
     }
 
+    /// Gives a new session the values, the owner and the limits of a delta.
+    ///
+    /// # Errors
+    /// If the values would be too large: their size, in bytes.
+    pub(crate) fn start_with(&mut self, delta: &Delta, now: Timestamp) -> Result<(), u64> {
+        if let Err(ApplyOutcome::TooLarge { size }) = self.replace_values(delta, None) {
+            return Err(size);
+        }
+        self.edit_head(delta, now);
+        Ok(())
+    }
+
     /// Checks everything first, then changes the values.
     fn edit_values(&mut self, delta: &Delta) -> Result<Option<i64>, ApplyOutcome> {
         let Some((key, operation)) = &delta.operation else {
@@ -358,7 +370,7 @@ impl Record {
     }
 
     /// What a delta does besides the values.
-    pub(crate) fn edit_head(&mut self, delta: &Delta, now: Timestamp) {
+    fn edit_head(&mut self, delta: &Delta, now: Timestamp) {
         if let Some(secret) = delta.rotate {
             self.retired = Some(Box::new(Retired {
                 secret: self.secret,

@@ -1,251 +1,237 @@
-//! What a commit finds, and what then happens.
+//! The outcome table: what a commit finds, and what then happens.
+//!
+//! | the request | record missing | token superseded |
+//! |---|---|---|
+//! | wrote blindly | a new session with what was noted | [`SessionError::Superseded`] |
+//! | wrote after it had seen the session alive | [`SessionError::Ended`] | the same |
+//! | signed in | a new session | a new session |
+//! | destroyed | done | [`SessionError::Superseded`] |
 
 use super::{
-    notes::{Identity, ValueNotes, starts_session},
-    state::{State, View},
+    ask::Turn,
+    notes::Notes,
+    request::{Request, View},
 };
 use crate::{
-    config::Shared,
     error::SessionError,
-    model::{ApplyOutcome, Delta, Instants, NewToken, Record, Timestamp},
+    model::{ApplyOutcome, NewToken, Receipt, Record, Timestamp, Token, token_text::TokenText},
     store::{CreateOutcome, RemoveOutcome, StoreError},
     transport::CookieChange,
 };
 
 /// Everything that a request noted and that has to be stored now.
-pub(crate) struct Work {
-    pub(super) values: ValueNotes,
-    pub(super) identity: Identity,
-    pub(super) at: Instants,
+struct Work {
+    notes: Box<Notes>,
     /// Once the head of the response has left, no cookie can be sent, so none may be needed.
-    pub(super) head_sent: bool,
-    /// The visitor has not consented to a cookie, so no session starts.
-    pub(super) withheld: bool,
-    /// It is the commit at the end: what was written need not be remembered for the reads to come.
-    pub(super) last: bool,
+    head_sent: bool,
+    /// It is the commit at the end of the request.
+    last: bool,
 }
 
-impl State {
-    /// Stores what was noted.
-    ///
-    /// | the request | record missing | token superseded |
-    /// |---|---|---|
-    /// | wrote blindly | a new session of what was noted | [`SessionError::Superseded`] |
-    /// | wrote after it had seen the session alive | [`SessionError::Ended`] | the same |
-    /// | signed in | a new session | a new session |
-    /// | destroyed | done | [`SessionError::Superseded`] |
-    pub(super) async fn store_noted(
-        &mut self,
-        shared: &Shared,
-        work: Work,
-    ) -> Result<(), SessionError> {
-        self.choose(shared, work.at).await?;
-        if work.identity.destroy {
-            return self.destroy(shared, work).await;
-        }
-        match self.view {
-            View::Ambiguous => Err(SessionError::AmbiguousCookie),
-            View::Alive(_) | View::Unknown | View::Several(_) => self.change(shared, work).await,
-            View::Absent { .. } => self.start(shared, work).await,
-            // Somebody who proved who he is gets a session, whatever became of the old one.
-            View::Superseded | View::Ended if work.identity.sign_in.is_some() => {
-                self.start(shared, work).await
-            }
-            View::Superseded => Err(SessionError::Superseded),
-            View::Ended => Err(SessionError::Ended),
-        }
+/// What a commit found under the token of the request.
+enum Found {
+    /// The session. It is changed now, and goes on under the new token, if it got one.
+    Changed(Receipt, Option<NewToken>),
+    /// The session. It is removed now.
+    Removed,
+    /// The session of another user than the one who signs in.
+    OtherOwner(Token),
+    /// No session.
+    Missing,
+    /// No session, but the request has seen it alive.
+    Ended,
+    /// The session, under a newer token.
+    Superseded,
+    /// A reason why nothing was changed.
+    Refused(SessionError),
+}
+
+impl Turn<'_> {
+    /// Stores what the request noted. `last`: the head of the response leaves after that.
+    pub(super) async fn commit(&self, last: bool) -> Result<(), SessionError> {
+        // The application counts on it from here on: dropped while it loads, it is not done either.
+        self.request().in_flight = true;
+        // Of several tokens the live one is meant.
+        self.know(|request| Ok(request.is_unambiguous().then_some(())))
+            .await?;
+        let sign_in = self.request().notes().sign_in().cloned();
+        let stored = match sign_in {
+            None => self.store_notes(last).await,
+            // It is rare, so it doesn't make the futures of all the others larger.
+            Some(sign_in) => Box::pin(self.sign_in(sign_in.owner, last)).await,
+        };
+        self.request().in_flight = false;
+        stored
     }
 
-    /// Changes a session that is alive, or was never looked at.
-    async fn change(&mut self, shared: &Shared, mut work: Work) -> Result<(), SessionError> {
-        let Some(token) = &self.token else {
-            return self.start(shared, work).await;
+    pub(super) async fn store_notes(&self, last: bool) -> Result<(), SessionError> {
+        let Some(mut work) = self.request().take_work(last) else {
+            return Ok(());
         };
-        let mut next = None;
-        if work.identity.needs_token() {
-            if work.head_sent {
-                return Err(SessionError::ResponseSent("no cookie can be sent any more"));
-            }
-            next = Some(token.rotated());
+        let stored = self.store(&mut work).await;
+        if let (Err(SessionError::NoConsent), false) = (&stored, last) {
+            // The request goes on with the values that it noted.
+            self.request().put_back(work.notes.take_values());
         }
-        // A session that is known to be alive is not started anew with these values: the delta can have them.
-        let values = if work.last && self.seen_alive && work.identity.sign_in.is_none() {
-            std::mem::take(&mut work.values)
-        } else {
-            work.values.clone()
-        };
-        let mut delta = values.into_delta(shared.max_session_bytes);
-        if let Some(next) = &next {
-            delta.rotate = Some(next.token.secret_hash());
-            delta.sign_in.clone_from(&work.identity.sign_in);
-            delta.limits = work.identity.limits.clone();
-        }
-        match self.apply(shared, delta, work.at).await? {
-            ApplyOutcome::Applied(receipt) => {
-                if work.last {
-                    // A handle that outlives the request asks the store anew: what was read before is out of date.
-                    self.forget();
-                } else {
-                    self.remember(work.values.changes());
-                }
-                if let Some(next) = next {
-                    let signed_in = work.identity.sign_in.is_some();
-                    shared.events.rotated(next.token.id(), signed_in);
-                    let until = receipt.persistent.then_some(receipt.absolute_deadline);
-                    self.adopt(next, until);
-                }
-                Ok(())
-            }
-            refused => self.refused(shared, work, refused).await,
-        }
+        stored
     }
 
-    /// What follows if the store did not do a change.
-    pub(super) async fn refused(
-        &mut self,
-        shared: &Shared,
-        work: Work,
-        refused: ApplyOutcome,
-    ) -> Result<(), SessionError> {
-        match refused {
-            ApplyOutcome::Missing | ApplyOutcome::Superseded if work.identity.sign_in.is_some() => {
-                self.start(shared, work).await
+    async fn store(&self, work: &mut Work) -> Result<(), SessionError> {
+        let (signs_in, destroys) = (work.notes.sign_in().is_some(), work.notes.destroy);
+        if self.inner.withheld && signs_in && destroys {
+            // Before anything is ended.
+            return Err(SessionError::NoConsent);
+        }
+        match self.find(work).await? {
+            Found::Changed(receipt, token) => {
+                self.go_on(work, &receipt, token);
+                return Ok(());
             }
-            ApplyOutcome::Missing if self.seen_alive => {
-                self.view = View::Ended;
-                Err(SessionError::Ended)
+            Found::Removed => self.request().end(),
+            Found::Missing | Found::Ended if destroys => self.request().end(),
+            Found::Superseded if destroys && signs_in => self.request().end(),
+            // A user who proved who they are gets a session, whatever became of the old one.
+            Found::Missing | Found::Ended | Found::Superseded if signs_in => {}
+            Found::Missing => {}
+            Found::Ended => return Err(SessionError::Ended),
+            Found::Superseded => return Err(SessionError::Superseded),
+            Found::OtherOwner(_) if self.inner.withheld => return Err(SessionError::NoConsent),
+            Found::OtherOwner(token) => match self.remove_and_report(token, true).await? {
+                true => self.request().end(),
+                false => self.request().leave(),
+            },
+            Found::Refused(error) => return Err(error),
+        }
+        self.start(work).await
+    }
+
+    /// Changes or removes the session, if the request doesn't know better than to ask the store.
+    async fn find(&self, work: &mut Work) -> Result<Found, SessionError> {
+        let token = self.request().own_token();
+        let found = match token {
+            Some(token) if work.notes.destroy => {
+                let others = self.request().is_of_other_owner(work.notes.sign_in());
+                let removed = self.remove_and_report(token, others).await?;
+                removed.then_some(Found::Removed)
             }
-            ApplyOutcome::Missing => {
-                self.view = View::Absent { expired: true };
-                self.start(shared, work).await
+            Some(token) => self.find_and_change(token, work).await?,
+            None => None,
+        };
+        Ok(found.unwrap_or_else(|| match self.request().view {
+            View::Superseded => Found::Superseded,
+            View::Ended => Found::Ended,
+            View::Ambiguous => Found::Refused(SessionError::AmbiguousCookie),
+            _ => Found::Missing,
+        }))
+    }
+
+    /// Removes the session, and reports it: as that of another user, whose place the user who signs
+    /// in takes, or as the request's own. Returns whether it was there.
+    async fn remove_and_report(&self, token: Token, others: bool) -> Result<bool, SessionError> {
+        let removed = self.remove(token).await? == RemoveOutcome::Removed;
+        match (removed, others) {
+            (true, true) => self.config().events.revoked(token.id(), "sign_in"),
+            (true, false) => self.config().events.destroyed(token.id()),
+            (false, _) => {}
+        }
+        Ok(removed)
+    }
+
+    async fn find_and_change(
+        &self,
+        token: Token,
+        work: &mut Work,
+    ) -> Result<Option<Found>, SessionError> {
+        let next = work.notes.needs_token().then(|| token.rotated());
+        if next.is_some() && work.head_sent {
+            return Err(SessionError::ResponseSent("no cookie can be sent any more"));
+        }
+        work.notes.delta.rotate = next.as_ref().map(|next| next.token.secret_hash());
+        Ok(match self.apply(token, &work.notes.delta).await? {
+            ApplyOutcome::Applied(receipt) => Some(Found::Changed(receipt, next)),
+            ApplyOutcome::Missing | ApplyOutcome::Superseded => None,
+            ApplyOutcome::OtherOwner => Some(Found::OtherOwner(token)),
+            ApplyOutcome::Revoked => Some(Found::Refused(SessionError::Revoked)),
+            ApplyOutcome::TooLarge { size } => Some(Found::Refused(self.config().too_large(size))),
+            ApplyOutcome::Conflict | ApplyOutcome::NotAnInteger | ApplyOutcome::Overflow => {
+                return Err(broken("a delta without an operation was refused"));
             }
-            ApplyOutcome::Superseded => {
-                self.view = View::Superseded;
-                Err(SessionError::Superseded)
-            }
-            ApplyOutcome::OtherOwner if work.withheld => Err(SessionError::NoConsent),
-            ApplyOutcome::OtherOwner => {
-                // The one who signed in takes nothing of the other user's session with him.
-                let removed = self.remove(shared, work.at).await?;
-                self.removed(shared, removed, true);
-                if removed == RemoveOutcome::Removed {
-                    self.end();
-                } else {
-                    self.leave();
-                }
-                self.start(shared, work).await
-            }
-            ApplyOutcome::Revoked => Err(SessionError::Revoked),
-            ApplyOutcome::TooLarge { size } => Err(shared.too_large(size)),
-            ApplyOutcome::Applied(_)
-            | ApplyOutcome::Conflict
-            | ApplyOutcome::NotAnInteger
-            | ApplyOutcome::Overflow => Err(unexpected("a delta without an operation was refused")),
+        })
+    }
+
+    /// The session goes on, with what was noted.
+    fn go_on(&self, work: &Work, receipt: &Receipt, token: Option<NewToken>) {
+        if let Some(new) = token {
+            let signed_in = work.notes.sign_in().is_some();
+            self.config().events.rotated(new.token.id(), signed_in);
+            let cookie = set_cookie(new.text, receipt.persistent, receipt.absolute_deadline);
+            self.request().adopt(new.token, cookie);
+        } else if work.last {
+            // A handle that outlives the request asks the store anew.
+            self.request().forget_values();
         }
     }
 
     /// Starts a session with what was noted, if that is anything.
-    async fn start(&mut self, shared: &Shared, mut work: Work) -> Result<(), SessionError> {
-        let Some((new, record)) = begin(shared, &mut work)? else {
+    async fn start(&self, work: &mut Work) -> Result<(), SessionError> {
+        if !work.notes.starts_session() {
             return Ok(());
-        };
-        let until = persistent_until(&record);
-        let id = new.token.id();
-        let created = self.create(shared, id, record, work.at.now).await?;
-        self.started(shared, created, new, until, &work)
-    }
-
-    pub(super) fn started(
-        &mut self,
-        shared: &Shared,
-        created: CreateOutcome,
-        new: NewToken,
-        persistent_until: Option<Timestamp>,
-        work: &Work,
-    ) -> Result<(), SessionError> {
-        match created {
-            CreateOutcome::Created => {
-                self.leave();
-                self.started = true;
-                let signed_in = work.identity.sign_in.is_some();
-                shared
-                    .events
-                    .created(new.token.id(), signed_in, work.at.now);
-                if !work.last {
-                    self.remember(work.values.changes());
-                }
-                self.adopt(new, persistent_until);
+        }
+        if work.head_sent {
+            return Err(SessionError::ResponseSent("a session can't start any more"));
+        }
+        let signed_in = work.notes.sign_in().is_some();
+        if self.inner.withheld {
+            self.config().log_withheld();
+            // A sign-in or a `save` counts on it. Whatever else was noted may be worth no more than
+            // this request.
+            let matters = signed_in || !work.last;
+            return if matters {
+                Err(SessionError::NoConsent)
+            } else {
                 Ok(())
-            }
-            CreateOutcome::Revoked => Err(SessionError::Revoked),
-            // 74 random bits in a millisecond: this is a broken random source or store, not chance.
-            CreateOutcome::Exists => Err(unexpected("a new session id is taken")),
+            };
         }
-    }
-
-    /// Ends the session; what was noted after that starts another one.
-    async fn destroy(&mut self, shared: &Shared, work: Work) -> Result<(), SessionError> {
-        if work.withheld && work.identity.sign_in.is_some() {
-            // Before anything is ended.
-            return Err(SessionError::NoConsent);
-        }
-        match (&self.view, &self.token) {
-            (View::Ambiguous, _) => return Err(SessionError::AmbiguousCookie),
-            // Somebody who signs in, as another user, doesn't depend on the old session.
-            (View::Superseded, _) if work.identity.sign_in.is_none() => {
-                return Err(SessionError::Superseded);
-            }
-            (View::Alive(_) | View::Unknown | View::Several(_), Some(_)) => {
-                let others = self.is_of_other_owner(work.identity.sign_in.as_ref());
-                let removed = self.remove(shared, work.at).await?;
-                self.removed(shared, removed, others);
-                if removed == RemoveOutcome::Superseded && work.identity.sign_in.is_none() {
-                    self.view = View::Superseded;
-                    return Err(SessionError::Superseded);
-                }
-            }
-            _ => {}
-        }
-        self.end();
-        self.start(shared, work).await
-    }
-
-    /// Tells of a session that a request ended: its own, or that of another user whose place it takes.
-    fn removed(&self, shared: &Shared, removed: RemoveOutcome, others: bool) {
-        if let (RemoveOutcome::Removed, Some(token)) = (removed, &self.token) {
-            match others {
-                true => shared.events.revoked(token.id(), "sign_in"),
-                false => shared.events.destroyed(token.id()),
-            }
-        }
-    }
-
-    /// Moves the idle deadline of a session that was only read. A failure harms nobody now: it is logged.
-    pub(super) async fn touch(&mut self, shared: &Shared, at: Instants) {
-        let Some(id) = self.id() else {
-            return;
+        let (config, now) = (self.config(), self.at.now);
+        let idle = if signed_in {
+            config.idle
+        } else {
+            config.anonymous_idle
         };
-        // Of now: other requests may have moved the deadline further since this one began.
-        let at = Instants {
-            now: shared.now(),
-            ..at
-        };
-        let delta = Delta::new(shared.max_session_bytes);
-        if let Err(error) = self.apply(shared, delta, at).await {
-            shared.events.touch_failed(id, &error, at.now);
+        let new = NewToken::generate(now);
+        let (id, secret) = (new.token.id(), new.token.secret_hash());
+        let mut record = Record::new(secret, now, idle, config.absolute_timeout);
+        work.notes.delta.rotate = None;
+        let started = record.start_with(&work.notes.delta, now);
+        started.map_err(|size| config.too_large(size))?;
+        let cookie = set_cookie(new.text, record.persistent, record.absolute_deadline);
+        match self.create(id, record).await? {
+            CreateOutcome::Created => {}
+            CreateOutcome::Revoked => return Err(SessionError::Revoked),
+            // 74 random bits in a millisecond: the random source or the store is broken.
+            CreateOutcome::Exists => return Err(broken("a new session id is taken")),
         }
+        config.events.created(id, signed_in, now);
+        let mut request = self.request();
+        request.leave();
+        request.started = true;
+        request.adopt(new.token, cookie);
+        Ok(())
     }
+}
 
-    /// The session goes on under this token, which the client has to be told.
-    fn adopt(&mut self, new: NewToken, persistent_until: Option<Timestamp>) {
-        self.cookie = Some(Box::new(CookieChange::Set {
-            text: new.text,
-            persistent_until,
-        }));
-        self.token = Some(new.token);
-        self.seen_alive = true;
-        self.touched = true;
-        self.view = View::Alive(None);
+impl Request {
+    /// Takes what was noted, if that is anything. From the last commit on the head of the response is
+    /// on its way.
+    fn take_work(&mut self, last: bool) -> Option<Work> {
+        let head_sent = self.head_sent;
+        self.head_sent |= last;
+        let notes = self.notes.take().filter(|notes| !notes.is_empty());
+        notes.map(|notes| Work {
+            notes,
+            head_sent,
+            last,
+        })
     }
 
     /// The session is over, and the client is told to drop its cookie.
@@ -255,53 +241,14 @@ impl State {
     }
 }
 
-/// The session that the work starts, if it starts one.
-pub(super) fn begin(
-    shared: &Shared,
-    work: &mut Work,
-) -> Result<Option<(NewToken, Record)>, SessionError> {
-    if !starts_session(&work.values, &work.identity) {
-        return Ok(None);
+fn set_cookie(text: TokenText, persistent: bool, deadline: Timestamp) -> CookieChange {
+    CookieChange::Set {
+        text,
+        persistent_until: persistent.then_some(deadline),
     }
-    if work.head_sent {
-        return Err(SessionError::ResponseSent("a session can't start any more"));
-    }
-    if work.withheld {
-        shared.log_withheld();
-        // Who signs in or saves counts on it. Whatever else was noted may be worth no more than this request.
-        let matters = work.identity.sign_in.is_some() || !work.last;
-        return if matters {
-            Err(SessionError::NoConsent)
-        } else {
-            Ok(None)
-        };
-    }
-    let now = work.at.now;
-    let new = NewToken::generate(now);
-    let idle = match work.identity.sign_in {
-        Some(_) => shared.idle,
-        None => shared.anonymous_idle,
-    };
-    let mut record = Record::new(new.token.secret_hash(), now, idle, shared.absolute_timeout);
-    record.values = work.values.to_values();
-    if record.values.size() > shared.max_session_bytes {
-        return Err(shared.too_large(record.values.size()));
-    }
-    if !work.identity.is_empty() {
-        // As for a record that is stored: limits and sign-in have one meaning.
-        let mut delta = Delta::new(u64::MAX);
-        delta.sign_in.clone_from(&work.identity.sign_in);
-        delta.limits = std::mem::take(&mut work.identity.limits);
-        record.edit_head(&delta, now);
-    }
-    Ok(Some((new, record)))
-}
-
-pub(super) fn persistent_until(record: &Record) -> Option<Timestamp> {
-    record.persistent.then_some(record.absolute_deadline)
 }
 
 /// The store broke its contract.
-fn unexpected(what: &'static str) -> SessionError {
+fn broken(what: &'static str) -> SessionError {
     SessionError::Store(StoreError::unavailable(what))
 }

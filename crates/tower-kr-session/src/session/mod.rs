@@ -1,57 +1,63 @@
 //! The session, as a handler sees it.
+//!
+//! A method here reads, notes or asks. What a request knows and decides is plain data in `request`
+//! (`notes` holds what it wants to change). `ask` calls the store, one call of a request at a time.
+//! `values` holds the atomic operations, `commit` the outcome table, `sign_in` what a sign-in adds
+//! to it, and `end` what happens when the response is ready.
 
-mod atomic;
+mod ask;
 mod commit;
-mod contact;
-mod finish;
-mod identity;
-mod immediate;
-mod lock;
-mod missing;
+mod end;
 mod notes;
-mod read;
+mod request;
 mod sign_in;
-mod state;
-mod write;
+mod status;
+mod values;
 
-use std::{
-    fmt,
-    future::Future,
-    pin::pin,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
-    task::{Context, Poll, Waker},
-};
+use std::{fmt, sync::Arc, time::Duration};
 
-pub(crate) use self::finish::{AtOnce, Committed};
-pub use self::identity::Status;
+use bytes::Bytes;
+use serde::{Serialize, de::DeserializeOwned};
+
+pub(crate) use self::end::{Commit, Committed, End};
+pub use self::status::Status;
 use self::{
-    contact::FirstContact,
-    lock::{StateLock, Taken},
+    ask::Inner,
     notes::Notes,
-    state::State,
+    request::Request,
+    values::{decode, encode},
 };
 use crate::{
-    config::Shared, error::SessionError, model::Instants, store::StoreError, transport::Candidates,
+    config::Config,
+    error::SessionError,
+    model::{
+        IdleLimit, Owner, Record, SessionId, SignIn, Timestamp,
+        key::{InsertKey, Key, KeyName},
+        whole_millis,
+    },
+    transport::Candidates,
 };
+
+/// How far the clocks of nodes may lie apart before a time in the future is no time.
+const CLOCK_SKEW: Duration = Duration::from_secs(10);
 
 /// The session of a request. A clone is the same session.
 ///
-/// Nothing is loaded until the first read, and nothing is stored until the response is ready; a request that doesn't use its
-/// session costs the store nothing. `.await` stands exactly where I/O may happen:
+/// Nothing is loaded until the first read, and nothing is stored until the response is ready; a
+/// request that doesn't use its session makes no store call. `.await` stands exactly where I/O may
+/// happen:
 ///
 /// | call | when it reaches the store |
 /// |---|---|
 /// | [`get`](Self::get), [`contains_key`](Self::contains_key), [`keys`](Self::keys), [`id`](Self::id), [`status`](Self::status), [`owner`](Self::owner), … | the first one loads the session; later ones are answered from it |
-/// | [`insert`](Self::insert), [`remove`](Self::remove), [`clear`](Self::clear) | noted; stored in one commit before the response leaves |
+/// | [`insert`](Self::insert), [`remove`](Self::remove), [`clear`](Self::clear) | kept, and stored in one commit before the response leaves |
 /// | [`increment`](Self::increment), [`update`](Self::update), [`take`](Self::take) | at once and atomic: nothing is lost between requests |
-/// | [`sign_in`](Self::sign_in), [`rotate`](Self::rotate), [`destroy`](Self::destroy) | noted; done in the commit |
+/// | [`sign_in`](Self::sign_in), [`rotate`](Self::rotate), [`destroy`](Self::destroy) | kept, and done in the commit |
 /// | [`save`](Self::save) | commits now |
 ///
-/// Values are JSON of any serde type; the `_bytes` calls take and give raw bytes. Two requests that `insert` at the same key: the
-/// last one wins. Two requests that change different keys never undo each other.
+/// Values are JSON of any serde type; the `_bytes` calls take and return raw bytes. Two requests that
+/// `insert` at the same key: the last one wins. Two requests that change different keys never undo
+/// each other.
 ///
 /// ```
 /// use tower_kr_session::{Session, SessionError, SessionKey};
@@ -69,100 +75,419 @@ pub struct Session {
     detached: bool,
 }
 
-pub(crate) struct Inner {
-    shared: Arc<Shared>,
-    https: bool,
-    first_contact: FirstContact,
-    /// Whether anybody looked at the notes: until then they say nothing, and a read need not lock them.
-    noted: AtomicBool,
-    notes: Mutex<Notes>,
-    /// Whether the last call left nothing for a commit to do, besides what is noted.
-    settled: AtomicBool,
-    /// One call at a time has it, also while the store works: so a load happens once, and what a call takes along from the notes
-    /// can't be missed by a read.
-    state: StateLock,
-}
-
-/// Runs a call on the state: in place if the store needs no I/O, or else as a future of its own, which keeps the one of the handler
-/// small.
-macro_rules! with_state {
-    ($session:expr, |$state:ident, $at:ident| $call:expr) => {
-        match $session.at_once(|$state, $at| $crate::session::in_place($call)) {
-            Some(answer) => answer,
-            None => {
-                let waiting = async {
-                    let (mut taken, $at) = $session.begin().await?;
-                    let $state = &mut *taken;
-                    $call.await
-                };
-                Box::pin(waiting).await
-            }
-        }
-    };
-}
-use with_state;
-
+/// Values.
 impl Session {
-    pub(crate) fn new(
-        shared: Arc<Shared>,
-        candidates: Candidates,
-        https: bool,
-        withheld: bool,
-    ) -> Self {
-        Self {
-            inner: Arc::new(Inner {
-                shared,
-                https,
-                first_contact: FirstContact::none(),
-                noted: AtomicBool::new(false),
-                notes: Mutex::new(Notes {
-                    withheld,
-                    ..Notes::default()
-                }),
-                settled: AtomicBool::new(false),
-                state: StateLock::new(candidates),
-            }),
-            detached: false,
-        }
-    }
-
-    /// Stores everything noted so far, now: to know that it is stored before going on, or from a stream or socket whose response
-    /// head has left (see [`detach`](Self::detach)).
+    /// Returns the value at `key`.
+    ///
+    /// ```
+    /// # use tower_kr_session::{Session, SessionError, SessionKey};
+    /// const THEME: SessionKey<String> = SessionKey::new("theme");
+    ///
+    /// # async fn handler(session: Session) -> Result<(), SessionError> {
+    /// let theme = session.get(THEME).await?.unwrap_or_default();
+    /// let count = session.get::<i32>("count").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// As the commit at the end of the request: if the store can't answer, the session would become too large, or it ended or
-    /// changed its token since this request looked at it. What was noted is then dropped, and nothing of it is stored. If the
-    /// session can't start for want of [consent](crate::SessionLayer::consent_when), the values that were noted stay for this request.
+    /// If the store can't answer, the key is invalid, or the value is of another type.
+    pub async fn get<T: DeserializeOwned>(
+        &self,
+        key: impl Key<T>,
+    ) -> Result<Option<T>, SessionError> {
+        let name = key.check()?;
+        self.inner.read(name, |value| decode(name, value)).await?
+    }
+
+    /// Returns the bytes at `key`, as they are stored.
     ///
-    /// On a handle that outlives its request also, once, if what was noted went with the request: with the error of a commit that was
-    /// refused, or [`SessionError::Interrupted`] if the client left before the response.
-    pub async fn save(&self) -> Result<(), SessionError> {
-        with_state!(self, |state, at| self.save_now(state, at))
+    /// # Errors
+    /// If the store can't answer, or the key is invalid.
+    pub async fn get_bytes(&self, key: impl KeyName) -> Result<Option<Bytes>, SessionError> {
+        let bytes = |value: Option<&[u8]>| value.map(Bytes::copy_from_slice);
+        self.inner.read(key.check()?, bytes).await
     }
 
-    async fn save_now(&self, state: &mut State, at: Instants) -> Result<(), SessionError> {
-        let (kept, work) = {
-            let mut notes = self.inner.notes();
-            if let Some(lost) = notes.lost.take() {
-                return Err(*lost);
-            }
-            if notes.is_empty() {
-                return Ok(());
-            }
-            let kept = notes.withheld.then(|| notes.values.clone());
-            (kept, notes.take_work(at, false))
-        };
-        let saved = state.store(&self.inner.shared, work).await;
-        if let (Err(SessionError::NoConsent), Some(kept)) = (&saved, kept) {
-            // The request goes on with what it noted.
-            self.inner.notes().values.put_back(kept);
+    /// Returns whether there is a value at `key`.
+    ///
+    /// # Errors
+    /// If the store can't answer, or the key is invalid.
+    pub async fn contains_key(&self, key: impl KeyName) -> Result<bool, SessionError> {
+        let is_there = |value: Option<&[u8]>| value.is_some();
+        self.inner.read(key.check()?, is_there).await
+    }
+
+    /// Returns the keys of all values, sorted.
+    ///
+    /// # Errors
+    /// If the store can't answer.
+    pub async fn keys(&self) -> Result<Vec<String>, SessionError> {
+        self.look(Request::is_loaded, |request| request.keys())
+            .await
+    }
+
+    /// Sets the value at `key`, in the commit.
+    ///
+    /// # Errors
+    /// If the key is invalid, the value can't be written as JSON, the values that this request set
+    /// are alone larger than a session may be, or the response head has left (see
+    /// [`detach`](Self::detach)).
+    pub fn insert<V: Serialize + ?Sized>(
+        &self,
+        key: impl InsertKey<V>,
+        value: &V,
+    ) -> Result<(), SessionError> {
+        let key = key.to_key()?;
+        let value = encode(&key, value)?;
+        self.note(|notes| notes.change(key, Some(value)))
+    }
+
+    /// Sets raw bytes at `key`, in the commit.
+    ///
+    /// # Errors
+    /// As [`insert`](Self::insert).
+    pub fn insert_bytes(
+        &self,
+        key: impl KeyName,
+        value: impl Into<Bytes>,
+    ) -> Result<(), SessionError> {
+        let (key, value) = (key.to_key()?, value.into());
+        self.note(|notes| notes.change(key, Some(value)))
+    }
+
+    /// Removes the value at `key`, in the commit.
+    ///
+    /// # Errors
+    /// If the key is invalid, or the response head has left (see [`detach`](Self::detach)).
+    pub fn remove(&self, key: impl KeyName) -> Result<(), SessionError> {
+        let key = key.to_key()?;
+        self.note(|notes| notes.change(key, None))
+    }
+
+    /// Removes all values in the commit, also those that other requests write until then. The
+    /// session itself stays: to end it, call [`destroy`](Self::destroy).
+    ///
+    /// # Errors
+    /// If the response head has left (see [`detach`](Self::detach)).
+    pub fn clear(&self) -> Result<(), SessionError> {
+        self.note(|notes| {
+            notes.clear();
+            Ok(())
+        })
+    }
+
+    /// Adds to the integer at `key` and returns the sum; an absent value counts as 0. No increment
+    /// of any request is lost.
+    ///
+    /// Values that this request set before go along to the store.
+    ///
+    /// # Errors
+    /// If the store can't answer, the key is invalid, the value is no integer of 64 bits, the sum
+    /// doesn't fit into one, the session would become too large, or it ended since this request
+    /// looked at it.
+    pub async fn increment(&self, key: impl Key<i64>, by: i64) -> Result<i64, SessionError> {
+        let key = key.to_key()?;
+        self.inner.increment(&key, by).await
+    }
+
+    /// Replaces the value at `key` by what `change` makes of it (`None`: no value), and returns the
+    /// new one. No update of any request is lost: if another one changed the value meanwhile,
+    /// `change` runs again on what that one left.
+    ///
+    /// Nothing is locked while `change` runs, so it may run several times and must have no effects
+    /// of its own. Values that this request set before go along to the store.
+    ///
+    /// ```
+    /// # use tower_kr_session::{Session, SessionError, SessionKey};
+    /// const CART: SessionKey<Vec<u32>> = SessionKey::new("cart");
+    ///
+    /// # async fn handler(session: Session) -> Result<(), SessionError> {
+    /// let cart = session
+    ///     .update(CART, |cart| {
+    ///         let mut cart = cart.unwrap_or_default();
+    ///         cart.push(42);
+    ///         Some(cart)
+    ///     })
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`increment`](Self::increment), if the value is of another type, or if other requests were
+    /// faster in each of 64 attempts ([`SessionError::Contended`]).
+    pub async fn update<T: Serialize + DeserializeOwned>(
+        &self,
+        key: impl Key<T>,
+        mut change: impl FnMut(Option<T>) -> Option<T>,
+    ) -> Result<Option<T>, SessionError> {
+        let key = key.to_key()?;
+        let exchange = self.inner.exchange(&key, |old| {
+            let new = change(decode(key.as_str(), old)?);
+            let bytes = new.as_ref().map(|new| encode(&key, new)).transpose()?;
+            Ok((bytes, new))
+        });
+        exchange.await
+    }
+
+    /// Removes the value at `key` and returns it. Of several requests at the same time one gets it:
+    /// right for messages that are shown once.
+    ///
+    /// # Errors
+    /// As [`update`](Self::update).
+    pub async fn take<T: DeserializeOwned>(
+        &self,
+        key: impl Key<T>,
+    ) -> Result<Option<T>, SessionError> {
+        let key = key.to_key()?;
+        let take = |old: Option<&[u8]>| Ok((None, decode(key.as_str(), old)?));
+        self.inner.exchange(&key, take).await
+    }
+}
+
+/// The user, and the life of the session.
+impl Session {
+    /// Signs a user in: the session gets this owner, a new token, the time of authentication and a
+    /// fresh absolute deadline; its values stay. Done in the commit, before the response leaves.
+    ///
+    /// If the session belongs to another user, it is ended, and a new one starts with what this
+    /// request set. Call it after the credentials were checked, also when a signed-in user proves
+    /// again who they are.
+    ///
+    /// The commit may still refuse it, and so does a [`save`](Self::save), which lets the handler say
+    /// why: all of the user's sessions were revoked meanwhile ([`SessionError::Revoked`]), they have
+    /// too many ([`SessionError::TooManySessions`]), or the visitor has not consented to the cookie
+    /// ([`SessionError::NoConsent`]).
+    ///
+    /// # Errors
+    /// If the owner is empty or longer than 256 bytes, or the response head has left.
+    pub fn sign_in(&self, owner: impl AsRef<str>) -> Result<(), SessionError> {
+        let owner = Owner::new(owner.as_ref())?;
+        let sign_in = SignIn::new(owner, self.inner.config.now_after_revocations());
+        self.note_identity(|notes| notes.delta.sign_in = Some(sign_in))
+    }
+
+    /// Ends the session, as [`destroy`](Self::destroy).
+    ///
+    /// # Errors
+    /// If the response head has left.
+    pub fn sign_out(&self) -> Result<(), SessionError> {
+        self.destroy()
+    }
+
+    /// Gives the session a new token in the commit; the old one is refused from then on.
+    /// [`sign_in`](Self::sign_in) does so by itself; do it also when rights change.
+    ///
+    /// # Errors
+    /// If the response head has left.
+    pub fn rotate(&self) -> Result<(), SessionError> {
+        self.note_identity(|notes| notes.rotate = true)
+    }
+
+    /// Ends the session in the commit: its record goes, its cookie is removed, and no request that
+    /// is still running brings it back. What this request set before goes too; what it sets
+    /// afterwards starts a new session.
+    ///
+    /// # Errors
+    /// If the response head has left (see [`detach`](Self::detach)).
+    pub fn destroy(&self) -> Result<(), SessionError> {
+        self.note(|notes| {
+            notes.destroy();
+            Ok(())
+        })
+    }
+
+    /// Gives this session an idle timeout of its own ("remember me"), from 1 ms to 400 days, or to
+    /// what the layer's [assurance level](crate::AssuranceLevel) allows. It comes with a new token.
+    ///
+    /// # Errors
+    /// If the timeout is out of range, or the response head has left.
+    pub fn set_idle_timeout(&self, timeout: Duration) -> Result<(), SessionError> {
+        self.inner.config.check_idle_timeout(timeout)?;
+        self.note_identity(|notes| notes.delta.limits.idle = Some(IdleLimit::new(timeout)))
+    }
+
+    /// Gives this session an absolute timeout of its own, from 1 ms to 400 days, or to what the
+    /// layer's [assurance level](crate::AssuranceLevel) allows. It counts from the session's start
+    /// or the last sign-in (so a short one can end an old session at once), and comes with a new
+    /// token.
+    ///
+    /// # Errors
+    /// If the timeout is out of range, or the response head has left.
+    pub fn set_absolute_timeout(&self, timeout: Duration) -> Result<(), SessionError> {
+        self.inner.config.check_absolute_timeout(timeout)?;
+        let timeout = Some(whole_millis(timeout));
+        self.note_identity(|notes| notes.delta.limits.absolute_timeout = timeout)
+    }
+
+    /// Makes the cookie outlive the browser's session, until the absolute deadline, or not. It comes
+    /// with a new token.
+    ///
+    /// # Errors
+    /// If the response head has left.
+    pub fn set_persistent(&self, persistent: bool) -> Result<(), SessionError> {
+        self.note_identity(|notes| notes.delta.limits.persistent = Some(persistent))
+    }
+
+    /// Returns the public id of the session; `None` if there is none, or it is only about to start.
+    ///
+    /// # Errors
+    /// If the store can't answer.
+    pub async fn id(&self) -> Result<Option<SessionId>, SessionError> {
+        let id = |request: &Request| request.id().filter(|_| !request.notes().destroy);
+        self.look(Request::is_found, id).await
+    }
+
+    /// Returns how the session stands for this request.
+    ///
+    /// # Errors
+    /// If the store can't answer.
+    pub async fn status(&self) -> Result<Status, SessionError> {
+        let withheld = self.inner.withheld;
+        let status = |request: &Request| request.status(withheld);
+        self.look(Request::is_found, status).await
+    }
+
+    /// Returns the user who is signed in, also if this request signs them in.
+    ///
+    /// # Errors
+    /// If the store can't answer.
+    pub async fn owner(&self) -> Result<Option<Owner>, SessionError> {
+        let (sign_in, record) = self.sign_in_and_record().await?;
+        let record_owner = || record.and_then(|record| record.owner.clone());
+        Ok(sign_in.map_or_else(record_owner, |sign_in| Some(sign_in.owner)))
+    }
+
+    /// Returns when the user last proved who they are.
+    ///
+    /// # Errors
+    /// If the store can't answer.
+    pub async fn authenticated_at(&self) -> Result<Option<Timestamp>, SessionError> {
+        let (sign_in, record) = self.sign_in_and_record().await?;
+        let record_time = || record.and_then(|record| record.authenticated_at);
+        Ok(sign_in.map_or_else(record_time, |sign_in| Some(sign_in.authenticated_at)))
+    }
+
+    /// Returns whether the user proved who they are less than `window` ago: ask it before something
+    /// sensitive, and let them prove it again if not (ASVS 5.0, 7.5.1 and 7.5.3). `false` if nobody
+    /// is signed in. A sign-in by this request counts.
+    ///
+    /// A sign-in that lies more than 10 seconds in the future comes from a clock that was wrong, and
+    /// counts as old. Less than that is what the clocks of nodes may differ by.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tower_kr_session::{Session, SessionError};
+    ///
+    /// # async fn store(_: &str) {}
+    /// async fn change_email(session: Session, email: &str) -> Result<&'static str, SessionError> {
+    ///     if !session.authenticated_within(Duration::from_secs(5 * 60)).await? {
+    ///         return Ok("Please enter your password again.");
+    ///     }
+    ///     store(email).await;
+    ///     Ok("Changed.")
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// If the store can't answer.
+    pub async fn authenticated_within(&self, window: Duration) -> Result<bool, SessionError> {
+        let (sign_in, record) = self.sign_in_and_record().await?;
+        if sign_in.is_some() {
+            return Ok(true);
         }
-        saved
+        let now = self.inner.config.now();
+        let at = record.and_then(|record| record.authenticated_at);
+        let is_recent =
+            |at: Timestamp| at <= now.saturating_add(CLOCK_SKEW) && now < at.saturating_add(window);
+        Ok(at.is_some_and(is_recent))
     }
 
-    /// A handle for work that outlives the response: a stream, a socket, a spawned task. On it, changes of values and
-    /// [`destroy`](Self::destroy) can be noted after the response head has left, and whoever does so calls
-    /// [`save`](Self::save). Without it they are an error then, since nothing would store them.
+    /// Returns when the session began.
+    ///
+    /// # Errors
+    /// If the store can't answer.
+    pub async fn created_at(&self) -> Result<Option<Timestamp>, SessionError> {
+        let (_, record) = self.sign_in_and_record().await?;
+        Ok(record.map(|record| record.created_at))
+    }
+
+    /// Returns until when the session lives if no further request uses it; `None` if there is none,
+    /// or it is only about to start.
+    ///
+    /// # Errors
+    /// If the store can't answer.
+    pub async fn expires_at(&self) -> Result<Option<Timestamp>, SessionError> {
+        let now = self.inner.config.now();
+        let (sign_in, record) = self.sign_in_and_record().await?;
+        let Some(record) = record else {
+            return Ok(None);
+        };
+        // A sign-in may bring another idle timeout. This very request counts as activity.
+        let config = &self.inner.config;
+        let at_sign_in = sign_in
+            .as_ref()
+            .and_then(|_| config.idle_at_sign_in(&record));
+        let idle = now.saturating_add(at_sign_in.unwrap_or(record.idle).timeout);
+        Ok(Some(idle.min(absolute_deadline(sign_in, &record, now))))
+    }
+
+    /// Returns when the session ends whatever its activity; `None` if there is none, or it is only
+    /// about to start.
+    ///
+    /// # Errors
+    /// If the store can't answer.
+    pub async fn absolute_deadline(&self) -> Result<Option<Timestamp>, SessionError> {
+        let now = self.inner.config.now();
+        let (sign_in, record) = self.sign_in_and_record().await?;
+        Ok(record.map(|record| absolute_deadline(sign_in, &record, now)))
+    }
+}
+
+/// The commit.
+impl Session {
+    /// Stores everything that this request set so far, now: to know that it is stored before going
+    /// on, or from a stream or socket whose response head has left (see [`detach`](Self::detach)).
+    ///
+    /// # Errors
+    /// As the commit at the end of the request: if the store can't answer, the session would become
+    /// too large, or it ended or changed its token since this request looked at it. What was set is
+    /// then dropped, and nothing of it is stored. If the session can't start for want of
+    /// [consent](crate::SessionLayer::consent_when), the values stay for this request.
+    ///
+    /// On a handle that outlives its request also, once, if what was set went with the request: with
+    /// the error of a commit that was refused, or [`SessionError::Interrupted`] if the client left
+    /// before the response.
+    pub async fn save(&self) -> Result<(), SessionError> {
+        let turn = self.inner.turn().await?;
+        let lost = turn.request().lost.take();
+        match lost {
+            Some(error) => Err(*error),
+            None => turn.commit(false).await,
+        }
+    }
+
+    /// Drops everything that this request set and that is not stored yet: values, a sign-in, a
+    /// rotation, an end, limits. What [`save`](Self::save) or an atomic operation stored stays.
+    pub fn discard(&self) {
+        self.inner.request().notes = None;
+    }
+
+    /// Forgets what this request read, and loads the session again.
+    ///
+    /// # Errors
+    /// If the store can't answer.
+    pub async fn reload(&self) -> Result<(), SessionError> {
+        let turn = self.inner.turn().await?;
+        turn.request().forget_values();
+        turn.load().await
+    }
+
+    /// Returns a handle for work that outlives the response: a stream, a socket, a spawned task. On
+    /// it, values can be set and the session [destroyed](Self::destroy) after the response head has
+    /// left, and whoever does so calls [`save`](Self::save). Without it they are an error then,
+    /// since nothing would store them.
     ///
     /// ```
     /// # use tower_kr_session::{Session, SessionError};
@@ -182,111 +507,89 @@ impl Session {
             detached: true,
         }
     }
+}
 
-    /// Takes the state along for a call that may wait.
-    async fn begin(&self) -> Result<(Taken<'_>, Instants), SessionError> {
-        let at = self.inner.contact();
-        let mut state = self.inner.take_state().await?;
-        state.check()?;
-        Ok((state, at))
-    }
-
-    /// Makes a call in place. `None` if it has to wait, for the store or for another call.
-    fn at_once<R>(
-        &self,
-        call: impl FnOnce(&mut State, Instants) -> Result<R, SessionError>,
-    ) -> Option<Result<R, SessionError>> {
-        if self.inner.shared.store.needs_io() {
-            return None;
+impl Session {
+    pub(crate) fn new(
+        config: Arc<Config>,
+        candidates: Candidates,
+        https: bool,
+        withheld: bool,
+    ) -> Self {
+        Self {
+            inner: Arc::new(Inner::new(config, candidates, https, withheld)),
+            detached: false,
         }
-        self.inner.state.with(|state| {
-            let at = self.inner.contact();
-            state.check()?;
-            call(state, at)
-        })
     }
 
-    /// The notes, to add to them.
-    fn write(&self) -> Result<MutexGuard<'_, Notes>, SessionError> {
-        let notes = self.inner.notes_to_change();
-        if notes.head_sent && !self.detached {
+    /// Notes a change that the commit, or a later `save`, stores.
+    fn note(
+        &self,
+        change: impl FnOnce(&mut Notes) -> Result<(), SessionError>,
+    ) -> Result<(), SessionError> {
+        let mut request = self.inner.contact();
+        if request.head_sent && !self.detached {
             return Err(SessionError::ResponseSent(
                 "a change would not be stored; take `session.detach()` and call `save` on it",
             ));
         }
-        Ok(notes)
+        change(request.notes_mut())
     }
 
-    /// The notes, to add what needs a cookie.
-    fn write_identity(&self) -> Result<MutexGuard<'_, Notes>, SessionError> {
-        let notes = self.inner.notes_to_change();
-        if notes.head_sent {
+    /// Notes a change that needs a cookie.
+    fn note_identity(&self, change: impl FnOnce(&mut Notes)) -> Result<(), SessionError> {
+        let mut request = self.inner.contact();
+        if request.head_sent {
             return Err(SessionError::ResponseSent("no cookie can be sent any more"));
         }
-        Ok(notes)
-    }
-}
-
-impl Inner {
-    fn notes(&self) -> MutexGuard<'_, Notes> {
-        self.noted.store(true, Ordering::Relaxed);
-        // A panic can't leave half a note behind.
-        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+        change(request.notes_mut());
+        Ok(())
     }
 
-    /// Whether the notes may say anything. Whoever comes after a note sees that it was made, by whatever made him come after it.
-    fn was_noted(&self) -> bool {
-        self.noted.load(Ordering::Relaxed)
+    /// Looks at the request once it knows enough. Signing in as another user than the session's ends
+    /// that session: to see it, the record has to be here.
+    async fn look<R>(
+        &self,
+        knows_enough: impl Fn(&Request) -> bool,
+        look: impl Fn(&Request) -> R,
+    ) -> Result<R, SessionError> {
+        let turn = self.inner.turn().await?;
+        let look = turn.know(|request| {
+            let signing_in = request.notes().sign_in().is_some();
+            if !knows_enough(request) || (signing_in && !request.is_loaded()) {
+                return Ok(None);
+            }
+            request.leave_other_owner();
+            Ok(Some(look(request)))
+        });
+        look.await
     }
 
-    /// The state, as soon as no other call of this request has it. That one may be a future that was polled once and is kept
-    /// without being polled on, so the wait has an end.
-    async fn take_state(&self) -> Result<Taken<'_>, SessionError> {
-        if let Some(state) = self.state.try_take() {
-            return Ok(state);
-        }
-        let wait = tokio::time::timeout(self.shared.io_timeout, self.state.take());
-        Box::pin(wait)
-            .await
-            .map_err(|_| SessionError::Store(StoreError::TimedOut))
-    }
-
-    /// The times by which a call is judged: now, and when the request first used its session. A handle that outlives the request is
-    /// judged by the time of each call alone, or it could bring back what expired since.
-    fn contact(&self) -> Instants {
-        self.settled.store(false, Ordering::Relaxed);
-        let now = self.shared.now();
-        if self.was_noted() && self.notes().head_sent {
-            return Instants::at(now);
-        }
-        Instants {
-            first_contact: self.first_contact.get_or_set(now),
-            now,
-        }
-    }
-
-    /// The notes, to add to them: no clock is read for what only waits for the commit, once there was a first contact.
-    fn notes_to_change(&self) -> MutexGuard<'_, Notes> {
-        if self.first_contact.get().is_none() {
-            self.first_contact.get_or_set(self.shared.now());
-        }
-        self.notes()
-    }
-}
-
-/// The result of a call that has nothing to wait for: the store needs no I/O, and the state is in hand.
-fn in_place<T>(call: impl Future<Output = Result<T, SessionError>>) -> Result<T, SessionError> {
-    match pin!(call).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(answer) => answer,
-        Poll::Pending => Err(SessionError::Interrupted),
+    /// The sign-in of this request and the record; there is no record if the session is about to end
+    /// or to start.
+    async fn sign_in_and_record(
+        &self,
+    ) -> Result<(Option<SignIn>, Option<Arc<Record>>), SessionError> {
+        let both = |request: &Request| {
+            let record = request.record().filter(|_| !request.notes().destroy);
+            (request.notes().sign_in().cloned(), record.map(Arc::clone))
+        };
+        self.look(Request::is_loaded, both).await
     }
 }
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let id = self.inner.state.try_with(|state| state.id()).flatten();
         f.debug_struct("Session")
-            .field("id", &id)
+            .field("id", &self.inner.try_id())
             .finish_non_exhaustive()
+    }
+}
+
+/// Signing in brings a fresh deadline, also while it waits for the commit.
+fn absolute_deadline(sign_in: Option<SignIn>, record: &Record, now: Timestamp) -> Timestamp {
+    match sign_in {
+        Some(_) => now.saturating_add(record.absolute_timeout),
+        None => record.absolute_deadline,
     }
 }

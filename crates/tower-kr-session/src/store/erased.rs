@@ -1,26 +1,197 @@
-//! The object-safe twin of [`SessionStore`], so that no type parameter reaches a handler, and the I/O timeout around each call.
+//! Any store behind one type, so that no type parameter reaches a handler.
 
+#[cfg(feature = "memory")]
+use std::any::Any;
 use std::{
     future::{Future, poll_fn},
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::Poll,
     time::Duration,
 };
 
+#[cfg(feature = "memory")]
+use super::memory::MemoryStore;
+use super::{CreateOutcome, RemoveOutcome, SessionStore, SessionSummary, StoreError};
+use crate::model::{
+    ApplyOutcome, Delta, Instants, Owner, Record, SecretHash, SessionId, Timestamp,
+};
 #[cfg(feature = "metrics")]
 use crate::telemetry::metrics::StoreTimer;
-use crate::{
-    model::{ApplyOutcome, Delta, Instants, Owner, Record, SecretHash, SessionId, Timestamp},
-    store::{
-        CreateOutcome, ImmediateStore, RemoveOutcome, SessionStore, SessionSummary, StoreError,
-    },
-};
+
+/// The in-memory store, which answers at once, or any other one.
+pub(crate) enum ErasedStore {
+    #[cfg(feature = "memory")]
+    Memory(MemoryStore),
+    Other(Box<dyn Other>),
+}
+
+/// What a store says to a call.
+pub(crate) enum Answer<'a, T> {
+    #[cfg_attr(not(feature = "memory"), expect(dead_code))]
+    Now(Result<T, StoreError>),
+    Later(Call<'a, T>),
+}
+
+/// A call that may have to wait.
+pub(crate) struct Call<'a, T> {
+    #[cfg_attr(not(feature = "metrics"), expect(dead_code))]
+    operation: &'static str,
+    future: Boxed<'a, T>,
+}
 
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
-trait Erased: Send + Sync {
-    fn load(&self, id: SessionId, now: Timestamp) -> Boxed<'_, Option<Record>>;
+impl ErasedStore {
+    #[cfg(feature = "memory")]
+    pub(crate) fn new(store: impl SessionStore) -> Self {
+        let any: &dyn Any = &store;
+        let memory = any
+            .downcast_ref::<MemoryStore>()
+            .or_else(|| any.downcast_ref::<Arc<MemoryStore>>().map(|store| &**store));
+        match memory {
+            Some(memory) => Self::Memory(memory.clone()),
+            None => Self::Other(Box::new(store)),
+        }
+    }
+
+    #[cfg(not(feature = "memory"))]
+    pub(crate) fn new(store: impl SessionStore) -> Self {
+        Self::Other(Box::new(store))
+    }
+
+    /// Whether each call is answered before it returns.
+    pub(crate) const fn answers_at_once(&self) -> bool {
+        !matches!(self, Self::Other(_))
+    }
+
+    pub(crate) fn largest_session(&self) -> Option<u64> {
+        match self {
+            #[cfg(feature = "memory")]
+            Self::Memory(store) => SessionStore::largest_session(store),
+            Self::Other(store) => store.largest_session(),
+        }
+    }
+
+    pub(crate) fn load(&self, id: SessionId, now: Timestamp) -> Answer<'_, Option<Arc<Record>>> {
+        match self {
+            #[cfg(feature = "memory")]
+            Self::Memory(store) => Answer::Now(Ok(store.load_now(id, now))),
+            Self::Other(store) => Answer::later("load", store.load(id, now)),
+        }
+    }
+
+    pub(crate) fn create(
+        &self,
+        id: SessionId,
+        record: Record,
+        now: Timestamp,
+    ) -> Answer<'_, CreateOutcome> {
+        match self {
+            #[cfg(feature = "memory")]
+            Self::Memory(store) => Answer::Now(Ok(store.create_now(id, record, now))),
+            Self::Other(store) => Answer::later("create", store.create(id, record, now)),
+        }
+    }
+
+    pub(crate) fn apply<'a>(
+        &'a self,
+        id: SessionId,
+        secret: &'a SecretHash,
+        delta: &Delta,
+        at: Instants,
+    ) -> Answer<'a, ApplyOutcome> {
+        match self {
+            #[cfg(feature = "memory")]
+            Self::Memory(store) => Answer::Now(Ok(store.apply_now(id, secret, delta, at))),
+            Self::Other(store) => {
+                Answer::later("apply", store.apply(id, secret, delta.clone(), at))
+            }
+        }
+    }
+
+    pub(crate) fn remove<'a>(
+        &'a self,
+        id: SessionId,
+        secret: Option<&'a SecretHash>,
+        at: Instants,
+    ) -> Answer<'a, RemoveOutcome> {
+        match self {
+            #[cfg(feature = "memory")]
+            Self::Memory(store) => Answer::Now(Ok(store.remove_now(id, secret, at))),
+            Self::Other(store) => Answer::later("remove", store.remove(id, secret, at)),
+        }
+    }
+
+    pub(crate) fn list<'a>(
+        &'a self,
+        owner: &'a Owner,
+        now: Timestamp,
+    ) -> Answer<'a, Vec<SessionSummary>> {
+        match self {
+            #[cfg(feature = "memory")]
+            Self::Memory(store) => Answer::Now(Ok(store.list_now(owner, now))),
+            Self::Other(store) => Answer::later("list", store.list(owner, now)),
+        }
+    }
+
+    pub(crate) fn remove_owned<'a>(
+        &'a self,
+        owner: &'a Owner,
+        except: Option<SessionId>,
+        now: Timestamp,
+    ) -> Answer<'a, u64> {
+        match self {
+            #[cfg(feature = "memory")]
+            Self::Memory(store) => Answer::Now(Ok(store.remove_owned_now(owner, except, now))),
+            Self::Other(store) => {
+                Answer::later("remove_owned", store.remove_owned(owner, except, now))
+            }
+        }
+    }
+}
+
+impl<'a, T> Answer<'a, T> {
+    fn later(operation: &'static str, future: Boxed<'a, T>) -> Self {
+        Self::Later(Call { operation, future })
+    }
+
+    /// The answer, or an error if it takes longer than `io_timeout`.
+    pub(crate) async fn within(self, io_timeout: Duration) -> Result<T, StoreError> {
+        match self {
+            Self::Now(answer) => answer,
+            Self::Later(call) => call.within(io_timeout).await,
+        }
+    }
+}
+
+impl<T> Call<'_, T> {
+    /// Waits for the answer, at most for `io_timeout`, and measures how long it takes.
+    pub(crate) async fn within(self, io_timeout: Duration) -> Result<T, StoreError> {
+        let mut future = self.future;
+        #[cfg(feature = "metrics")]
+        let timer = StoreTimer::start(self.operation);
+        // The deadline is set when the first poll is pending: a call that is answered by then needs
+        // no timer.
+        let mut deadline = None;
+        let answer = poll_fn(|context| {
+            if let Poll::Ready(answer) = future.as_mut().poll(context) {
+                return Poll::Ready(answer);
+            }
+            let deadline = deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep(io_timeout)));
+            let elapsed = deadline.as_mut().poll(context);
+            elapsed.map(|()| Err(StoreError::TimedOut))
+        })
+        .await;
+        #[cfg(feature = "metrics")]
+        timer.stop(&answer);
+        answer
+    }
+}
+
+/// [`SessionStore`] with boxed futures: the form of it that can be a trait object.
+pub(crate) trait Other: Send + Sync {
+    fn load(&self, id: SessionId, now: Timestamp) -> Boxed<'_, Option<Arc<Record>>>;
     fn create(&self, id: SessionId, record: Record, now: Timestamp) -> Boxed<'_, CreateOutcome>;
     fn apply<'a>(
         &'a self,
@@ -43,12 +214,14 @@ trait Erased: Send + Sync {
         now: Timestamp,
     ) -> Boxed<'a, u64>;
     fn largest_session(&self) -> Option<u64>;
-    fn immediate(&self) -> Option<&dyn ImmediateStore>;
 }
 
-impl<S: SessionStore> Erased for S {
-    fn load(&self, id: SessionId, now: Timestamp) -> Boxed<'_, Option<Record>> {
-        Box::pin(SessionStore::load(self, id, now))
+impl<S: SessionStore> Other for S {
+    fn load(&self, id: SessionId, now: Timestamp) -> Boxed<'_, Option<Arc<Record>>> {
+        Box::pin(async move {
+            let record = SessionStore::load(self, id, now).await?;
+            Ok(record.map(Arc::new))
+        })
     }
 
     fn create(&self, id: SessionId, record: Record, now: Timestamp) -> Boxed<'_, CreateOutcome> {
@@ -90,154 +263,4 @@ impl<S: SessionStore> Erased for S {
     fn largest_session(&self) -> Option<u64> {
         SessionStore::largest_session(self)
     }
-
-    fn immediate(&self) -> Option<&dyn ImmediateStore> {
-        SessionStore::immediate(self)
-    }
-}
-
-/// Any store. A call ends within the I/O timeout; one on a store without I/O is made in place.
-pub(crate) struct ErasedStore {
-    store: Box<dyn Erased>,
-}
-
-impl ErasedStore {
-    pub(crate) fn new(store: impl SessionStore) -> Self {
-        Self {
-            store: Box::new(store),
-        }
-    }
-
-    /// The store, if it needs no I/O.
-    pub(crate) fn immediate(&self) -> Option<&dyn ImmediateStore> {
-        self.store.immediate()
-    }
-
-    pub(crate) fn needs_io(&self) -> bool {
-        self.immediate().is_none()
-    }
-
-    pub(crate) fn largest_session(&self) -> Option<u64> {
-        self.store.largest_session()
-    }
-
-    pub(crate) async fn load(
-        &self,
-        timeout: Duration,
-        id: SessionId,
-        now: Timestamp,
-    ) -> Result<Option<Arc<Record>>, StoreError> {
-        match self.store.immediate() {
-            Some(store) => store.load_now(id, now),
-            None => {
-                let answer = self.call("load", timeout, self.store.load(id, now)).await;
-                answer.map(|record| record.map(Arc::new))
-            }
-        }
-    }
-
-    pub(crate) async fn create(
-        &self,
-        timeout: Duration,
-        id: SessionId,
-        record: Record,
-        now: Timestamp,
-    ) -> Result<CreateOutcome, StoreError> {
-        match self.store.immediate() {
-            Some(store) => store.create_now(id, record, now),
-            None => {
-                self.call("create", timeout, self.store.create(id, record, now))
-                    .await
-            }
-        }
-    }
-
-    /// For a store with I/O. One without takes the delta by reference: [`ImmediateStore::apply_now`].
-    pub(crate) async fn apply(
-        &self,
-        timeout: Duration,
-        id: SessionId,
-        secret: &SecretHash,
-        delta: Delta,
-        at: Instants,
-    ) -> Result<ApplyOutcome, StoreError> {
-        self.call("apply", timeout, self.store.apply(id, secret, delta, at))
-            .await
-    }
-
-    pub(crate) async fn remove(
-        &self,
-        timeout: Duration,
-        id: SessionId,
-        secret: Option<&SecretHash>,
-        at: Instants,
-    ) -> Result<RemoveOutcome, StoreError> {
-        match self.store.immediate() {
-            Some(store) => store.remove_now(id, secret, at),
-            None => {
-                self.call("remove", timeout, self.store.remove(id, secret, at))
-                    .await
-            }
-        }
-    }
-
-    pub(crate) async fn list(
-        &self,
-        timeout: Duration,
-        owner: &Owner,
-        now: Timestamp,
-    ) -> Result<Vec<SessionSummary>, StoreError> {
-        self.call("list", timeout, self.store.list(owner, now))
-            .await
-    }
-
-    pub(crate) async fn remove_owned(
-        &self,
-        timeout: Duration,
-        owner: &Owner,
-        except: Option<SessionId>,
-        now: Timestamp,
-    ) -> Result<u64, StoreError> {
-        self.call(
-            "remove_owned",
-            timeout,
-            self.store.remove_owned(owner, except, now),
-        )
-        .await
-    }
-
-    /// Makes a call, and measures how long the store takes if it needs I/O.
-    #[cfg_attr(not(feature = "metrics"), expect(unused_variables))]
-    async fn call<T>(
-        &self,
-        operation: &'static str,
-        timeout: Duration,
-        call: Boxed<'_, T>,
-    ) -> Result<T, StoreError> {
-        #[cfg(feature = "metrics")]
-        let timer = self.needs_io().then(|| StoreTimer::start(operation));
-        let answer = timed(timeout, call).await;
-        #[cfg(feature = "metrics")]
-        if let Some(timer) = timer {
-            timer.stop(&answer);
-        }
-        answer
-    }
-}
-
-/// Cuts the call off after `timeout`. The timer is made when the first poll is pending, apart from the future, which it would
-/// make larger.
-async fn timed<T>(timeout: Duration, mut call: Boxed<'_, T>) -> Result<T, StoreError> {
-    let mut timer = None;
-    poll_fn(|context: &mut Context<'_>| {
-        if let Poll::Ready(answer) = call.as_mut().poll(context) {
-            return Poll::Ready(answer);
-        }
-        let timer = timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
-        timer
-            .as_mut()
-            .poll(context)
-            .map(|()| Err(StoreError::TimedOut))
-    })
-    .await
 }

@@ -114,37 +114,6 @@ pub trait SessionStore: Send + Sync + 'static {
     fn largest_session(&self) -> Option<u64> {
         None
     }
-
-    /// The same store without I/O, if it needs none: its calls are then neither boxed nor timed.
-    #[doc(hidden)]
-    fn immediate(&self) -> Option<&dyn ImmediateStore> {
-        None
-    }
-}
-
-/// The calls of a request on a store that needs no I/O.
-#[doc(hidden)]
-pub trait ImmediateStore: Send + Sync {
-    fn load_now(&self, id: SessionId, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError>;
-    fn create_now(
-        &self,
-        id: SessionId,
-        record: Record,
-        now: Timestamp,
-    ) -> Result<CreateOutcome, StoreError>;
-    fn apply_now(
-        &self,
-        id: SessionId,
-        secret: &SecretHash,
-        delta: &Delta,
-        at: Instants,
-    ) -> Result<ApplyOutcome, StoreError>;
-    fn remove_now(
-        &self,
-        id: SessionId,
-        secret: Option<&SecretHash>,
-        at: Instants,
-    ) -> Result<RemoveOutcome, StoreError>;
 }
 
 impl<S: SessionStore> SessionStore for Arc<S> {
@@ -195,10 +164,6 @@ impl<S: SessionStore> SessionStore for Arc<S> {
 
     fn largest_session(&self) -> Option<u64> {
         (**self).largest_session()
-    }
-
-    fn immediate(&self) -> Option<&dyn ImmediateStore> {
-        (**self).immediate()
     }
 }
 

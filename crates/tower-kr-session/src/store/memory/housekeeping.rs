@@ -113,7 +113,7 @@ mod tests {
         model::{
             Delta, IdleLimit, Instants, Owner, Record, SecretHash, SessionId, SignIn, key::KeyBuf,
         },
-        store::{ImmediateStore, memory::MemoryStore},
+        store::memory::MemoryStore,
     };
 
     const START: Timestamp = Timestamp::from_unix_millis(1_800_000_000_000);
@@ -131,12 +131,12 @@ mod tests {
 
     fn create(store: &MemoryStore, record: Record) -> SessionId {
         let id = SessionId::generate(START);
-        store.create_now(id, record, START).unwrap();
+        store.create_now(id, record, START);
         id
     }
 
     fn lives(store: &MemoryStore, id: SessionId) -> bool {
-        store.load_now(id, START).unwrap().is_some()
+        store.load_now(id, START).is_some()
     }
 
     fn store(anonymous: u64, owned: u64) -> MemoryStore {
@@ -167,9 +167,7 @@ mod tests {
                 let mut delta = Delta::new(u64::MAX);
                 let value = vec![b'y'; random.random_range(0..2_000)];
                 delta.change(KeyBuf::new("g").unwrap(), Some(Bytes::from(value)));
-                store
-                    .apply_now(grown, &SECRET, &delta, Instants::at(START))
-                    .unwrap();
+                store.apply_now(grown, &SECRET, &delta, Instants::at(START));
             }
             let used = store.0.anonymous.used();
             assert!(used <= anonymous, "{used}");
@@ -252,9 +250,7 @@ mod tests {
             let value = Bytes::from(vec![b'y'; 5_000]);
             delta.change(KeyBuf::new("g").unwrap(), Some(value));
             let grown = ids[number % ids.len()];
-            store
-                .apply_now(grown, &SECRET, &delta, Instants::at(START))
-                .unwrap();
+            store.apply_now(grown, &SECRET, &delta, Instants::at(START));
             assert!(store.record_count() < 12);
             assert!(lives(&store, grown));
         }
@@ -287,12 +283,10 @@ mod tests {
                         let value = vec![b'y'; random.random_range(0..4_000)];
                         delta.change(KeyBuf::new("g").unwrap(), Some(Bytes::from(value)));
                     }
-                    8 => drop(store.remove_now(id, None, Instants::at(now)).unwrap()),
-                    _ => drop(store.load_now(id, now).unwrap()),
+                    8 => drop(store.remove_now(id, None, Instants::at(now))),
+                    _ => drop(store.load_now(id, now)),
                 }
-                store
-                    .apply_now(id, &SECRET, &delta, Instants::at(now))
-                    .unwrap();
+                store.apply_now(id, &SECRET, &delta, Instants::at(now));
             }
         };
         thread::scope(|scope| {
@@ -310,7 +304,7 @@ mod tests {
             assert!(!budget.is_over());
         }
         for id in lock(&ids).iter() {
-            store.remove_now(*id, None, Instants::at(START)).unwrap();
+            store.remove_now(*id, None, Instants::at(START));
         }
         assert_eq!(store.record_count(), 0);
         assert_eq!(store.0.anonymous.used() + store.0.owned.used(), 0);

@@ -24,9 +24,7 @@ use crate::{
     model::{
         ApplyOutcome, Delta, Instants, Owner, Record, SecretHash, SessionId, Timestamp, TokenState,
     },
-    store::{
-        CreateOutcome, ImmediateStore, RemoveOutcome, SessionStore, SessionSummary, StoreError,
-    },
+    store::{CreateOutcome, RemoveOutcome, SessionStore, SessionSummary, StoreError},
 };
 
 const DEFAULT_ANONYMOUS_BYTES: u64 = 64 * 1024 * 1024;
@@ -218,53 +216,51 @@ impl MemoryStore {
     }
 }
 
-impl ImmediateStore for MemoryStore {
-    fn load_now(&self, id: SessionId, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
+/// The calls of [`SessionStore`], each answered at once.
+impl MemoryStore {
+    pub(crate) fn load_now(&self, id: SessionId, now: Timestamp) -> Option<Arc<Record>> {
         let mut shard = self.0.shards.of(id);
-        let Some(slot) = shard.find(id, self.0.stamp()) else {
-            return Ok(None);
-        };
-        let record = slot.record();
+        let record = shard.find(id, self.0.stamp())?.record();
         let alive = !record.is_expired(Instants::at(now));
-        Ok(alive.then(|| Arc::clone(record)))
+        alive.then(|| Arc::clone(record))
     }
 
-    fn create_now(
+    pub(crate) fn create_now(
         &self,
         id: SessionId,
         record: Record,
         now: Timestamp,
-    ) -> Result<CreateOutcome, StoreError> {
+    ) -> CreateOutcome {
         let authenticated_at = record.authenticated_at.unwrap_or(record.created_at);
         let record = Arc::new(record);
         let share = Share::of(&record);
         let mut shard = self.0.shards.of(id);
         self.0.sweep(&mut shard, now);
         if shard.find(id, self.0.stamp()).is_some() {
-            return Ok(CreateOutcome::Exists);
+            return CreateOutcome::Exists;
         }
         if let Some(owner) = &record.owner
             && !lock(&self.0.owners).add(owner, id, authenticated_at)
         {
-            return Ok(CreateOutcome::Revoked);
+            return CreateOutcome::Revoked;
         }
         self.0.budget(share).charge(footprint(&record));
         shard.share(share).insert(id, record, self.0.growing());
         drop(shard);
         self.0.make_room(share, now);
-        Ok(CreateOutcome::Created)
+        CreateOutcome::Created
     }
 
-    fn apply_now(
+    pub(crate) fn apply_now(
         &self,
         id: SessionId,
         secret: &SecretHash,
         delta: &Delta,
         at: Instants,
-    ) -> Result<ApplyOutcome, StoreError> {
+    ) -> ApplyOutcome {
         let mut shard = self.0.shards.of(id);
         let Some(slot) = shard.find(id, self.0.stamp()) else {
-            return Ok(ApplyOutcome::Missing);
+            return ApplyOutcome::Missing;
         };
         let of = |record: &Record| (Share::of(record), footprint(record));
         let (old_share, old_footprint) = of(slot.record());
@@ -283,78 +279,44 @@ impl ImmediateStore for MemoryStore {
             drop(shard);
             self.0.make_room(share, at.now);
         }
-        Ok(applied)
+        applied
     }
 
-    fn remove_now(
+    pub(crate) fn remove_now(
         &self,
         id: SessionId,
         secret: Option<&SecretHash>,
         at: Instants,
-    ) -> Result<RemoveOutcome, StoreError> {
+    ) -> RemoveOutcome {
         let mut found = RemoveOutcome::Missing;
         self.0.remove_if(id, |record| {
             let removal = record.removal(secret, at);
             found = removal.outcome;
             removal.deletes
         });
-        Ok(found)
-    }
-}
-
-impl SessionStore for MemoryStore {
-    async fn load(&self, id: SessionId, now: Timestamp) -> Result<Option<Record>, StoreError> {
-        Ok(self.load_now(id, now)?.map(Arc::unwrap_or_clone))
+        found
     }
 
-    async fn create(
-        &self,
-        id: SessionId,
-        record: Record,
-        now: Timestamp,
-    ) -> Result<CreateOutcome, StoreError> {
-        self.create_now(id, record, now)
-    }
-
-    async fn apply(
-        &self,
-        id: SessionId,
-        secret: &SecretHash,
-        delta: Delta,
-        at: Instants,
-    ) -> Result<ApplyOutcome, StoreError> {
-        self.apply_now(id, secret, &delta, at)
-    }
-
-    async fn remove(
-        &self,
-        id: SessionId,
-        secret: Option<&SecretHash>,
-        at: Instants,
-    ) -> Result<RemoveOutcome, StoreError> {
-        self.remove_now(id, secret, at)
-    }
-
-    async fn list(&self, owner: &Owner, now: Timestamp) -> Result<Vec<SessionSummary>, StoreError> {
+    pub(crate) fn list_now(&self, owner: &Owner, now: Timestamp) -> Vec<SessionSummary> {
         let ids = lock(&self.0.owners).of(owner);
         let mut sessions: Vec<_> = ids
             .into_iter()
             .filter_map(|id| {
-                let record = self.load_now(id, now).ok()??;
+                let record = self.load_now(id, now)?;
                 (record.owner.as_ref() == Some(owner))
                     .then(|| SessionSummary::new(id, &record, now))
             })
             .collect();
         sessions.sort_by_key(|session| (session.created_at, session.id));
-        Ok(sessions)
+        sessions
     }
 
-    async fn remove_owned(
+    pub(crate) fn remove_owned_now(
         &self,
         owner: &Owner,
         except: Option<SessionId>,
         now: Timestamp,
-    ) -> Result<u64, StoreError> {
+    ) -> u64 {
         let ids = lock(&self.0.owners).revoke(owner, except, now);
         let mut removed = 0;
         for id in ids {
@@ -365,15 +327,58 @@ impl SessionStore for MemoryStore {
             });
             removed += u64::from(held && alive);
         }
-        Ok(removed)
+        removed
+    }
+}
+
+impl SessionStore for MemoryStore {
+    async fn load(&self, id: SessionId, now: Timestamp) -> Result<Option<Record>, StoreError> {
+        Ok(self.load_now(id, now).map(Arc::unwrap_or_clone))
+    }
+
+    async fn create(
+        &self,
+        id: SessionId,
+        record: Record,
+        now: Timestamp,
+    ) -> Result<CreateOutcome, StoreError> {
+        Ok(self.create_now(id, record, now))
+    }
+
+    async fn apply(
+        &self,
+        id: SessionId,
+        secret: &SecretHash,
+        delta: Delta,
+        at: Instants,
+    ) -> Result<ApplyOutcome, StoreError> {
+        Ok(self.apply_now(id, secret, &delta, at))
+    }
+
+    async fn remove(
+        &self,
+        id: SessionId,
+        secret: Option<&SecretHash>,
+        at: Instants,
+    ) -> Result<RemoveOutcome, StoreError> {
+        Ok(self.remove_now(id, secret, at))
+    }
+
+    async fn list(&self, owner: &Owner, now: Timestamp) -> Result<Vec<SessionSummary>, StoreError> {
+        Ok(self.list_now(owner, now))
+    }
+
+    async fn remove_owned(
+        &self,
+        owner: &Owner,
+        except: Option<SessionId>,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        Ok(self.remove_owned_now(owner, except, now))
     }
 
     fn largest_session(&self) -> Option<u64> {
         Some(self.0.largest_session)
-    }
-
-    fn immediate(&self) -> Option<&dyn ImmediateStore> {
-        Some(self)
     }
 }
 

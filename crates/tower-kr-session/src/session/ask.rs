@@ -1,0 +1,267 @@
+//! The one place where a request calls the store.
+//!
+//! Calls that ask the store take turns, from the plan to the moment when the answer is taken in.
+//! Without turns, an older snapshot that comes late would hide a newer write of the same request.
+
+use std::{
+    future::Future,
+    mem,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::{Mutex as Queue, MutexGuard as Place};
+
+use super::request::{Request, View};
+use crate::{
+    config::Config,
+    error::SessionError,
+    model::{ApplyOutcome, Delta, Instants, Owner, Record, SessionId, Token, TokenState},
+    store::{CreateOutcome, RemoveOutcome, SessionSummary, StoreError, erased::Answer},
+    transport::Candidates,
+};
+
+/// The session of one request; all its handles share it.
+pub(super) struct Inner {
+    pub(super) config: Arc<Config>,
+    pub(super) https: bool,
+    /// The visitor has not consented to the cookie, so no session starts.
+    pub(super) withheld: bool,
+    /// Locked for moments only: never while the store works, nor while code of the application runs.
+    request: Mutex<Request>,
+    /// Whoever has this asks the store. It is fair: a handle in steady use can't hold up the commit.
+    queue: Queue<()>,
+}
+
+impl Inner {
+    pub(super) fn new(
+        config: Arc<Config>,
+        candidates: Candidates,
+        https: bool,
+        withheld: bool,
+    ) -> Self {
+        let loads_anew = config.store.answers_at_once();
+        let request = Request::new(candidates, config.max_session_bytes, loads_anew);
+        Self {
+            config,
+            https,
+            withheld,
+            request: Mutex::new(request),
+            queue: Queue::new(()),
+        }
+    }
+
+    pub(super) fn request(&self) -> MutexGuard<'_, Request> {
+        // A panic can't leave half a decision behind.
+        self.request.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn request_mut(&mut self) -> &mut Request {
+        let request = self.request.get_mut();
+        request.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The session's id, if it is known and nobody holds the lock.
+    pub(super) fn try_id(&self) -> Option<SessionId> {
+        self.request.try_lock().ok()?.id()
+    }
+
+    /// The request, at the time of a call that only notes something.
+    pub(super) fn contact(&self) -> MutexGuard<'_, Request> {
+        let now = self.config.now();
+        let mut request = self.request();
+        request.contact(now);
+        request
+    }
+
+    /// Waits for this call's turn.
+    ///
+    /// # Errors
+    /// If an earlier call of this request failed or was dropped, or has not ended within the I/O
+    /// timeout: one that was polled once and is kept without being polled on.
+    pub(super) async fn turn(&self) -> Result<Turn<'_>, SessionError> {
+        let now = self.config.now();
+        let at = self.request().contact(now);
+        let turn = self.turn_at(at).await?;
+        self.request().check()?;
+        Ok(turn)
+    }
+
+    /// Lets work that the response need not wait for go on beside the request, unless the store
+    /// answers at once.
+    pub(super) async fn beside(&self, work: impl Future<Output = ()> + Send + 'static) {
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) if !self.config.store.answers_at_once() => drop(runtime.spawn(work)),
+            _ => work.await,
+        }
+    }
+
+    /// The request, if no call has the turn or waits for it.
+    pub(super) fn request_if_idle(&self) -> Option<MutexGuard<'_, Request>> {
+        let _place = self.queue.try_lock().ok()?;
+        Some(self.request())
+    }
+
+    /// As [`turn`](Self::turn), without a look at what became of earlier calls.
+    pub(super) async fn turn_at(&self, at: Instants) -> Result<Turn<'_>, SessionError> {
+        let place = match self.queue.try_lock() {
+            Ok(place) => place,
+            Err(_) => {
+                let wait = tokio::time::timeout(self.config.io_timeout, self.queue.lock());
+                // Apart, since it is rare and would make each call's future larger.
+                let waited = Box::pin(wait).await;
+                waited.map_err(|_| SessionError::Store(StoreError::TimedOut))?
+            }
+        };
+        Ok(Turn {
+            inner: self,
+            at,
+            _place: place,
+        })
+    }
+}
+
+/// The turn of a call to ask the store.
+pub(super) struct Turn<'a> {
+    pub(super) inner: &'a Inner,
+    /// The times by which the call is judged.
+    pub(super) at: Instants,
+    _place: Place<'a, ()>,
+}
+
+impl Turn<'_> {
+    pub(super) fn request(&self) -> MutexGuard<'_, Request> {
+        self.inner.request()
+    }
+
+    pub(super) fn config(&self) -> &Config {
+        &self.inner.config
+    }
+
+    /// Loads until the request knows enough for `decide` to return something.
+    pub(super) async fn know<T>(
+        &self,
+        mut decide: impl FnMut(&mut Request) -> Result<Option<T>, SessionError>,
+    ) -> Result<T, SessionError> {
+        loop {
+            if let Some(known) = decide(&mut self.request())? {
+                return Ok(known);
+            }
+            self.load().await?;
+        }
+    }
+
+    /// Makes sure that the record is here, if there is one. A load may be dropped: the next call asks
+    /// anew.
+    pub(super) async fn load(&self) -> Result<(), SessionError> {
+        loop {
+            let Some(token) = self.request().to_load() else {
+                return Ok(());
+            };
+            let answer = self.config().store.load(token.id(), self.at.first_contact);
+            let answer = answer.within(self.config().io_timeout).await;
+            let record = answer.map_err(|error| self.request().fail(error))?;
+            let state = match &record {
+                Some(record) => record.token_state(&token.secret_hash(), self.at),
+                None => TokenState::Missing,
+            };
+            // If the request has seen the session alive, whoever ended it meanwhile reported that.
+            if state == TokenState::Missing && !self.request().seen_alive {
+                let events = &self.config().events;
+                events.opened_nothing(token.id(), record.as_deref(), self.at);
+            }
+            let ambiguous = self.request().loaded(token, state, record);
+            if ambiguous {
+                let what = "cookies of several live sessions";
+                self.config().events.ambiguous(what, self.at.now);
+            }
+        }
+    }
+
+    /// Sends a delta for the session of this token.
+    pub(super) async fn apply(
+        &self,
+        token: Token,
+        delta: &Delta,
+    ) -> Result<ApplyOutcome, SessionError> {
+        self.request().before_write(delta);
+        let (id, secret) = (token.id(), token.secret_hash());
+        let answer = self.config().store.apply(id, &secret, delta, self.at);
+        let outcome = self.change(answer).await?;
+        match &outcome {
+            ApplyOutcome::Applied(receipt) => self.request().applied(token, delta, receipt),
+            ApplyOutcome::Missing => Box::pin(self.missing(token)).await,
+            ApplyOutcome::Superseded => self.request().view = View::Superseded,
+            _ => {}
+        }
+        Ok(outcome)
+    }
+
+    pub(super) async fn create(
+        &self,
+        id: SessionId,
+        record: Record,
+    ) -> Result<CreateOutcome, SessionError> {
+        let answer = self.config().store.create(id, record, self.at.now);
+        self.change(answer).await
+    }
+
+    /// Removes the session of this token.
+    pub(super) async fn remove(&self, token: Token) -> Result<RemoveOutcome, SessionError> {
+        let (id, secret) = (token.id(), token.secret_hash());
+        let answer = self.config().store.remove(id, Some(&secret), self.at);
+        let outcome = self.change(answer).await?;
+        match outcome {
+            RemoveOutcome::Removed => {}
+            RemoveOutcome::Missing => Box::pin(self.missing(token)).await,
+            RemoveOutcome::Superseded => self.request().view = View::Superseded,
+        }
+        Ok(outcome)
+    }
+
+    /// Removes a session of which this request doesn't have the token.
+    pub(super) async fn remove_any(&self, id: SessionId) -> Result<RemoveOutcome, SessionError> {
+        self.change(self.config().store.remove(id, None, self.at))
+            .await
+    }
+
+    /// The sessions of an owner. It is part of a sign-in: dropped half-way, that is half done.
+    pub(super) async fn list(&self, owner: &Owner) -> Result<Vec<SessionSummary>, SessionError> {
+        self.change(self.config().store.list(owner, self.at.now))
+            .await
+    }
+
+    /// Waits for the answer to a call that must not be dropped unnoticed: the request remembers it as
+    /// in flight until it is answered.
+    async fn change<T>(&self, answer: Answer<'_, T>) -> Result<T, SessionError> {
+        let answer = match answer {
+            Answer::Now(answer) => answer,
+            Answer::Later(call) => {
+                let before = mem::replace(&mut self.request().in_flight, true);
+                let answer = call.within(self.config().io_timeout).await;
+                self.request().in_flight = before;
+                answer
+            }
+        };
+        answer.map_err(|error| self.request().fail(error))
+    }
+
+    /// Takes in that a change or a removal found nothing, and finds out what it missed: a session
+    /// that is over, or one whose secret is another, which is a sign of theft. That is for the
+    /// operator alone: the client's answer neither depends on it nor waits for it.
+    #[cold]
+    async fn missing(&self, token: Token) {
+        self.request().missing();
+        if self.request().seen_alive {
+            return;
+        }
+        let (config, at) = (Arc::clone(&self.inner.config), self.at);
+        let look = async move {
+            let answer = config.store.load(token.id(), at.first_contact);
+            // Without an answer it counts as what it mostly is.
+            let record = answer.within(config.io_timeout).await.ok().flatten();
+            let events = &config.events;
+            events.opened_nothing(token.id(), record.as_deref(), at);
+        };
+        self.inner.beside(look).await;
+    }
+}

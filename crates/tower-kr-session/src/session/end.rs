@@ -1,0 +1,141 @@
+//! The end of a request: the commit before the head of the response leaves.
+
+use std::{future::Future, pin::Pin, sync::Arc};
+
+use super::{Session, ask::Turn, request::Request};
+use crate::{
+    config::Config,
+    error::SessionError,
+    model::{Delta, Instants},
+    transport::CookieChange,
+};
+
+/// What became of a session, and what the client has to be told even if that is an error: a token
+/// that [`save`](Session::save) put into the store early is the only one that the client can go on
+/// with.
+pub(crate) struct Committed {
+    pub(crate) result: Result<(), SessionError>,
+    pub(crate) cookie: Option<Box<CookieChange>>,
+}
+
+pub(crate) type Commit = Pin<Box<dyn Future<Output = Committed> + Send>>;
+
+/// What is left to do for a session when the response is ready.
+pub(crate) enum End {
+    /// Nothing: nobody used it.
+    Untouched,
+    /// Nothing: all is stored, and there is nothing to tell the client.
+    Unchanged,
+    /// A commit.
+    Commit(Commit),
+}
+
+impl Session {
+    /// The response is ready.
+    pub(crate) fn end(&mut self) -> End {
+        let end = match Arc::get_mut(&mut self.inner) {
+            // Most often the handler's handles are gone by now, and nothing has to be locked.
+            Some(inner) => inner.request_mut().end_without_commit(),
+            None => {
+                let request = self.inner.request_if_idle();
+                request.and_then(|mut request| request.end_without_commit())
+            }
+        };
+        end.unwrap_or_else(|| {
+            let session = self.clone();
+            End::Commit(Box::pin(async move { session.commit().await }))
+        })
+    }
+
+    /// The request ends without a commit.
+    pub(crate) fn abandon(&self) {
+        self.inner.request().abandon();
+    }
+
+    async fn commit(&self) -> Committed {
+        let config = &self.inner.config;
+        let began = self.inner.request().first_contact;
+        let began = began.unwrap_or_else(|| config.now());
+        let result = match self.inner.turn_at(Instants::at(began)).await {
+            Ok(turn) => self.commit_in_turn(turn).await,
+            Err(error) => {
+                self.abandon();
+                Err(error)
+            }
+        };
+        let cookie = self.inner.request().cookie.take();
+        Committed { result, cookie }
+    }
+
+    async fn commit_in_turn(&self, mut turn: Turn<'_>) -> Result<(), SessionError> {
+        let mut result = turn.request().check();
+        let noted = !turn.request().notes().is_empty();
+        if result.is_ok() && noted {
+            turn.at.now = turn.config().now();
+            result = turn.commit(true).await;
+        }
+        turn.request().head_sent = true;
+        match &result {
+            // Nothing that was not stored may be stored later.
+            Err(error) => turn.request().lose(error.clone()),
+            Ok(()) if turn.touch_is_due() => {
+                let (inner, at) = (Arc::clone(&self.inner), turn.at);
+                drop(turn);
+                let touch = async move {
+                    if let Ok(turn) = inner.turn_at(at).await {
+                        turn.touch().await;
+                    }
+                };
+                self.inner.beside(touch).await;
+            }
+            Ok(()) => {}
+        }
+        result
+    }
+
+    /// The settings of the layer, and whether the request came over HTTPS.
+    pub(crate) fn config(&self) -> (&Config, bool) {
+        (&self.inner.config, self.inner.https)
+    }
+}
+
+impl Turn<'_> {
+    /// Whether the request only read, and found the idle deadline stale when it began.
+    fn touch_is_due(&self) -> bool {
+        self.request().touch_is_due(self.at.first_contact)
+    }
+
+    /// Moves the idle deadline of a session that was only read, if no other call did so meanwhile. A
+    /// failure harms nobody now: it is logged.
+    async fn touch(mut self) {
+        let token = self.request().own_token();
+        let Some(token) = token.filter(|_| self.touch_is_due()) else {
+            return;
+        };
+        // Of now: other requests may have moved the deadline further since this one began.
+        self.at.now = self.config().now();
+        let touch = Delta::new(self.config().max_session_bytes);
+        if let Err(error) = self.apply(token, &touch).await {
+            let events = &self.config().events;
+            events.touch_failed(token.id(), &error, self.at.now);
+        }
+    }
+}
+
+impl Request {
+    /// Ends a request that leaves nothing to commit, or returns `None`.
+    fn end_without_commit(&mut self) -> Option<End> {
+        let Some(began) = self.first_contact else {
+            self.head_sent = true;
+            return Some(End::Untouched);
+        };
+        let nothing = self.check().is_ok()
+            && self.notes().is_empty()
+            && self.cookie.is_none()
+            && !self.touch_is_due(began);
+        nothing.then(|| {
+            self.head_sent = true;
+            End::Unchanged
+        })
+    }
+}

@@ -1,0 +1,188 @@
+//! Reading values, and changing them at the store at once.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{
+    ask::{Inner, Turn},
+    request::{Lookup, Place},
+};
+use crate::{
+    error::SessionError,
+    model::{ApplyOutcome, Operation, Token, key::KeyBuf},
+};
+
+/// How often an `update` is tried while other requests keep changing the value.
+const UPDATE_ATTEMPTS: u32 = 64;
+
+/// How many of them follow each other without a pause.
+const EAGER_ATTEMPTS: u32 = 4;
+
+impl Inner {
+    /// Gives the value at a key to `found`, which may use the session: nothing is locked meanwhile.
+    pub(super) async fn read<R>(
+        &self,
+        key: &str,
+        found: impl FnOnce(Option<&[u8]>) -> R,
+    ) -> Result<R, SessionError> {
+        let lookup = self.turn().await?.look_up(key).await?;
+        Ok(lookup.get(key, found))
+    }
+
+    pub(super) async fn increment(&self, key: &KeyBuf, by: i64) -> Result<i64, SessionError> {
+        let turn = self.turn().await?;
+        loop {
+            let Place::Store(token) = turn.place(key).await? else {
+                return turn.request().notes_mut().add(key, by);
+            };
+            match turn.operate(token, key, Operation::Increment(by)).await? {
+                Some(ApplyOutcome::Applied(receipt)) => {
+                    return Ok(receipt.incremented.unwrap_or_default());
+                }
+                Some(refused) => return Err(SessionError::not_added(key, &refused)),
+                // There is no session: the notes are the place now.
+                None => {}
+            }
+        }
+    }
+
+    /// Compare-and-set until it succeeds. `change` may use the session, and may run several times.
+    pub(super) async fn exchange<R>(
+        &self,
+        key: &KeyBuf,
+        mut change: impl FnMut(Option<&[u8]>) -> Result<(Option<Bytes>, R), SessionError>,
+    ) -> Result<R, SessionError> {
+        for attempt in 0..UPDATE_ATTEMPTS {
+            self.pause_before(attempt).await;
+            let (expected, fresh) = self.turn().await?.value_to_exchange(key).await?;
+            let (new, result) = change(expected.as_deref())?;
+            // Nothing to write; but a value that was read a while ago has to be confirmed.
+            let unchanged = fresh && new == expected;
+            if unchanged
+                || self
+                    .turn()
+                    .await?
+                    .compare_and_set(key, expected, new)
+                    .await?
+            {
+                return Ok(result);
+            }
+        }
+        Err(SessionError::Contended {
+            key: key.clone(),
+            attempts: UPDATE_ATTEMPTS,
+        })
+    }
+
+    /// Spreads requests that fight for one value over time.
+    async fn pause_before(&self, attempt: u32) {
+        if attempt < EAGER_ATTEMPTS {
+            return;
+        }
+        if self.config.store.answers_at_once() {
+            return tokio::task::yield_now().await;
+        }
+        let longest = 1_u64 << (attempt - EAGER_ATTEMPTS).min(5);
+        let pause = rand::random_range(0..=longest);
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+    }
+}
+
+impl Turn<'_> {
+    async fn look_up(&self, key: &str) -> Result<Lookup, SessionError> {
+        self.know(|request| Ok(request.look_up(key))).await
+    }
+
+    async fn place(&self, key: &KeyBuf) -> Result<Place, SessionError> {
+        self.know(|request| request.place(key.as_str())).await
+    }
+
+    /// Sends an operation and the noted values. Returns `None` if there is no session, so that it
+    /// belongs on the notes.
+    async fn operate(
+        &self,
+        token: Token,
+        key: &KeyBuf,
+        operation: Operation,
+    ) -> Result<Option<ApplyOutcome>, SessionError> {
+        let mut delta = self.request().take_values();
+        delta.operation = Some((key.clone(), operation));
+        let outcome = self.apply(token, &delta).await?;
+        if let ApplyOutcome::Applied(_) = outcome {
+            return Ok(Some(outcome));
+        }
+        let mut request = self.request();
+        request.put_back(delta);
+        request.refused_operation(outcome)
+    }
+
+    /// The value, and whether it is the one of now (rather than of an earlier read).
+    async fn value_to_exchange(&self, key: &KeyBuf) -> Result<(Option<Bytes>, bool), SessionError> {
+        let in_store = matches!(self.place(key).await?, Place::Store(_));
+        let known = self.request().look_up(key.as_str()).is_some();
+        let lookup = self.look_up(key.as_str()).await?;
+        Ok((
+            lookup.get(key.as_str(), |value| value.map(Bytes::copy_from_slice)),
+            !in_store || !known,
+        ))
+    }
+
+    /// Returns whether the value was still the expected one.
+    async fn compare_and_set(
+        &self,
+        key: &KeyBuf,
+        expected: Option<Bytes>,
+        new: Option<Bytes>,
+    ) -> Result<bool, SessionError> {
+        let Place::Store(token) = self.place(key).await? else {
+            let mut request = self.request();
+            let lookup = request.look_up(key.as_str());
+            let unchanged = matches!(lookup, Some(Lookup::Found(value)) if value == expected);
+            if unchanged {
+                request.notes_mut().put(key.clone(), new);
+            }
+            return Ok(unchanged);
+        };
+        let operation = Operation::CompareAndSet { expected, new };
+        let outcome = self.operate(token, key, operation).await?;
+        let done = matches!(outcome, Some(ApplyOutcome::Applied(_)));
+        if !done {
+            // Look again: at the store, or at the notes if there is no session.
+            self.request().forget_values();
+        }
+        Ok(done)
+    }
+}
+
+impl Lookup {
+    fn get<R>(&self, key: &str, found: impl FnOnce(Option<&[u8]>) -> R) -> R {
+        match self {
+            Self::Found(value) => found(value.as_deref()),
+            Self::Record(record) => found(record.values.get(key)),
+        }
+    }
+}
+
+pub(super) fn decode<T: DeserializeOwned>(
+    key: &str,
+    value: Option<&[u8]>,
+) -> Result<Option<T>, SessionError> {
+    let decoded = value.map(serde_json::from_slice).transpose();
+    decoded.or_else(|source| {
+        let (key, source) = (KeyBuf::new(key)?, Arc::new(source));
+        Err(SessionError::Decode { key, source })
+    })
+}
+
+pub(super) fn encode<T: Serialize + ?Sized>(
+    key: &KeyBuf,
+    value: &T,
+) -> Result<Bytes, SessionError> {
+    let encoded = serde_json::to_vec(value).map(Bytes::from);
+    encoded.map_err(|source| {
+        let (key, source) = (key.clone(), Arc::new(source));
+        SessionError::Encode { key, source }
+    })
+}
