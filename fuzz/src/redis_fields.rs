@@ -11,7 +11,7 @@ use crate::{
 type Field = (Vec<u8>, Vec<u8>);
 
 static VALID: LazyLock<Vec<Field>> = LazyLock::new(|| {
-    let fields = fields::write(&FULL);
+    let fields = fields::write(&FULL, FULL.created_at);
     fields
         .chunks_exact(2)
         .map(|pair| (pair[0].to_vec(), pair[1].to_vec()))
@@ -46,7 +46,7 @@ pub fn redis_fields(data: &[u8]) {
         let Ok(record) = fields::read(pairs) else {
             continue;
         };
-        let written = fields::write(&record);
+        let written = fields::write(&record, record.created_at);
         let again = fields::read(written.chunks_exact(2).map(|pair| (&*pair[0], &*pair[1])));
         assert_eq!(again.as_ref(), Ok(&record));
         check_record(record);

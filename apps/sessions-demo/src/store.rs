@@ -90,8 +90,8 @@ impl StoreUrl {
 
     #[cfg(feature = "redis")]
     async fn open_redis(&self, io_timeout: Duration) -> Result<SessionLayer, StartError> {
-        // A sign-in takes three answers, and all of them have to come within the layer's timeout.
-        let timeout = (io_timeout / 3).min(Duration::from_secs(2));
+        // A sign-in takes four answers, and all of them have to come within the layer's timeout.
+        let timeout = (io_timeout / 4).min(Duration::from_secs(2));
         let store = tower_kr_session_redis::RedisStore::builder(&self.0)
             .connect_timeout(timeout)
             .response_timeout(timeout)

@@ -91,8 +91,8 @@ impl RedisStoreBuilder {
     }
 
     /// Sets how long an answer may take. After that the server counts as frozen, and calls fail at
-    /// once until it is back. Default: 2 seconds. Keep it at most a third of the layer's I/O timeout,
-    /// since a sign-in takes three answers.
+    /// once until it is back. Default: 2 seconds. Keep it at most a quarter of the layer's I/O timeout,
+    /// since a sign-in takes four answers.
     pub const fn response_timeout(mut self, timeout: Duration) -> Self {
         self.response_timeout = timeout;
         self

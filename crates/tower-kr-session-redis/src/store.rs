@@ -43,30 +43,10 @@ impl SessionStore for RedisStore {
         record: Record,
         now: Timestamp,
     ) -> Result<CreateOutcome, StoreError> {
-        let Some(owner) = &record.owner else {
-            return self.0.create_record(id, &record, now).await;
-        };
-        let authenticated_at = record.authenticated_at.unwrap_or(record.created_at);
-        let announced = self.0.announce(owner, id, Some(authenticated_at), now);
-        let Some(announced) = announced.await? else {
-            return Ok(if self.0.exists(id).await? {
-                CreateOutcome::Exists
-            } else {
-                CreateOutcome::Revoked
-            });
-        };
-        let created = self.0.create_record(id, &record, now).await?;
-        if created != CreateOutcome::Created {
-            self.0.withdraw(owner, id, &announced, now).await;
-            return Ok(created);
+        match &record.owner {
+            None => self.0.create_record(id, &record, now).await,
+            Some(owner) => self.0.create_owned(owner, id, &record, now).await,
         }
-        let deadline = record.absolute_deadline;
-        let settled = self.0.settle(owner, id, &announced, deadline, now).await?;
-        Ok(if settled {
-            CreateOutcome::Created
-        } else {
-            CreateOutcome::Revoked
-        })
     }
 
     async fn apply(
@@ -76,24 +56,16 @@ impl SessionStore for RedisStore {
         delta: Delta,
         at: Instants,
     ) -> Result<ApplyOutcome, StoreError> {
-        if let Some(sign_in) = &delta.sign_in {
-            let time = Some(sign_in.authenticated_at);
-            // Boxed, here and below, so that the usual call stays small.
-            let applying = self
-                .0
-                .apply_owned(&sign_in.owner, time, id, secret, &delta, at);
-            return Box::pin(applying).await;
+        let reply = self.0.run_apply(id, secret, &delta, at, Index::NotAsked);
+        let reply = reply.await?;
+        match reply.question()? {
+            None => Ok(reply.applied()?),
+            // Boxed, so that the usual call stays small.
+            Some(question) => {
+                let applying = self.0.apply_asking(question, id, secret, &delta, at);
+                Box::pin(applying).await
+            }
         }
-        let reply = self
-            .0
-            .run_apply(id, secret, &delta, at, Index::NotAsked)
-            .await?;
-        if reply.word() == "owned" {
-            let owner = Owner::new(reply.text(1)).map_err(|_| Failure::BadReply("no owner"))?;
-            let applying = self.0.apply_owned(&owner, None, id, secret, &delta, at);
-            return Box::pin(applying).await;
-        }
-        Ok(reply.applied()?)
     }
 
     async fn remove(
@@ -102,7 +74,7 @@ impl SessionStore for RedisStore {
         secret: Option<&SecretHash>,
         at: Instants,
     ) -> Result<RemoveOutcome, StoreError> {
-        let reply = self.0.run_remove(id, secret, at, "").await?;
+        let reply = self.0.run_remove(id, secret, at, None).await?;
         if let Ok(owner) = Owner::new(reply.text(1))
             && reply.word() != "corrupt"
         {
@@ -127,45 +99,5 @@ impl SessionStore for RedisStore {
         now: Timestamp,
     ) -> Result<u64, StoreError> {
         self.0.remove_all_of(owner, except, now).await
-    }
-}
-
-impl Database {
-    /// Applies a delta that gives the session an owner, or moves the absolute deadline of a session
-    /// that has one (then without a time of sign-in). The owner's index is changed before and after.
-    async fn apply_owned(
-        &self,
-        owner: &Owner,
-        authenticated_at: Option<Timestamp>,
-        id: SessionId,
-        secret: &SecretHash,
-        delta: &Delta,
-        at: Instants,
-    ) -> Result<ApplyOutcome, StoreError> {
-        let announced = self.announce(owner, id, authenticated_at, at.now).await?;
-        let index = match announced {
-            Some(_) => Index::Indexed,
-            None => Index::Revoked,
-        };
-        let reply = self.run_apply(id, secret, delta, at, index).await?;
-        let applied = reply.applied()?;
-        let Some(announced) = announced else {
-            // The session is being revoked, and its holder only wanted to change its limits.
-            if authenticated_at.is_none() && applied == ApplyOutcome::Revoked {
-                return Ok(ApplyOutcome::Missing);
-            }
-            return Ok(applied);
-        };
-        let ApplyOutcome::Applied(receipt) = applied else {
-            self.withdraw(owner, id, &announced, at.now).await;
-            return Ok(applied);
-        };
-        let deadline = receipt.absolute_deadline;
-        let settled = self.settle(owner, id, &announced, deadline, at.now).await?;
-        Ok(if settled {
-            applied
-        } else {
-            ApplyOutcome::Revoked
-        })
     }
 }

@@ -13,9 +13,12 @@ use super::{fields::value_field, numbers};
 /// What the owner's index said before an `apply`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Index {
+    /// It wasn't asked. The script answers that it must be, if so.
     NotAsked,
-    Indexed,
-    Revoked,
+    /// It has the session.
+    Held,
+    /// It didn't answer.
+    Unknown,
 }
 
 /// Where the operation finds its current value.
@@ -130,8 +133,8 @@ fn options(delta: &Delta, index: Index) -> impl Iterator<Item = Cow<'_, [u8]>> {
     let absolute_timeout = limits.absolute_timeout.map(numbers::duration);
     let index = match index {
         Index::NotAsked => None,
-        Index::Indexed => Some("indexed"),
-        Index::Revoked => Some("revoked"),
+        Index::Held => Some("held"),
+        Index::Unknown => Some("unknown"),
     };
     let persistent = limits
         .persistent

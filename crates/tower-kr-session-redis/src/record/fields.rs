@@ -16,7 +16,11 @@ use super::{
 /// Prefix of a value's field, so that no key of the application meets a field of the record.
 pub(crate) const VALUE_PREFIX: &str = "v:";
 
-const VERSION: u8 = 2;
+/// The version that is written.
+const VERSION: u8 = 3;
+
+/// A version that is still read. It doesn't say when the owner's index was last asked.
+const BEFORE: u8 = 2;
 
 /// The fields of a record without its values.
 pub(crate) const NAMES: [&str; 4] = ["head", "life", "owner", "retired"];
@@ -35,16 +39,17 @@ pub(crate) fn value_field(key: &str) -> Vec<u8> {
     [VALUE_PREFIX.as_bytes(), key.as_bytes()].concat()
 }
 
-/// Writes all fields, names and values in turn.
-pub(crate) fn write(record: &Record) -> Vec<Cow<'_, [u8]>> {
+/// Writes all fields, names and values in turn. `asked_at` is when the owner's index was asked.
+pub(crate) fn write(record: &Record, asked_at: Timestamp) -> Vec<Cow<'_, [u8]>> {
     let mut fields: Vec<Cow<'_, [u8]>> =
         Vec::with_capacity(2 * (NAMES.len() + record.values.len()));
-    let mut head = Vec::with_capacity(1 + HASH + 2 * NUMBER);
+    let mut head = Vec::with_capacity(1 + HASH + 3 * NUMBER);
     head.push(VERSION);
     head.extend(record.secret.as_bytes());
     head.extend(numbers::time(record.created_at));
-    if let Some(time) = record.authenticated_at {
-        head.extend(numbers::time(time));
+    if record.owner.is_some() || record.authenticated_at.is_some() {
+        head.extend(numbers::known_time(record.authenticated_at));
+        head.extend(numbers::time(asked_at));
     }
     fields.extend([Cow::from(&b"head"[..]), Cow::from(head)]);
     fields.extend([Cow::from(&b"life"[..]), Cow::from(life::write(record))]);
@@ -80,7 +85,7 @@ pub(crate) fn read<'a>(
     let [head, life, owner, retired] = known;
     let head = head.ok_or(Unreadable::Corrupt("head"))?;
     match head.first() {
-        Some(&VERSION) => {}
+        Some(&(VERSION | BEFORE)) => {}
         Some(&version) => return Err(Unreadable::Version(version)),
         None => return Err(Unreadable::Corrupt("head")),
     }
@@ -112,23 +117,27 @@ pub(crate) fn read<'a>(
 
 const HASH: usize = 32;
 
-struct Head {
+/// The contents of `head`.
+pub(crate) struct Head {
     secret: SecretHash,
-    created_at: Timestamp,
-    authenticated_at: Option<Timestamp>,
+    pub(crate) created_at: Timestamp,
+    pub(crate) authenticated_at: Option<Timestamp>,
 }
 
 impl Head {
-    fn read(head: &[u8]) -> Option<Self> {
-        let (_version, mut rest) = head.split_first()?;
-        let head = Self {
+    pub(crate) fn read(head: &[u8]) -> Option<Self> {
+        let (version, mut rest) = head.split_first()?;
+        let mut head = Self {
             secret: take_hash(&mut rest)?,
             created_at: numbers::take_time(&mut rest)?,
-            authenticated_at: match rest.is_empty() {
-                true => None,
-                false => Some(numbers::take_time(&mut rest)?),
-            },
+            authenticated_at: None,
         };
+        if !rest.is_empty() {
+            head.authenticated_at = numbers::take_known_time(&mut rest)?;
+            if *version == VERSION {
+                let _asked_at = rest.split_off(..NUMBER)?;
+            }
+        }
         rest.is_empty().then_some(head)
     }
 }
@@ -228,8 +237,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_record_round_trips_in_any_order(record in records(), seed in any::<u64>()) {
-            let mut pairs = pairs(&write(&record));
+        fn a_record_round_trips_in_any_order(
+            record in records(),
+            asked_at in millis(),
+            seed in any::<u64>(),
+        ) {
+            let mut pairs = pairs(&write(&record, Timestamp::from_unix_millis(asked_at)));
             let length = pairs.len() as u64;
             pairs.rotate_left((seed % length) as usize);
             prop_assert_eq!(read_pairs(&pairs), Ok(record));
@@ -241,12 +254,28 @@ mod tests {
             at in any::<prop::sample::Index>(),
             damage in vec(any::<u8>(), 0..5),
         ) {
-            let mut pairs = pairs(&write(&record));
+            let mut pairs = pairs(&write(&record, record.created_at));
             let index = at.index(pairs.len());
             pairs[index].1 = damage;
             let _ = read_pairs(&pairs);
             pairs.remove(index);
             let _ = read_pairs(&pairs);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_the_earlier_version_wrote_is_read(mut record in records(), at in option::of(millis())) {
+            let at = at.map(Timestamp::from_unix_millis);
+            record.authenticated_at = at;
+            record.owner = record.owner.filter(|_| at.is_some());
+            let mut pairs = pairs(&write(&record, record.created_at));
+            let head = &mut pairs[0].1;
+            head[0] = BEFORE;
+            if at.is_some() {
+                head.truncate(head.len() - NUMBER);
+            }
+            prop_assert_eq!(read_pairs(&pairs), Ok(record));
         }
     }
 
@@ -262,7 +291,7 @@ mod tests {
             idle,
             Duration::from_secs(60),
         );
-        let whole = pairs(&write(&record));
+        let whole = pairs(&write(&record, record.created_at));
         for index in 0..whole.len() {
             let mut fields = whole.clone();
             let (name, _) = fields.remove(index);

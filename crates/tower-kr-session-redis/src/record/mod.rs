@@ -26,8 +26,15 @@ pub(crate) enum Found {
     Removed,
     /// No record, or an expired one, now removed.
     Missing,
-    /// A record of another owner, left alone.
-    OthersRecord,
+    /// A record that isn't the owner's, left alone.
+    Spared,
+}
+
+/// Which records a removal by the owner's index removes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Whose {
+    Owners,
+    OwnersOrNobodys,
 }
 
 impl Database {
@@ -105,7 +112,7 @@ impl Database {
         now: Timestamp,
     ) -> Result<CreateOutcome, StoreError> {
         let left = life::time_to_live(record, now).to_string();
-        let fields = fields::write(record);
+        let fields = fields::write(record, now);
         let mut arguments = vec![left.as_bytes()];
         arguments.extend(fields.iter().map(|field| &**field));
         let key = self.keys.session(id);
@@ -133,38 +140,43 @@ impl Database {
         Ok(reply)
     }
 
-    /// Removes a record: with a secret only if it is the record's; with an owner (empty: none) only if
-    /// the record has this owner or none.
+    /// Removes a record: with a secret only if it is the record's; with an owner only if it is theirs.
     pub(crate) async fn run_remove(
         &self,
         id: SessionId,
         secret: Option<&SecretHash>,
         at: Instants,
-        owner: &str,
+        owner: Option<(&Owner, Whose)>,
     ) -> Result<Reply, StoreError> {
         let times = [numbers::time(at.first_contact), numbers::time(at.now)].concat();
         let secret = secret.map_or(&[][..], |secret| secret.as_bytes());
-        let arguments = [&times, secret, owner.as_bytes()];
+        let (owner, ownerless) = match owner {
+            None => ("", "1"),
+            Some((owner, Whose::OwnersOrNobodys)) => (owner.as_str(), "1"),
+            Some((owner, Whose::Owners)) => (owner.as_str(), "0"),
+        };
+        let arguments = [&times, secret, owner.as_bytes(), ownerless.as_bytes()];
         let key = self.keys.session(id);
         let reply = Reply::new(self.servers.run(&scripts::REMOVE, &key, &arguments).await?)?;
         reply.check_readable(id)?;
         Ok(reply)
     }
 
-    /// Removes a record if it has this owner or none.
+    /// Removes a record if it is this owner's.
     pub(crate) async fn remove_of(
         &self,
         owner: &Owner,
+        whose: Whose,
         id: SessionId,
         now: Timestamp,
     ) -> Result<Found, StoreError> {
         let reply = self
-            .run_remove(id, None, Instants::at(now), owner.as_str())
+            .run_remove(id, None, Instants::at(now), Some((owner, whose)))
             .await?;
         match reply.word() {
             "removed" => Ok(Found::Removed),
             "missing" | "corrupt" => Ok(Found::Missing),
-            "other_owner" => Ok(Found::OthersRecord),
+            "spared" => Ok(Found::Spared),
             _ => Err(Failure::BadReply("an unknown word").into()),
         }
     }

@@ -14,6 +14,10 @@ pub(crate) const fn time(time: Timestamp) -> [u8; NUMBER] {
     (time.as_unix_millis() as f64).to_le_bytes()
 }
 
+pub(crate) fn known_time(known: Option<Timestamp>) -> [u8; NUMBER] {
+    known.map_or(f64::INFINITY.to_le_bytes(), time)
+}
+
 pub(crate) const fn duration(duration: Duration) -> [u8; NUMBER] {
     let millis = duration.as_millis() as f64;
     millis.min(LARGEST).to_le_bytes()
@@ -34,6 +38,17 @@ pub(crate) fn take(bytes: &mut &[u8]) -> Option<i64> {
 
 pub(crate) fn take_time(bytes: &mut &[u8]) -> Option<Timestamp> {
     take(bytes).map(Timestamp::from_unix_millis)
+}
+
+/// Takes a time off the front that may be unknown: an infinite one.
+pub(crate) fn take_known_time(bytes: &mut &[u8]) -> Option<Option<Timestamp>> {
+    match bytes.split_first_chunk() {
+        Some((first, rest)) if f64::from_le_bytes(*first) == f64::INFINITY => {
+            *bytes = rest;
+            Some(None)
+        }
+        _ => take_time(bytes).map(Some),
+    }
 }
 
 pub(crate) fn take_duration(bytes: &mut &[u8]) -> Option<Duration> {

@@ -2,15 +2,26 @@
 
 use redis::Value;
 use tower_kr_session::{
-    SessionId, StoreError,
+    Owner, SessionId, StoreError, Timestamp,
     store::{ApplyOutcome, Receipt},
 };
 
 use super::{
-    fields::parse_integer,
+    fields::{Head, parse_integer},
     life::{self, Life},
+    numbers,
 };
 use crate::failure::Failure;
+
+/// What the owner's index must be asked before an `apply`.
+pub(crate) struct Question {
+    /// The owner that the record has.
+    pub(crate) owner: Option<Owner>,
+    /// When the record's user signed in.
+    pub(crate) authenticated_at: Timestamp,
+    /// The absolute deadline that the record will have.
+    pub(crate) absolute_deadline: Timestamp,
+}
 
 /// An answer of a script.
 pub(crate) struct Reply(Vec<Vec<u8>>);
@@ -65,6 +76,30 @@ impl Reply {
             }
             _ => Ok(()),
         }
+    }
+
+    /// The question that comes before an `apply`, if there is one.
+    pub(crate) fn question(&self) -> Result<Option<Question>, Failure> {
+        let [word, owner, head, deadline] = &self.0[..] else {
+            return Ok(None);
+        };
+        if word != b"ask" {
+            return Ok(None);
+        }
+        let owner = match &owner[..] {
+            [] => None,
+            owner => str::from_utf8(owner).ok().map(Owner::new),
+        };
+        let owner = owner
+            .transpose()
+            .map_err(|_| Failure::BadReply("no owner"))?;
+        let head = Head::read(head).ok_or(Failure::BadReply("no head"))?;
+        let deadline = numbers::take_time(&mut &deadline[..]);
+        Ok(Some(Question {
+            owner,
+            authenticated_at: head.authenticated_at.unwrap_or(head.created_at),
+            absolute_deadline: deadline.ok_or(Failure::BadReply("no deadline"))?,
+        }))
     }
 
     pub(crate) fn applied(&self) -> Result<ApplyOutcome, Failure> {

@@ -40,22 +40,17 @@ if operation ~= 0 then
 end
 
 local written = {'life', false}
-if rest <= #ARGV then
+-- Once per touch interval the owner's index is asked whether the session was revoked. A clock may be set back, and what is no
+-- number is not near.
+local due = #head == 57 and not (math.abs(now - struct.unpack('<d', head, 50)) < touch_interval) or #head == 49
+if rest <= #ARGV or due then
   local options = {}
   for argument = rest, #ARGV, 2 do
     options[ARGV[argument]] = ARGV[argument + 1]
   end
   local owner = redis.call('HGET', key, 'owner')
-  -- Whether the owner's index has this session: `indexed`, `revoked`, or nothing if the caller didn't ask it.
-  if options.index == 'revoked' then
-    return {'revoked'}
-  end
   if options.owner and owner and owner ~= options.owner then
     return {'other_owner'}
-  end
-  -- A later absolute deadline must be in the owner's index before it is in the record.
-  if options.absolute_timeout and owner and not options.index then
-    return {'owned', owner}
   end
   local before = head
   if options.rotate then
@@ -73,8 +68,16 @@ if rest <= #ARGV then
   if options.owner then
     written[#written + 1] = 'owner'
     written[#written + 1] = options.owner
-    head = string.sub(head, 1, 41) .. options.authenticated_at
     absolute_deadline = math.min(now + absolute_timeout, FOREVER)
+  end
+  -- The index is asked before the record is written: for a sign-in, for another absolute deadline, and when it is due.
+  if not options.index and (options.owner or owner and (options.absolute_timeout or due)) then
+    return {'ask', owner or '', before, struct.pack('<d', math.min(absolute_deadline, now + absolute_timeout))}
+  end
+  -- It has the session (`held`), or gave no answer (`unknown`); then the next call asks again.
+  if options.index == 'held' and (options.owner or owner) then
+    local authenticated_at = options.authenticated_at or #head > 41 and string.sub(head, 42, 49)
+    head = '\3' .. string.sub(head, 2, 41) .. (authenticated_at or struct.pack('<d', math.huge)) .. struct.pack('<d', now)
   end
   if head ~= before then
     written[#written + 1] = 'head'

@@ -23,16 +23,19 @@ macro_rules! program {
 }
 
 program!(APPLY: "apply_request", "record", "numbers", "apply");
-program!(CREATE: "common", "create");
+program!(CREATE: "create");
 program!(REMOVE: "remove_request", "record", "remove");
-program!(INDEX: "owner", "index");
-program!(SETTLE: "common", "owner", "settle");
-program!(RESTORE: "common", "owner", "restore");
-program!(REVOKE: "common", "owner", "revoke");
+program!(ANNOUNCE: "index", "announce");
+program!(SETTLE: "index", "settle");
+program!(CHECK: "index", "check");
+program!(REVOKE: "index", "revoke");
+program!(PAGE: "index", "page");
+program!(TIDY: "index", "tidy");
 
 /// All scripts, loaded on each new connection.
-pub(crate) static PROGRAMS: [&Program; 7] =
-    [&APPLY, &CREATE, &REMOVE, &INDEX, &SETTLE, &RESTORE, &REVOKE];
+pub(crate) static PROGRAMS: [&Program; 9] = [
+    &APPLY, &CREATE, &REMOVE, &ANNOUNCE, &SETTLE, &CHECK, &REVOKE, &PAGE, &TIDY,
+];
 
 impl Program {
     /// Returns the command that loads this script.

@@ -1,14 +1,14 @@
--- After the record carries the owner: notes its deadline, or finds that the session was revoked meanwhile.
+-- Notes that the record carries the owner now, unless the session was revoked since its sign-in was announced.
 
-local key, now, id, entry, deadline = KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local key, id, announced, authenticated_at, deadline, now = KEYS[1], unpack(ARGV)
 
-local found = redis.call('HGET', key, id)
-if not found or is_revoked(found) then
+local count, entry = count_revocations(key), redis.call('HGET', key, id)
+local written = parts(entry)
+-- The entry says so if it is still the sign-in's own: a revocation that spares the session raises its count.
+local is_own = string.match(entry or '', ':.*') == string.match(announced, ':.*')
+if not is_own and parts(announced) < count or written and written < count
+    or not written and is_too_old(key, authenticated_at) then
   return {'revoked'}
 end
--- Another sign-in that is on its way settles by itself.
-if found == entry then
-  redis.call('HSET', key, id, 'until:' .. deadline)
-  keep(key, tonumber(now))
-end
+hold(key, id, entry, count, deadline, now)
 return {'settled'}

@@ -79,7 +79,7 @@ pub(crate) async fn a_request_costs_what_the_docs_say() {
     app.sign_in(Some(&token), "max").await;
     assert_eq!(
         cost(),
-        3 + 2,
+        4 + 2,
         "a sign-in, and a look at the user's only session"
     );
 }

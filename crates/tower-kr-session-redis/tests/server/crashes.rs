@@ -3,57 +3,24 @@
 //! A proxy breaks the connection before or after the n-th script call, or holds it up, while all else goes on through another
 //! connection. In the end no session that was signed in before a revocation may be alive.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use tower_kr_session::{
     Owner, SessionStore, StoreError, Timestamp,
-    store::{ApplyOutcome, CreateOutcome, Delta, Instants, Record, SignIn},
+    store::{ApplyOutcome, CreateOutcome, Delta, Record, SignIn},
 };
 use tower_kr_session_redis::RedisStore;
 
 use crate::support::{
-    Fate, Proxy, Server,
-    session::{Session, key, now, owner, secret, sign_in},
+    Fate, Proxy, Stage,
+    session::{IDLE, Session, key, later, now, owner, sign_in, touch},
 };
 
 /// More steps than anything here has.
-const STEPS: usize = 6;
+const STEPS: usize = 7;
 
-struct Stage {
-    server: Server,
-    direct: RedisStore,
-}
-
-impl Stage {
-    async fn new() -> Self {
-        let server = Server::start(&[]);
-        let direct = RedisStore::connect(&server.url()).await.expect("connect");
-        Self { server, direct }
-    }
-
-    /// A store whose n-th script call has this fate.
-    async fn faulty(&self, step: usize, fate: Fate) -> (Arc<Proxy>, RedisStore) {
-        let fates = move |call| if call == step { fate } else { Fate::Pass };
-        let proxy = Proxy::start(self.server.port(), fates).await;
-        let store = RedisStore::connect(&proxy.url()).await.expect("connect");
-        (Arc::new(proxy), store)
-    }
-
-    async fn revoke(&self, user: &Owner) -> u64 {
-        let removed = self.direct.remove_owned(user, None, now()).await;
-        removed.expect("remove_owned")
-    }
-
-    /// Whether a session that carries this owner can be had.
-    async fn lives(&self, session: &Session, user: &Owner) -> bool {
-        let record = session.through(&self.direct).load().await;
-        record.is_some_and(|record| record.owner.as_ref() == Some(user))
-    }
-
-    async fn listed(&self, user: &Owner) -> usize {
-        self.direct.list(user, now()).await.expect("list").len()
-    }
-}
+/// The steps of a sign-in: a look at the record, the index, the record, the index.
+const SIGN_IN: usize = 4;
 
 pub(crate) async fn a_sign_in_may_break_off_anywhere() {
     let stage = Stage::new().await;
@@ -63,7 +30,7 @@ pub(crate) async fn a_sign_in_may_break_off_anywhere() {
             let session = Session::create(&stage.direct).await;
             let (_proxy, store) = stage.faulty(step, fate).await;
             let done = session.through(&store).apply(sign_in(&user)).await;
-            assert_eq!(done.is_ok(), step >= 3, "{fate:?} {step}: {done:?}");
+            assert_eq!(done.is_ok(), step >= SIGN_IN, "{fate:?} {step}: {done:?}");
             let lives = stage.lives(&session, &user).await;
             assert_eq!(
                 stage.listed(&user).await,
@@ -86,13 +53,13 @@ pub(crate) async fn a_sign_in_may_be_held_up_anywhere() {
         let late = session.through(&store);
         let delta = sign_in(&user);
         let signing_in = tokio::spawn(async move { late.apply(delta).await });
-        if step < 3 {
+        if step < SIGN_IN {
             proxy.held().await;
             stage.revoke(&user).await;
             proxy.release();
         }
         let done = signing_in.await.expect("a task");
-        if step >= 3 {
+        if step >= SIGN_IN {
             stage.revoke(&user).await;
         }
         assert!(!stage.lives(&session, &user).await, "{step}: {done:?}");
@@ -105,6 +72,42 @@ pub(crate) async fn a_sign_in_may_be_held_up_anywhere() {
         let session = Session::create(&stage.direct).await;
         session.apply(sign_in(&user)).await.expect("apply");
         assert_eq!(stage.listed(&user).await, 1);
+    }
+}
+
+/// A session that carries its owner is looked up in the index when it signs in again, and when it is time to; here in an
+/// index that lost it.
+pub(crate) async fn a_look_at_the_index_may_break_off_or_be_held_up_anywhere() {
+    let stage = Stage::new().await;
+    for fate in [Fate::CutBefore, Fate::CutAfter, Fate::Hold] {
+        for (step, again) in (0..4).flat_map(|step| [(step, false), (step, true)]) {
+            let what = format!("{fate:?} {step} {again}");
+            let user = owner("user");
+            let session = Session::signed_in(&stage.direct, &user).await;
+            let lost: i64 = stage.server.ask(&["DEL", &format!("kr:owner:{user}")]);
+            assert_eq!(lost, 1);
+            let (proxy, store) = stage.faulty(step, fate).await;
+            let (late, due) = (session.through(&store), later(IDLE.touch_interval));
+            let delta = if again { sign_in(&user) } else { touch() };
+            let writing = tokio::spawn(async move { late.apply_at(delta, due).await });
+            if fate == Fate::Hold && step < 3 {
+                proxy.held().await;
+                stage.revoke(&user).await;
+                proxy.release();
+            }
+            let done = writing.await.expect("a task");
+            let ends_well = step >= 3 || fate == Fate::Hold;
+            // A touch goes on without the index, if there is a new connection in time.
+            if (step, again) != (1, false) {
+                assert_eq!(done.is_ok(), ends_well, "{what}: {done:?}");
+            }
+            stage.revoke(&user).await;
+            let touched = session.apply_at(touch(), later(2 * IDLE.touch_interval));
+            let touched = touched.await.expect("apply");
+            assert_eq!(touched, ApplyOutcome::Missing, "{what}: {done:?}");
+            assert!(!stage.lives(&session, &user).await, "{what}: {done:?}");
+            assert_eq!(stage.listed(&user).await, 0, "{what}: {done:?}");
+        }
     }
 }
 
@@ -212,7 +215,7 @@ pub(crate) async fn a_revocation_may_break_off_anywhere() {
 /// Two sign-ins of one session at the same time: the one that is refused must not take the other's entry along.
 pub(crate) async fn a_refused_sign_in_leaves_the_entry_of_another() {
     let stage = Stage::new().await;
-    for step in 1..3 {
+    for step in 2..SIGN_IN {
         let user = owner("user");
         let session = Session::create(&stage.direct).await;
         let (proxy, store) = stage.faulty(step, Fate::Hold).await;
@@ -238,7 +241,7 @@ pub(crate) async fn stale_entries_are_dropped_when_met() {
     let user = owner("user");
     let index = format!("kr:owner:{user}");
     let entries = || -> i64 { stage.server.ask(&["HLEN", &index]) };
-    let later = |seconds| now().saturating_add(Duration::from_secs(seconds));
+    let later = |seconds| later(Duration::from_secs(seconds));
     let list = async |at: Timestamp| stage.direct.list(&user, at).await.expect("list").len();
 
     // A session that ended without a logout.
@@ -261,27 +264,26 @@ pub(crate) async fn stale_entries_are_dropped_when_met() {
     session.apply(sign_in(&user)).await.expect("apply");
     let left: i64 = stage.server.ask(&["PTTL", &index]);
     assert!(left > 0);
-    let (_, store) = stage.faulty(2, Fate::CutBefore).await;
-    let signing_in = session.through(&store).apply(sign_in(&user)).await;
+    let entry = |session: &Session| -> String {
+        stage.server.ask(&["HGET", &index, &session.id.to_string()])
+    };
+    let broken_off = Session::create(&stage.direct).await;
+    let (_, store) = stage.faulty(SIGN_IN - 1, Fate::CutBefore).await;
+    let signing_in = broken_off.through(&store).apply(sign_in(&user)).await;
     signing_in.expect_err("a broken connection");
-    let left: i64 = stage.server.ask(&["PTTL", &index]);
-    assert_eq!((list(now()).await, left), (1, -1));
-    assert_eq!(list(later(61)).await, 1);
-    let left: i64 = stage.server.ask(&["PTTL", &index]);
-    assert!(left > 0);
+    assert_eq!(list(now()).await, 2);
+    assert!(entry(&broken_off).starts_with("0:sign_in:"));
+    assert_eq!(list(later(61)).await, 2);
+    assert!(entry(&broken_off).starts_with("0:until:"));
 
     // A refused sign-in takes its own entry back, and nobody else's.
     let before: Vec<String> = stage.server.ask(&["HGETALL", &index]);
-    let stranger = Session {
-        secret: secret(),
-        ..session.clone()
-    };
-    stranger.apply(sign_in(&user)).await.expect("apply");
     let mut too_large = Delta::new(3);
     too_large.sign_in = Some(SignIn::new(user.clone(), now()));
     too_large.clear = true;
     too_large.change(key("a"), Some("xxx".into()));
-    let refused = session.apply(too_large).await.expect("apply");
+    let refused = Session::create(&stage.direct).await;
+    let refused = refused.apply(too_large).await.expect("apply");
     assert!(matches!(refused, ApplyOutcome::TooLarge { .. }));
     let after: Vec<String> = stage.server.ask(&["HGETALL", &index]);
     assert_eq!(before, after);
@@ -290,15 +292,11 @@ pub(crate) async fn stale_entries_are_dropped_when_met() {
     let other = owner("other");
     let foreign = Session::create(&stage.direct).await;
     foreign.apply(sign_in(&other)).await.expect("apply");
-    let entry = format!("until:{}", later(60).as_unix_millis());
+    let entry = format!("0:until:{}", later(60).as_unix_millis());
     let _: i64 = stage
         .server
         .ask(&["HSET", &index, &foreign.id.to_string(), &entry]);
-    assert_eq!(list(now()).await, 1);
-    assert_eq!(entries(), 1);
-    let removed = stage
-        .direct
-        .remove(session.id, None, Instants::at(now()))
-        .await;
-    removed.expect("remove");
+    assert_eq!(entries(), 3);
+    assert_eq!(list(now()).await, 2);
+    assert_eq!(entries(), 2);
 }

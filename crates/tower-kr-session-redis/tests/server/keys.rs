@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use tower_kr_session::{
     SessionStore, StoreError, Timestamp,
-    store::{ApplyOutcome, CreateOutcome, Instants, Record, RemoveOutcome},
+    store::{ApplyOutcome, CreateOutcome, Instants, Record, RemoveOutcome, SecretHash},
 };
 use tower_kr_session_redis::RedisStore;
 
@@ -72,9 +72,11 @@ pub(crate) async fn a_session_is_what_the_guide_says_and_holds_no_secret() {
     let dump = dump(&server);
     let index = format!("kr:owner:{user}");
     assert_eq!(dump.keys().collect::<Vec<_>>(), [&index, &session.key()]);
-    let mut head = [&[2], &new.as_bytes()[..]].concat();
+    let mut head = [&[3], &new.as_bytes()[..]].concat();
     head.extend(number(record.created_at));
     head.extend(number(record.authenticated_at.expect("a time")));
+    // When the index was asked: at the sign-in.
+    head.extend(number(record.retired.as_ref().expect("retired").at));
     let retired_at = number(record.retired.expect("retired").at);
     let expected = [
         ("head", head),
@@ -92,9 +94,45 @@ pub(crate) async fn a_session_is_what_the_guide_says_and_holds_no_secret() {
     ];
     let expected = expected.map(|(field, value)| (field.to_owned(), value));
     assert_eq!(dump[&session.key()], expected.into_iter().collect());
-    let until = format!("until:{}", record.absolute_deadline.as_unix_millis());
+    let until = format!("0:until:{}", record.absolute_deadline.as_unix_millis());
     let expected = [(session.id.to_string(), until.into_bytes())];
     assert_eq!(dump[&index], expected.into_iter().collect());
+}
+
+pub(crate) async fn each_byte_of_the_secret_counts() {
+    let (_server, store) = server_and_store().await;
+    let session = Session::create(&store).await;
+    let retired = session.secret;
+    let mut rotation = set("a", "1");
+    rotation.rotate = Some(secret());
+    let session = Session {
+        secret: rotation.rotate.expect("a secret"),
+        ..session
+    };
+    let old = Session {
+        secret: retired,
+        ..session.clone()
+    };
+    let done = old.apply(rotation).await.expect("apply");
+    assert!(matches!(done, ApplyOutcome::Applied(_)), "{done:?}");
+    let before = session.load().await;
+    for place in 0..32 {
+        for right in [session.secret, retired] {
+            let mut wrong = *right.as_bytes();
+            wrong[place] ^= 1;
+            let stranger = Session {
+                secret: SecretHash::from_bytes(wrong),
+                ..session.clone()
+            };
+            let done = stranger.apply(increment()).await.expect("apply");
+            assert_eq!(done, ApplyOutcome::Missing, "{place}");
+            let at = Instants::at(now());
+            let removed = store.remove(session.id, Some(&stranger.secret), at).await;
+            assert_eq!(removed.expect("remove"), RemoveOutcome::Missing, "{place}");
+        }
+    }
+    assert_eq!(session.load().await, before);
+    assert_eq!(session.increment().await.expect("increment"), 1);
 }
 
 /// Nothing can be had from the session, and nothing changes it.
@@ -119,7 +157,7 @@ pub(crate) async fn corrupt_records_are_missing_and_kept() {
     for at in [0, 1, 40] {
         damages.push(("head", at, Vec::new()));
     }
-    damages.push(("head", 41, b"too long".repeat(2)));
+    damages.push(("head", 41, b"too long".to_vec()));
     damages.push(("life", 0, Vec::new()));
     damages.push(("life", 56, Vec::new()));
     damages.push(("life", 56, vec![2]));
@@ -179,9 +217,9 @@ pub(crate) async fn records_of_a_later_release_are_errors_and_kept() {
     let user = owner("max");
     let session = Session::create(&store).await;
     session.apply(sign_in(&user)).await.expect("apply");
-    set_field(&server, &session, "head", b"\x03in another way");
+    set_field(&server, &session, "head", b"\x04in another way");
     let before = dump(&server);
-    let version = |error| matches!(error, StoreError::UnknownVersion { version: 3 });
+    let version = |error| matches!(error, StoreError::UnknownVersion { version: 4 });
     assert!(session.try_load().await.is_err_and(version));
     assert!(session.apply(increment()).await.is_err_and(version));
     for secret in [Some(&session.secret), None] {
@@ -367,7 +405,7 @@ pub(crate) async fn an_owners_index_goes_with_its_sessions() {
     assert_eq!(removed.expect("remove"), RemoveOutcome::Removed);
     assert_eq!(left(), -2, "the last logout takes the index along");
 
-    // A revocation is remembered for a day.
+    // A revocation is remembered for longer than any cookie lives.
     let session = Session::create(&store).await;
     session.apply(sign_in(&user)).await.expect("apply");
     assert_eq!(
@@ -378,10 +416,10 @@ pub(crate) async fn an_owners_index_goes_with_its_sessions() {
         1
     );
     let fields: Vec<String> = server.ask(&["HKEYS", &index]);
-    assert_eq!(fields, ["not_before"]);
-    let day = 24 * 3_600_000;
+    assert_eq!(fields, ["revocations", "not_before"]);
+    let remembered = 400 * 24 * 3_600_000;
     assert!(
-        (day - 10_000..=day + 300_000).contains(&left()),
+        (remembered - 10_000..=remembered + 300_000).contains(&left()),
         "{}",
         left()
     );

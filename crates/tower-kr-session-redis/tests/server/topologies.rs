@@ -4,11 +4,12 @@ use std::{fs, time::Duration};
 
 use rcgen::{CertificateParams, KeyPair};
 use tokio::task::JoinSet;
+use tower_kr_session::{SessionStore, store::ApplyOutcome};
 use tower_kr_session_redis::{ConnectError, RedisStore};
 
 use crate::support::{
     Cluster, RIGHTS, Server, eventually,
-    session::{Session, increment},
+    session::{ABSOLUTE, IDLE, Session, increment, later, now, owner, sign_in, touch},
 };
 
 pub(crate) async fn sentinels_name_the_master() {
@@ -130,6 +131,120 @@ pub(crate) async fn a_clusters_replica_takes_over() {
     for session in &sessions {
         assert!(session.count().await >= 2);
     }
+}
+
+/// A fail-over loses what the replica didn't have: here the index's part of a sign-in and of a revocation.
+pub(crate) async fn what_a_dying_primary_lost_of_an_index_can_be_revoked() {
+    let mut cluster = Cluster::start();
+    let replica = cluster.add_replica();
+    let store = RedisStore::builder(&cluster.url())
+        .connect_timeout(Duration::from_millis(300))
+        .response_timeout(Duration::from_millis(300))
+        .connect()
+        .await
+        .expect("connect");
+    let dying = &cluster.nodes[0];
+    let is_there = |key: &str| dying.try_ask(&["EXISTS", key]).is_ok();
+    let owner_there = || {
+        let owners = std::iter::repeat_with(|| owner("user"));
+        let mut owners = owners.filter(|owner| is_there(&format!("kr:owner:{owner}")));
+        owners.next().expect("a third of them are")
+    };
+    let session = async |there: bool| loop {
+        let session = Session::create(&store).await;
+        if is_there(&session.key()) == there {
+            return session;
+        }
+    };
+    let (user, other) = (owner_there(), owner_there());
+    let (lost, kept, unrevoked) = (
+        session(false).await,
+        session(false).await,
+        session(true).await,
+    );
+    unrevoked.apply(sign_in(&other)).await.expect("apply");
+    eventually("the replica has all that its primary has", || async {
+        let keys = |node: &Server| -> i64 { node.ask(&["DBSIZE"]) };
+        keys(&replica) == keys(dying)
+    })
+    .await;
+
+    let _: String = dying.ask(&["ACL", "SETUSER", "default", "-psync", "-sync"]);
+    let _: i64 = dying.ask(&["CLIENT", "KILL", "TYPE", "replica"]);
+    for session in [&lost, &kept] {
+        session.apply(sign_in(&user)).await.expect("apply");
+    }
+    assert_eq!(store.list(&user, now()).await.expect("list").len(), 2);
+    let revoked = store.remove_owned(&other, None, now()).await;
+    assert_eq!(revoked.expect("remove_owned"), 1);
+    cluster.nodes[0].kill();
+    eventually("the replica has taken over", || async {
+        store
+            .list(&user, now())
+            .await
+            .is_ok_and(|list| list.is_empty())
+    })
+    .await;
+
+    let revoked = store.remove_owned(&user, Some(kept.id), now()).await;
+    assert_eq!(revoked.expect("remove_owned"), 0, "nobody knows of it");
+    for session in [&lost, &kept] {
+        assert!(session.load().await.is_some());
+    }
+    let due = later(IDLE.touch_interval);
+    let ended = lost.apply_at(touch(), due).await.expect("apply");
+    assert_eq!(ended, ApplyOutcome::Missing);
+    assert_eq!(lost.load().await, None);
+    let touched = kept.apply_at(touch(), due).await.expect("apply");
+    assert!(matches!(touched, ApplyOutcome::Applied(_)), "{touched:?}");
+    let listed = store.list(&user, now()).await.expect("list");
+    assert_eq!(listed.len(), 1);
+    assert_eq!(listed[0].id, kept.id);
+    // What a lost revocation had ended is there again, and a repeated one ends it.
+    assert!(unrevoked.load().await.is_some());
+    let revoked = store.remove_owned(&other, None, now()).await;
+    assert_eq!(revoked.expect("remove_owned"), 1);
+    assert_eq!(unrevoked.load().await, None);
+}
+
+/// An index that can't be asked stops nobody, and is asked again by the next call.
+pub(crate) async fn a_session_goes_on_while_the_node_of_its_index_is_down() {
+    let cluster = Cluster::start();
+    let store = RedisStore::builder(&cluster.url())
+        .connect_timeout(Duration::from_millis(300))
+        .response_timeout(Duration::from_millis(300))
+        .connect()
+        .await
+        .expect("connect");
+    for node in &cluster.nodes[1..] {
+        let _: String = node.ask(&["CONFIG", "SET", "cluster-require-full-coverage", "no"]);
+    }
+    let frozen = &cluster.nodes[0];
+    let is_there = |key: &str| frozen.try_ask(&["EXISTS", key]).is_ok();
+    let (user, session) = loop {
+        let (user, session) = (owner("user"), Session::create(&store).await);
+        if is_there(&format!("kr:owner:{user}")) && !is_there(&session.key()) {
+            break (user, session);
+        }
+    };
+    session.apply(sign_in(&user)).await.expect("apply");
+    let due = later(IDLE.touch_interval);
+    frozen.freeze();
+    for count in 1..4 {
+        let done = session.apply_at(increment(), due).await.expect("apply");
+        assert!(matches!(done, ApplyOutcome::Applied(_)), "{done:?}");
+        assert_eq!(session.count().await, count);
+    }
+    let mut longer = touch();
+    longer.limits.absolute_timeout = Some(2 * ABSOLUTE);
+    let refused = session.apply_at(longer, due).await;
+    refused.expect_err("the index must know of it first");
+    frozen.thaw();
+    eventually("the node is back", || async {
+        store.remove_owned(&user, None, now()).await.is_ok()
+    })
+    .await;
+    assert_eq!(session.load().await, None);
 }
 
 /// Redirections (`MOVED`, `ASK`, `TRYAGAIN`) are followed, and count nothing twice.

@@ -6,6 +6,7 @@ mod monitor;
 mod proxy;
 mod server;
 pub(crate) mod session;
+mod stage;
 
 use std::process::ExitCode;
 
@@ -17,6 +18,7 @@ pub(crate) use self::{
     monitor::Monitor,
     proxy::{Fate, Proxy},
     server::{RIGHTS, Server},
+    stage::Stage,
 };
 
 pub(crate) fn run(checks: Vec<Check>) -> ExitCode {

@@ -9,7 +9,7 @@ use test_support::RedisServer;
 
 /// What a user of the server must be allowed, as the guide says.
 pub(crate) const RIGHTS: &str = "~kr:* -@all +evalsha +eval +script|load +hget +hgetall +hset +hdel +hmget +hkeys \
-    +exists +del +pexpire +persist +ping +role +info";
+    +hscan +hincrby +exists +del +pexpire +pttl +ping +role +info";
 
 pub(crate) struct Server(RedisServer);
 

@@ -54,6 +54,15 @@ pub(crate) fn increment() -> Delta {
     delta
 }
 
+pub(crate) fn touch() -> Delta {
+    Delta::new(u64::MAX)
+}
+
+/// This much later than now.
+pub(crate) fn later(duration: Duration) -> Timestamp {
+    now().saturating_add(duration)
+}
+
 pub(crate) fn sign_in(owner: &Owner) -> Delta {
     let mut delta = Delta::new(u64::MAX);
     delta.sign_in = Some(SignIn::new(owner.clone(), now()));
@@ -103,6 +112,23 @@ impl Session {
     pub(crate) async fn apply(&self, delta: Delta) -> Result<ApplyOutcome, StoreError> {
         let at = Instants::at(now());
         self.store.apply(self.id, &self.secret, delta, at).await
+    }
+
+    pub(crate) async fn apply_at(
+        &self,
+        delta: Delta,
+        at: Timestamp,
+    ) -> Result<ApplyOutcome, StoreError> {
+        let at = Instants::at(at);
+        self.store.apply(self.id, &self.secret, delta, at).await
+    }
+
+    /// A session that this user has just signed in to.
+    pub(crate) async fn signed_in(store: &RedisStore, user: &Owner) -> Self {
+        let session = Self::create(store).await;
+        let done = session.apply(sign_in(user)).await.expect("apply");
+        assert!(matches!(done, ApplyOutcome::Applied(_)), "{done:?}");
+        session
     }
 
     pub(crate) async fn increment(&self) -> Result<i64, StoreError> {
