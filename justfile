@@ -13,9 +13,21 @@ default:
 run *args:
     cargo run -p sessions-demo -- {{ args }}
 
-# Run all tests. A tool or server that a test needs and can't find fails here, where `cargo test` would only skip it.
+# Run all tests, in full size. A program that a test needs and can't find fails here; KR_REQUIRE_SERVERS=0 ignores the test.
 test *args:
-    KR_REQUIRE_SERVERS=1 cargo test --workspace {{ args }}
+    #!/usr/bin/env bash
+    set -uo pipefail
+    export KR_FULL_SIZE=1 KR_REQUIRE_SERVERS=${KR_REQUIRE_SERVERS:-1}
+    export KR_MISSING_PROGRAMS=$PWD/target/missing-programs
+    mkdir -p target && : >"$KR_MISSING_PROGRAMS"
+    cargo test --workspace {{ args }}
+    status=$?
+    awk '{ count[$2] += $1 }
+        END {
+            for (program in count) list = list ", " program " (" count[program] ")"
+            print "tests that a missing program held up: " (list ? substr(list, 3) : "none")
+        }' "$KR_MISSING_PROGRAMS"
+    exit $status
 
 # Format the code.
 fmt:

@@ -6,13 +6,11 @@ mod support;
 
 use std::sync::LazyLock;
 
-use axum::Router;
-use axum::body::Body;
+use axum::{Router, body::Body};
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
 use http_body_util::BodyExt;
 use kr_cookie::CookieBuilder;
-use proptest::collection::vec;
-use proptest::prelude::*;
+use proptest::{collection::vec, prelude::*};
 use sessions_demo::About;
 use tokio::runtime::Runtime;
 use tower::ServiceExt;

@@ -69,10 +69,10 @@ async fn requests_and_what_happens_to_sessions_are_counted() {
     let token = client.token().unwrap().to_owned();
     let mut thief = Client::new(&app);
     let guessed = format!("{}{}", &token[..22], "A".repeat(42));
-    thief.jar.insert(NAME.to_owned(), guessed);
+    thief.jar.insert(NAME, guessed);
     thief.get("/session/whoami").await;
     client.get("/session/logout").await;
-    thief.jar.insert(NAME.to_owned(), token.clone());
+    thief.jar.insert(NAME, token.clone());
     thief.get("/session/whoami").await;
     client.get("/session/login?user=hunter2").await;
     sessions

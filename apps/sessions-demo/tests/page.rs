@@ -81,7 +81,7 @@ async fn the_forms_change_the_session_and_lead_back_to_the_page() {
     browser.post("/page/logout", "").await;
     assert_eq!(browser.token(), None);
     assert_eq!(text(&browser.get("/").await, "status"), "None");
-    browser.jar.insert(NAME.to_owned(), token);
+    browser.jar.insert(NAME, token);
     assert_eq!(text(&browser.get("/").await, "status"), "Over");
 }
 
@@ -194,9 +194,7 @@ async fn what_visitors_write_is_text() {
     let form = Box::leak(format!("key={script}&value={script}").into_boxed_str());
     browser.post("/page/set", form).await;
     browser.post("/page/login", "user=%3Cb%3E%22'").await;
-    browser
-        .jar
-        .insert("Kr.Notice".to_owned(), format!("set%20{script}"));
+    browser.jar.insert("Kr.Notice", format!("set%20{script}"));
     for path in [
         "/".to_owned(),
         format!("/?get={script}"),
@@ -242,7 +240,7 @@ async fn bad_forms_are_told_on_a_page() {
 #[tokio::test]
 async fn a_store_that_is_down_is_told_on_a_page() {
     let mut browser = Client::new(&app(Down));
-    browser.jar.insert(NAME.to_owned(), "A".repeat(64));
+    browser.jar.insert(NAME, "A".repeat(64));
     for answer in [
         browser.get("/").await,
         browser.post("/page/counter", "").await,

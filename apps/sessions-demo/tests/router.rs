@@ -351,7 +351,7 @@ async fn a_store_that_is_down_is_told_as_json_and_harms_only_who_needs_it() {
         .is(401, r#"{"error":"No active session or user not set"}"#);
 
     // Well-formed, so that only the store can tell what it is worth.
-    client.jar.insert(NAME.to_owned(), "A".repeat(64));
+    client.jar.insert(NAME, "A".repeat(64));
     for path in [
         "/session/counter",
         "/session/whoami",

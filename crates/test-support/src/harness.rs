@@ -110,7 +110,7 @@ fn report(missing: &Missing, outcome: &str) -> io::Result<()> {
         None => None,
     };
     for (program, count) in &*missing {
-        writeln!(out, "{count} tests {outcome}: {program} is not installed")?;
+        writeln!(out, "tests {outcome} for want of {program}: {count}")?;
         if let Some(file) = &mut file {
             writeln!(file, "{count} {program}")?;
         }

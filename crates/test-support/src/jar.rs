@@ -30,7 +30,7 @@ impl Jar {
         if parts.any(|attribute| attribute == "Max-Age=0") {
             self.0.remove(name);
         } else {
-            self.0.insert(name.to_owned(), value.to_owned());
+            self.insert(name, value);
         }
     }
 
@@ -55,9 +55,14 @@ impl Jar {
         self.0.get(name).map(String::as_str)
     }
 
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Puts a cookie in, as somebody would who has its value.
-    pub fn insert(&mut self, name: &str, value: &str) {
-        self.0.insert(name.to_owned(), value.to_owned());
+    pub fn insert(&mut self, name: impl Into<String>, value: impl Into<String>) {
+        self.0.insert(name.into(), value.into());
     }
 
     /// Takes all cookies out.

@@ -39,7 +39,7 @@ impl Program {
 impl fmt::Display for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Chromium => "chromium with chromedriver",
+            Self::Chromium => "chromium",
             Self::Curl => "curl",
             Self::Postgres => "postgresql",
             Self::Redis => "redis-server",

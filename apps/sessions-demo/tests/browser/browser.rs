@@ -1,16 +1,18 @@
 //! A browser on the page, as a visitor uses it.
 
-use std::fs;
-use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::{
+    ops::RangeInclusive,
+    time::{Duration, Instant},
+};
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use serde_json::{Value, json};
+use test_support::Scratch;
 
-use crate::process::Server;
-use crate::webdriver::{Driver, WebDriver};
+use crate::{
+    support::Server,
+    webdriver::{Driver, WebDriver},
+};
 
 /// Far more than anything here takes.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -21,7 +23,8 @@ const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 pub(crate) struct Browser {
     driver: WebDriver,
     base: String,
-    profile: PathBuf,
+    /// Removed once the browser has ended.
+    _profile: Scratch,
 }
 
 impl Browser {
@@ -35,14 +38,11 @@ impl Browser {
     }
 
     fn start(driver: &Driver, server: &Server, scripts: bool) -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let profile = Path::new(env!("CARGO_TARGET_TMPDIR"))
-            .join(format!("profile-{}-{number}", std::process::id()));
+        let profile = Scratch::new();
         let browser = Self {
-            driver: driver.open(profile.to_str().unwrap(), scripts),
+            driver: driver.open(profile.path().to_str().unwrap(), scripts),
             base: server.base.clone(),
-            profile,
+            _profile: profile,
         };
         browser.go("/");
         browser
@@ -216,11 +216,5 @@ impl Browser {
             .filter_map(|message| Some(message["params"]["request"]["url"].as_str()?.to_owned()))
             .filter(|url| !url.starts_with("chrome:") && !url.starts_with("data:"))
             .collect()
-    }
-}
-
-impl Drop for Browser {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.profile);
     }
 }

@@ -3,34 +3,24 @@
 
 mod browser;
 mod page;
-#[path = "../server/process.rs"]
-#[allow(dead_code, reason = "the tests of the server use the rest")]
-mod process;
 mod screenshots;
+#[path = "../support/mod.rs"]
+mod support;
 mod webdriver;
 
 use std::process::ExitCode;
 
-use libtest_mimic::{Arguments, Trial};
+use test_support::{Check, Program, run_in_threads};
 
 use webdriver::Driver;
 
 fn main() -> ExitCode {
-    // Without a browser the tests are ignored, unless everything that a test needs is demanded: then they fail.
-    let demanded = std::env::var_os("KR_REQUIRE_SERVERS").is_some_and(|value| value == "1");
-    let ignored = !demanded && !Driver::is_installed();
-    let trials = [page::TESTS, screenshots::TESTS].concat();
-    let trials = trials.into_iter().map(|(name, test)| {
-        let test = move || {
-            test(&Driver::start());
-            Ok(())
-        };
-        Trial::test(name, test).with_ignored_flag(ignored)
+    let tests = [page::TESTS, screenshots::TESTS].concat().into_iter();
+    let checks = tests.map(|(name, test)| {
+        Check::new(name, move || test(&Driver::start())).needs(Program::Chromium)
     });
-    let mut arguments = Arguments::from_args();
     // A browser is many processes: more at once than there are processors only makes all of them late.
-    arguments.test_threads = arguments.test_threads.or(Some(2));
-    libtest_mimic::run(&arguments, trials.collect()).exit_code()
+    run_in_threads(2, checks)
 }
 
 /// A test by its name.

@@ -2,9 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::browser::Browser;
-use crate::process::Server;
-use crate::webdriver::Driver;
+use crate::{browser::Browser, support::Server, webdriver::Driver};
 
 crate::tests!(
     the_forms_work,

@@ -1,11 +1,8 @@
 //! Pictures of the page. `just screenshots` puts them into the documentation.
 
-use std::fs;
-use std::path::Path;
+use std::{fs, path::Path};
 
-use crate::browser::Browser;
-use crate::process::Server;
-use crate::webdriver::Driver;
+use crate::{browser::Browser, support::Server, webdriver::Driver};
 
 crate::tests!(light, dark, narrow);
 

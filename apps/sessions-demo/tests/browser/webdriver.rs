@@ -1,9 +1,11 @@
 //! As much of WebDriver (W3C) as these tests need: JSON over HTTP to a chromedriver on this machine.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::{
+    io::{BufRead, BufReader, Write},
+    net::TcpStream,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
 
 use serde_json::{Value, json};
 
@@ -17,18 +19,6 @@ pub(crate) struct Driver {
 }
 
 impl Driver {
-    pub(crate) fn is_installed() -> bool {
-        let runs = |program| {
-            let version = Command::new(program)
-                .arg("--version")
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .status();
-            version.is_ok_and(|status| status.success())
-        };
-        runs("chromedriver") && (runs("chromium") || runs("google-chrome"))
-    }
-
     pub(crate) fn start() -> Self {
         let mut child = Command::new("chromedriver")
             .arg("--port=0")

@@ -1,16 +1,16 @@
 //! 7.4.2, 7.4.3, 7.4.5: sessions are ended by somebody who is not their holder, in another process than the one that serves them.
 
+use test_support::Scratch;
 use tower_kr_session::{Owner, SessionId, SessionLayer, Sessions};
 use tower_kr_session_sqlx::SqliteStore;
 
 use crate::client::{Site, Visitor};
-use crate::dir::Dir;
 
 /// A server on a file, and an administrator's hand on the same file.
-fn site(name: &str) -> (Site, Sessions, Dir) {
-    let dir = Dir::new(&format!("{name}-store"));
-    let url = format!("sqlite://{}/sessions.db", dir.path.display());
-    let site = Site::start(name, &["--store", &url, "--idle-timeout", "10m"]);
+fn site() -> (Site, Sessions, Scratch) {
+    let dir = Scratch::new();
+    let url = format!("sqlite://{}/sessions.db", dir.path().display());
+    let site = Site::start(&["--store", &url, "--idle-timeout", "10m"]);
     let store = block_on(SqliteStore::connect(&url)).unwrap();
     (site, SessionLayer::new(store).sessions().unwrap(), dir)
 }
@@ -38,7 +38,7 @@ fn session_id(visitor: &mut Visitor) -> SessionId {
 
 #[test]
 fn all_sessions_of_a_user_end_at_once_and_nobody_elses() {
-    let (site, sessions, _dir) = site("disabled");
+    let (site, sessions, _dir) = site();
     let mut max = [(); 3].map(|()| signed_in(&site, "max"));
     let mut eve = signed_in(&site, "eve");
     let mut nobody = site.visitor();
@@ -61,7 +61,7 @@ fn all_sessions_of_a_user_end_at_once_and_nobody_elses() {
 
 #[test]
 fn one_session_is_ended_by_its_id_alone() {
-    let (site, sessions, _dir) = site("one");
+    let (site, sessions, _dir) = site();
     let mut first = signed_in(&site, "max");
     let mut second = signed_in(&site, "max");
     let user = Owner::new("max").unwrap();
@@ -77,7 +77,7 @@ fn one_session_is_ended_by_its_id_alone() {
 /// After a changed password: the session in which it was changed goes on, all others end.
 #[test]
 fn all_sessions_but_one_end_when_a_credential_changes() {
-    let (site, sessions, _dir) = site("credential");
+    let (site, sessions, _dir) = site();
     let mut others = [(); 2].map(|()| signed_in(&site, "max"));
     let mut this = signed_in(&site, "max");
     let user = Owner::new("max").unwrap();

@@ -1,11 +1,10 @@
 //! 14.3.2: no cache keeps a token, nor what was shown to its holder.
 
-use crate::client::Site;
-use crate::everywhere::Walk;
+use crate::{client::Site, everywhere::Walk};
 
 #[test]
 fn an_answer_with_a_token_is_kept_by_no_cache() {
-    let site = Site::start("caching", &[]);
+    let site = Site::start(&[]);
     let mut with_token = 0;
     for (request, answer) in Walk::through(&site).answers {
         if answer.session_cookie().is_some() {
@@ -23,7 +22,7 @@ fn an_answer_with_a_token_is_kept_by_no_cache() {
 /// 7.4.1: after a logout the back button shows nothing of the session.
 #[test]
 fn an_answer_that_depends_on_the_session_is_kept_by_no_shared_cache_and_asked_for_again() {
-    let site = Site::start("private", &[]);
+    let site = Site::start(&[]);
     let mut max = site.visitor();
     max.get("/session/login?user=max");
     for (path, cache_control) in [

@@ -1,17 +1,19 @@
 //! A client that sends bytes over TLS, and one on top of it that keeps cookies. Neither helps a server that breaks a rule.
 
-use std::collections::BTreeMap;
-use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    sync::Arc,
+    time::Duration,
+};
 
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, crypto};
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, StreamOwned, crypto,
+    pki_types::{CertificateDer, ServerName, pem::PemObject},
+};
+use test_support::{Jar, Scratch};
 
-use crate::dir::Dir;
-use crate::process::Server;
+use crate::support::{Server, identity};
 
 /// Far more than an answer takes.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -20,19 +22,18 @@ const DEADLINE: Duration = Duration::from_secs(30);
 pub(crate) struct Site {
     pub(crate) server: Server,
     /// The server's certificate lies in it.
-    _dir: Dir,
+    _dir: Scratch,
     config: Arc<ClientConfig>,
 }
 
 impl Site {
-    /// `name` is the test's own: its files lie in a folder of this name.
-    pub(crate) fn start(name: &str, args: &[&str]) -> Self {
-        Self::start_with(&[], name, args)
+    pub(crate) fn start(args: &[&str]) -> Self {
+        Self::start_with(&[], args)
     }
 
-    pub(crate) fn start_with(env: &[(&str, &str)], name: &str, args: &[&str]) -> Self {
-        let dir = Dir::new(name);
-        let (cert, key) = dir.identity("server");
+    pub(crate) fn start_with(env: &[(&str, &str)], args: &[&str]) -> Self {
+        let dir = Scratch::new();
+        let (cert, key) = identity(&dir, "server");
         let mut roots = RootCertStore::empty();
         roots
             .add(CertificateDer::from_pem_file(&cert).unwrap())
@@ -70,7 +71,7 @@ impl Site {
     pub(crate) fn visitor(&self) -> Visitor {
         Visitor {
             connection: self.connect(),
-            jar: BTreeMap::new(),
+            jar: Jar::default(),
         }
     }
 }
@@ -155,7 +156,7 @@ impl Answer {
 /// Somebody with a cookie jar: one host, one path, as a browser keeps it.
 pub(crate) struct Visitor {
     connection: Connection,
-    pub(crate) jar: BTreeMap<String, String>,
+    pub(crate) jar: Jar,
 }
 
 impl Visitor {
@@ -168,16 +169,9 @@ impl Visitor {
     }
 
     pub(crate) fn send(&mut self, method: &str, path: &str, form: &str) -> Answer {
-        let jar: Vec<String> = self
-            .jar
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
-        let cookies = if jar.is_empty() {
-            String::new()
-        } else {
-            format!("Cookie: {}\r\n", jar.join("; "))
-        };
+        let cookies = self.jar.header().map_or(String::new(), |cookies| {
+            format!("Cookie: {}\r\n", cookies.to_str().unwrap())
+        });
         let length = form.len();
         let request = format!(
             "{method} {path} HTTP/1.1\r\nHost: localhost\r\n{cookies}\
@@ -188,20 +182,14 @@ impl Visitor {
             .exchange(request.as_bytes())
             .expect("an answer");
         for cookie in answer.headers("set-cookie") {
-            let (pair, attributes) = cookie.split_once(';').unwrap();
-            let (name, value) = pair.split_once('=').unwrap();
-            if attributes.contains("Max-Age=0") {
-                self.jar.remove(name);
-            } else {
-                self.jar.insert(name.to_owned(), value.to_owned());
-            }
+            self.jar.set(cookie);
         }
         answer
     }
 
     /// The session's token, by the demo's usual name of the cookie.
     pub(crate) fn token(&self) -> Option<&str> {
-        self.jar.get("Kr.Session").map(String::as_str)
+        self.jar.get("Kr.Session")
     }
 
     /// The user as whom the visitor is signed in.

@@ -13,10 +13,7 @@ fn every_set_cookie_has_the_attributes_that_its_prefix_demands() {
         ("__Secure-id", "none"),
         ("id", "lax"),
     ] {
-        let site = Site::start(
-            &format!("cookies-{name}"),
-            &["--cookie-name", name, "--same-site", same_site],
-        );
+        let site = Site::start(&["--cookie-name", name, "--same-site", same_site]);
         let mut visitor = site.visitor();
         let mut cookies = Vec::new();
         for path in [

@@ -92,7 +92,7 @@ impl Walk {
                 "/",
             ] {
                 nobody.jar.clear();
-                nobody.jar.insert("Kr.Session".to_owned(), value.clone());
+                nobody.jar.insert("Kr.Session", value.clone());
                 walk.send(&mut nobody, "GET", path, "");
             }
         }
@@ -101,7 +101,7 @@ impl Walk {
             max.token().unwrap(),
             walk.tokens.last().unwrap()
         );
-        nobody.jar.insert("Kr.Session".to_owned(), both);
+        nobody.jar.insert("Kr.Session", both);
         walk.send(&mut nobody, "GET", "/session/counter", "");
         walk.send(&mut max, "GET", "/session/logout", "");
         walk.send(&mut max, "GET", "/metrics", "");

@@ -131,7 +131,7 @@ fn is_unharmed(site: &Site, mut max: Visitor) {
 
 #[test]
 fn every_byte_in_every_header() {
-    let site = Site::start("bytes", &["--idle-timeout", "10m"]);
+    let site = Site::start(&["--idle-timeout", "10m"]);
     let max = max(&site);
     let token = max.token().unwrap().to_owned();
     let mut attacker = Attacker::new(&site);
@@ -158,7 +158,7 @@ fn every_byte_in_every_header() {
 /// A cookie of a neighbour, whatever it is, hides nobody's session.
 #[test]
 fn every_byte_beside_a_good_cookie_leaves_the_session_or_is_a_bad_request() {
-    let site = Site::start("neighbours", &["--idle-timeout", "10m"]);
+    let site = Site::start(&["--idle-timeout", "10m"]);
     let max = max(&site);
     let mut attacker = Attacker::new(&site);
     let mut signed_in = 0;
@@ -190,7 +190,7 @@ fn every_byte_beside_a_good_cookie_leaves_the_session_or_is_a_bad_request() {
 
 #[test]
 fn every_byte_in_the_path_and_the_query() {
-    let site = Site::start("targets", &["--idle-timeout", "10m"]);
+    let site = Site::start(&["--idle-timeout", "10m"]);
     let max = max(&site);
     let mut attacker = Attacker::new(&site);
     for target in [
@@ -217,7 +217,7 @@ fn every_byte_in_the_path_and_the_query() {
 
 #[test]
 fn random_bytes_anywhere() {
-    let site = Site::start("random", &["--idle-timeout", "10m"]);
+    let site = Site::start(&["--idle-timeout", "10m"]);
     let max = max(&site);
     let mut attacker = Attacker::new(&site);
     let mut random = StdRng::seed_from_u64(1);
@@ -246,7 +246,7 @@ fn random_bytes_anywhere() {
 
 #[test]
 fn what_is_too_large_is_refused() {
-    let site = Site::start("large", &["--idle-timeout", "10m"]);
+    let site = Site::start(&["--idle-timeout", "10m"]);
     let max = max(&site);
     let mut attacker = Attacker::new(&site);
     let token = max.token().unwrap().to_owned();
@@ -292,7 +292,7 @@ fn what_is_too_large_is_refused() {
 /// Two lengths, or a length and chunks: what a proxy and a server could read in two ways.
 #[test]
 fn requests_that_can_be_read_in_two_ways_are_refused() {
-    let site = Site::start("smuggling", &["--idle-timeout", "10m"]);
+    let site = Site::start(&["--idle-timeout", "10m"]);
     let max = max(&site);
     let cookie = format!("Cookie: Kr.Session={}", max.token().unwrap());
     for headers in [

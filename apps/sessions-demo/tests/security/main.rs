@@ -9,16 +9,10 @@ mod administrator;
 mod caching;
 mod client;
 mod cookies;
-#[path = "../server/dir.rs"]
-#[allow(dead_code, reason = "the tests of the server use the rest")]
-mod dir;
 mod everywhere;
 mod input;
-#[path = "../server/process.rs"]
-#[allow(dead_code, reason = "the tests of the server use the rest")]
-mod process;
 mod secrecy;
-#[path = "../server/secret.rs"]
-mod secret;
+#[path = "../support/mod.rs"]
+mod support;
 mod table;
 mod tokens;

@@ -4,19 +4,13 @@ use std::collections::BTreeSet;
 
 use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD, Engine};
 
-use crate::client::Site;
-use crate::everywhere::Walk;
-use crate::secret;
+use crate::{client::Site, everywhere::Walk, support::secret};
 
 /// At the highest level everything under the server logs too.
 #[test]
 fn no_answer_no_header_no_metric_and_no_log_tells_a_token() {
     for format in ["text", "json"] {
-        let site = Site::start_with(
-            &[("RUST_LOG", "trace")],
-            &format!("secrecy-{format}"),
-            &["--log-format", format],
-        );
+        let site = Site::start_with(&[("RUST_LOG", "trace")], &["--log-format", format]);
         let walk = Walk::through(&site);
         let ended = site.server.stop();
         let mut told = vec![(

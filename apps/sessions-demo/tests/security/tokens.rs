@@ -10,14 +10,14 @@ const NAME: &str = "Kr.Session";
 
 fn with_token(site: &Site, token: &str) -> Visitor {
     let mut visitor = site.visitor();
-    visitor.jar.insert(NAME.to_owned(), token.to_owned());
+    visitor.jar.insert(NAME, token.to_owned());
     visitor
 }
 
 /// 7.2.1, and session fixation: what a client makes up is neither believed nor taken over.
 #[test]
 fn a_token_that_the_server_did_not_issue_is_never_adopted() {
-    let site = Site::start("adopted", &[]);
+    let site = Site::start(&[]);
     let mut max = site.visitor();
     max.get("/session/login?user=max");
     let issued = max.token().unwrap().to_owned();
@@ -66,7 +66,7 @@ fn a_token_that_the_server_did_not_issue_is_never_adopted() {
 /// them by the library's test `tokens`.
 #[test]
 fn no_two_clients_get_the_same_token() {
-    let site = Site::start("unique", &[]);
+    let site = Site::start(&[]);
     let mut visitor = site.visitor();
     let (mut ids, mut secrets) = (HashSet::new(), HashSet::new());
     for _ in 0..2_000 {
@@ -84,7 +84,7 @@ fn no_two_clients_get_the_same_token() {
 /// 7.2.4: a sign-in, and signing in again, each give a new token, and the one before is refused from that answer on.
 #[test]
 fn signing_in_and_signing_in_again_change_the_token_and_end_the_old_one() {
-    let site = Site::start("rotation", &[]);
+    let site = Site::start(&[]);
     let mut max = site.visitor();
     max.get("/session/set?key=color&value=purple");
     let mut tokens = vec![max.token().unwrap().to_owned()];

@@ -1,14 +1,10 @@
 //! The tutorial as its readers go through it, and what only a real client shows: TLS and HTTP versions, cookie jars, logs.
 
-use std::fs;
-use std::path::Path;
-use std::process::{Command, Stdio};
-use std::thread;
-use std::time::Duration;
+use std::{fs, path::Path, process::Command, thread, time::Duration};
 
-use crate::dir::Dir;
-use crate::process::Server;
-use crate::secret;
+use test_support::Scratch;
+
+use crate::support::{Server, identity, secret};
 
 crate::tests!(
     the_walkthrough,
@@ -27,17 +23,8 @@ crate::tests!(
     logs_hold_no_token,
 );
 
-pub(crate) fn is_installed() -> bool {
-    let version = Command::new("curl")
-        .arg("--version")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    version.is_ok_and(|status| status.success())
-}
-
 fn the_walkthrough() {
-    let dir = Dir::new("walkthrough");
+    let dir = Scratch::new();
     let server = Server::start(&[]);
     let first = Browser::new(&server, &dir, "first");
     let fresh = Browser::new(&server, &dir, "fresh");
@@ -81,7 +68,7 @@ fn the_walkthrough() {
 }
 
 fn a_cookie_is_set_once() {
-    let dir = Dir::new("once");
+    let dir = Scratch::new();
     let server = Server::start(&["--cookie-name", "once"]);
     let browser = Browser::new(&server, &dir, "jar");
     assert_eq!(browser.get("/session/whoami").header("set-cookie"), None);
@@ -102,7 +89,7 @@ fn a_cookie_is_set_once() {
 }
 
 fn a_session_ends_with_its_timeouts() {
-    let dir = Dir::new("timeouts");
+    let dir = Scratch::new();
     for option in ["--idle-timeout", "--absolute-timeout"] {
         let server = Server::start(&[option, "300ms"]);
         let browser = Browser::new(&server, &dir, option);
@@ -118,7 +105,7 @@ fn a_session_ends_with_its_timeouts() {
 }
 
 fn a_user_has_as_many_sessions_as_the_option_says() {
-    let dir = Dir::new("limit");
+    let dir = Scratch::new();
     let server = Server::start(&["--max-sessions-per-owner", "1"]);
     let [first, second] = ["first", "second"].map(|name| {
         let browser = Browser::new(&server, &dir, name);
@@ -174,8 +161,8 @@ fn the_wrong_scheme_fails_and_harms_nobody() {
 }
 
 fn certificates_from_files() {
-    let dir = Dir::new("files");
-    let (cert, key) = dir.identity("own");
+    let dir = Scratch::new();
+    let (cert, key) = identity(&dir, "own");
     let (cert, key) = (cert.to_str().unwrap(), key.to_str().unwrap());
     let server = Server::start(&["--tls-cert", cert, "--tls-key", key]);
     let url = format!("{}/hello", server.base);
@@ -184,11 +171,11 @@ fn certificates_from_files() {
 }
 
 fn a_certificate_is_read_again_at_a_hangup() {
-    let dir = Dir::new("hangup");
-    let (cert, key) = dir.identity("served");
-    let (new_cert, new_key) = dir.identity("new");
+    let dir = Scratch::new();
+    let (cert, key) = identity(&dir, "served");
+    let (new_cert, new_key) = identity(&dir, "new");
     let trusted = |cert: &Path, url: &str| try_curl(&["--cacert", cert.to_str().unwrap(), url]);
-    let old_cert = dir.file("old.pem", &fs::read_to_string(&cert).unwrap());
+    let old_cert = dir.file("old.pem", fs::read_to_string(&cert).unwrap());
     let server = Server::start(&[
         "--tls-cert",
         cert.to_str().unwrap(),
@@ -213,7 +200,7 @@ fn a_certificate_is_read_again_at_a_hangup() {
 }
 
 fn the_self_signed_certificate_has_the_usual_names() {
-    let dir = Dir::new("self-signed");
+    let dir = Scratch::new();
     let server = Server::start(&[]);
     let details = curl(&["-k", "-w", "%{certs}", &format!("{}/hello", server.base)]).body;
     let begin = details.find("-----BEGIN CERTIFICATE-----").unwrap();
@@ -263,7 +250,7 @@ fn secure_follows_the_policy() {
         }
     }
     // Without Secure the walkthrough works over plain HTTP.
-    let dir = Dir::new("plain");
+    let dir = Scratch::new();
     let server = Server::start(&["--http", "--secure-policy", "same-as-request"]);
     let browser = Browser::new(&server, &dir, "jar");
     browser
@@ -310,7 +297,7 @@ fn garbage_in_the_cookie_header_is_nobody() {
 
 /// At the highest level everything under the server logs too: hyper, h2, rustls, tokio.
 fn logs_hold_no_token() {
-    let dir = Dir::new("logs");
+    let dir = Scratch::new();
     for (name, args) in [
         ("https", &[][..]),
         ("http", &["--http", "--secure-policy", "none"]),
@@ -354,8 +341,8 @@ pub(crate) struct Browser {
 }
 
 impl Browser {
-    pub(crate) fn new(server: &Server, dir: &Dir, name: &str) -> Self {
-        let jar = dir.path.join(name).to_str().unwrap().to_owned();
+    pub(crate) fn new(server: &Server, dir: &Scratch, name: &str) -> Self {
+        let jar = dir.path().join(name).to_str().unwrap().to_owned();
         Self {
             base: server.base.clone(),
             jar,

@@ -1,72 +1,49 @@
 //! The real server as a process of its own: its options, its end, and the tutorial by real curl.
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    reason = "a failed test may panic"
-)]
+#![allow(clippy::unwrap_used, reason = "a failed test may panic")]
 
 mod curl;
-mod dir;
 mod options;
 #[cfg(feature = "postgres")]
 mod postgres;
-mod process;
 #[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
 mod processes;
 #[cfg(feature = "redis")]
 mod redis;
-mod secret;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod stop;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::process::ExitCode;
 
-use libtest_mimic::{Arguments, Trial};
+use test_support::{Check, Program, run};
 
 fn main() -> ExitCode {
-    let anywhere = [options::TESTS, stop::TESTS].concat();
-    let mut trials: Vec<_> = anywhere.iter().map(trial).collect();
-    // Without curl its tests are ignored, unless everything that a test needs is demanded: then they fail.
-    let demanded = std::env::var_os("KR_REQUIRE_SERVERS").is_some_and(|value| value == "1");
-    let ignored = !demanded && !curl::is_installed();
-    trials.extend(
-        curl::TESTS
-            .iter()
-            .map(|test| trial(test).with_ignored_flag(ignored)),
-    );
+    let mut checks = checks(&[options::TESTS, stop::TESTS], &[]);
+    checks.extend(self::checks(&[curl::TESTS], &[Program::Curl]));
     #[cfg(feature = "sqlite")]
-    trials.extend(
-        sqlite::TESTS
-            .iter()
-            .map(|test| trial(test).with_ignored_flag(ignored)),
-    );
+    checks.extend(self::checks(&[sqlite::TESTS], &[Program::Curl]));
     #[cfg(feature = "postgres")]
-    {
-        let ignored = ignored || (!demanded && !postgres::is_installed());
-        trials.extend(
-            postgres::TESTS
-                .iter()
-                .map(|test| trial(test).with_ignored_flag(ignored)),
-        );
-    }
+    checks.extend(self::checks(
+        &[postgres::TESTS],
+        &[Program::Curl, Program::Postgres],
+    ));
     #[cfg(feature = "redis")]
-    {
-        let ignored = ignored || (!demanded && !redis::is_installed());
-        trials.extend(
-            redis::TESTS
-                .iter()
-                .map(|test| trial(test).with_ignored_flag(ignored)),
-        );
-    }
-    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+    checks.extend(self::checks(
+        &[redis::TESTS],
+        &[Program::Curl, Program::Redis],
+    ));
+    run(checks)
 }
 
-fn trial(&(name, test): &Test) -> Trial {
-    Trial::test(name, move || {
-        test();
-        Ok(())
-    })
+fn checks(lists: &[&[Test]], needs: &[Program]) -> Vec<Check> {
+    let tests = lists.concat().into_iter();
+    let check = |(name, test): Test| {
+        let needs = needs.iter().copied();
+        needs.fold(Check::new(name, test), Check::needs)
+    };
+    tests.map(check).collect()
 }
 
 /// A test by its name.

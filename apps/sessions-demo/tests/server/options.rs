@@ -1,10 +1,13 @@
 //! Options, good and bad: a bad one is one clear line and an exit status that is not 0.
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::{
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+};
 
-use crate::dir::Dir;
-use crate::process::{Ended, Server, run};
+use test_support::Scratch;
+
+use crate::support::{Ended, Server, identity, run};
 
 crate::tests!(
     a_bad_option_is_one_clear_line,
@@ -128,9 +131,9 @@ fn a_taken_port_is_one_clear_line() {
 }
 
 fn a_bad_certificate_is_one_clear_line() {
-    let dir = Dir::new("bad-certificate");
-    let (cert, key) = dir.identity("good");
-    let (_, other_key) = dir.identity("other");
+    let dir = Scratch::new();
+    let (cert, key) = identity(&dir, "good");
+    let (_, other_key) = identity(&dir, "other");
     let text = dir.file("text.pem", "no PEM in here\n");
     let broken = dir.file(
         "broken.pem",
@@ -144,12 +147,13 @@ fn a_bad_certificate_is_one_clear_line() {
         "nokey.pem",
         "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
     );
-    let missing = dir.path.join("missing.pem");
+    let missing = dir.path().join("missing.pem");
+    let folder = dir.path().to_owned();
 
     for (cert, key, wrong, says) in [
         (&missing, &key, &missing, "No such file"),
         (&cert, &missing, &missing, "No such file"),
-        (&dir.path, &key, &dir.path, "directory"),
+        (&folder, &key, &folder, "directory"),
         (&text, &key, &text, "BEGIN CERTIFICATE"),
         (&broken, &key, &broken, "BEGIN CERTIFICATE"),
         (&no_certificate, &key, &no_certificate, "X.509"),
@@ -247,8 +251,8 @@ fn every_option_has_a_variable() {
         assert!(option.contains("[env: "), "{option}");
     }
 
-    let dir = Dir::new("variables");
-    let (cert, key) = dir.identity("identity");
+    let dir = Scratch::new();
+    let (cert, key) = identity(&dir, "identity");
     let files = [
         ("PORT", "0"),
         ("SESSION_TLS_CERT", cert.to_str().unwrap()),

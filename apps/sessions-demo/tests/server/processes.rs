@@ -2,9 +2,12 @@
 
 use std::process::{Child, Command, Stdio};
 
-use crate::curl::{Browser, curl};
-use crate::dir::Dir;
-use crate::process::Server;
+use test_support::Scratch;
+
+use crate::{
+    curl::{Browser, curl},
+    support::Server,
+};
 
 /// A process on this store.
 pub(crate) fn demo(url: &str) -> Server {
@@ -12,7 +15,7 @@ pub(crate) fn demo(url: &str) -> Server {
 }
 
 /// A session that began at one goes on at the other; a logout at one is true at the other at once.
-pub(crate) fn share_a_session(dir: &Dir, url: &str) {
+pub(crate) fn share_a_session(dir: &Scratch, url: &str) {
     let (one, other) = (demo(url), demo(url));
     let at_one = Browser::new(&one, dir, "jar");
     let at_other = Browser::new(&other, dir, "jar");
@@ -40,7 +43,7 @@ pub(crate) fn share_a_session(dir: &Dir, url: &str) {
 }
 
 /// 32 requests at a time at each of two processes, 3,200 at each.
-pub(crate) fn lose_no_count(dir: &Dir, url: &str) {
+pub(crate) fn lose_no_count(dir: &Scratch, url: &str) {
     let (one, other) = (demo(url), demo(url));
     let browser = Browser::new(&one, dir, "jar");
     browser.get("/session/set?key=color&value=purple");
@@ -58,7 +61,7 @@ pub(crate) fn lose_no_count(dir: &Dir, url: &str) {
 }
 
 /// 64 keys, written in parallel through two processes, are all there.
-pub(crate) fn keep_each_others_values(dir: &Dir, url: &str) {
+pub(crate) fn keep_each_others_values(dir: &Scratch, url: &str) {
     let (one, other) = (demo(url), demo(url));
     let browser = Browser::new(&one, dir, "jar");
     browser.get("/session/counter");
@@ -117,6 +120,8 @@ pub(crate) fn parallel(jar: &str, url: &str) -> Child {
 fn parallel_writing(line: &str, jar: &str, url: &str) -> Child {
     Command::new("curl")
         .args(["-q", "-k", "-s", "--noproxy", "*", "--max-time", "60"])
+        // Requests in parallel show their progress in spite of -s. A server that is gone is asked no more.
+        .args(["--no-progress-meter", "--fail-early"])
         .args(["-Z", "--parallel-max", "32", "-b", jar, "-o", "/dev/null"])
         .args(["-w", line, url])
         .stdin(Stdio::null())

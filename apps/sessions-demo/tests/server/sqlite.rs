@@ -1,9 +1,8 @@
 //! Processes on one SQLite file.
 
-use crate::curl::Browser;
-use crate::dir::Dir;
-use crate::process::run;
-use crate::processes;
+use test_support::Scratch;
+
+use crate::{curl::Browser, processes, support::run};
 
 crate::tests!(
     a_session_goes_on_at_the_other_process_and_ends_at_both,
@@ -14,33 +13,33 @@ crate::tests!(
     a_file_that_is_no_database_is_told_at_start,
 );
 
-fn url(dir: &Dir) -> String {
-    format!("sqlite://{}/sessions.db", dir.path.display())
+fn url(dir: &Scratch) -> String {
+    format!("sqlite://{}/sessions.db", dir.path().display())
 }
 
 fn a_session_goes_on_at_the_other_process_and_ends_at_both() {
-    let dir = Dir::new("sqlite-both");
+    let dir = Scratch::new();
     processes::share_a_session(&dir, &url(&dir));
 }
 
 fn two_processes_keep_the_limit_of_a_users_sessions() {
-    let dir = Dir::new("sqlite-limit");
+    let dir = Scratch::new();
     processes::keep_the_limit_of_a_users_sessions(&url(&dir));
 }
 
 fn two_processes_lose_no_count() {
-    let dir = Dir::new("sqlite-count");
+    let dir = Scratch::new();
     processes::lose_no_count(&dir, &url(&dir));
 }
 
 fn two_processes_keep_each_others_values() {
-    let dir = Dir::new("sqlite-values");
+    let dir = Scratch::new();
     processes::keep_each_others_values(&dir, &url(&dir));
 }
 
 /// `kill -9` in the middle of parallel requests: the session goes on, and its counter has every count that a client was told.
 fn what_was_acknowledged_survives_a_kill() {
-    let dir = Dir::new("sqlite-kill");
+    let dir = Scratch::new();
     let first = processes::demo(&url(&dir));
     let browser = Browser::new(&first, &dir, "jar");
     browser.get("/session/counter");
@@ -97,8 +96,8 @@ fn first_lines(load: &mut std::process::Child, count: usize) -> Vec<String> {
 }
 
 fn a_file_that_is_no_database_is_told_at_start() {
-    let dir = Dir::new("sqlite-wrong");
-    let file = dir.path.join("text.db");
+    let dir = Scratch::new();
+    let file = dir.path().join("text.db");
     std::fs::write(
         &file,
         "a text that is longer than the header of a database file, and no database at all"

@@ -1,9 +1,11 @@
 //! The end: asked for by a signal, clean, and within its bound.
 
-use std::net::TcpStream;
-use std::time::{Duration, Instant};
+use std::{
+    net::TcpStream,
+    time::{Duration, Instant},
+};
 
-use crate::process::Server;
+use crate::support::Server;
 
 crate::tests!(
     a_signal_ends_the_server_well,

@@ -1,13 +1,19 @@
 //! Starting the server, reading what it says, ending it.
 
-use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, Mutex};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::{
+    io::{BufRead, BufReader, Read},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{
+        Arc, Mutex,
+        mpsc::{Receiver, channel},
+    },
+    thread,
+    time::Duration,
+};
 
-/// Far more than anything here takes: only a server that hangs reaches it.
+use test_support::{send_signal, wait_until};
+
+/// Far more than the start takes.
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// The variables that would change the server's options.
@@ -107,26 +113,22 @@ impl Server {
 
     /// Sends a signal.
     pub(crate) fn signal(&self, name: &str) {
-        let status = Command::new("kill")
-            .args(["-s", name, &self.child.id().to_string()])
-            .status()
-            .unwrap();
-        assert!(status.success());
+        assert!(send_signal(self.child.id(), name));
     }
 
     /// Waits until the log contains `text`.
     pub(crate) fn wait_for_log(&self, text: &str) {
-        until(text, || {
+        wait_until(text, || {
             self.log.lock().unwrap().contains(text).then_some(())
         });
     }
 
     /// Waits for the end of the process.
     pub(crate) fn wait(mut self) -> Ended {
-        let status = until(&self.what, || self.child.try_wait().unwrap());
+        let status = wait_until(&self.what, || self.child.try_wait().unwrap());
         // Both threads end with the pipes.
         let stdout: Vec<_> = self.lines.iter().collect();
-        until("the end of the log", || {
+        wait_until("the end of the log", || {
             (Arc::strong_count(&self.log) == 1).then_some(())
         });
         let stderr = self.log.lock().unwrap().clone();
@@ -154,19 +156,6 @@ impl Drop for Server {
 /// Runs the server with options that should make it end by itself.
 pub(crate) fn run(env: &[(&str, &str)], args: &[&str]) -> Ended {
     Server::spawn(env, args).wait()
-}
-
-/// Asks again and again, up to a deadline.
-#[track_caller]
-fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
-    let start = Instant::now();
-    loop {
-        if let Some(answer) = ask() {
-            return answer;
-        }
-        assert!(start.elapsed() < DEADLINE, "waited in vain for {what}");
-        thread::sleep(Duration::from_millis(5));
-    }
 }
 
 fn collect(mut from: impl Read, to: &Mutex<String>) {
