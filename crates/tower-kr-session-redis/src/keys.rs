@@ -19,10 +19,17 @@ impl Keys {
         self.name("session:", id)
     }
 
-    /// Names the index of an owner's sessions. The owner is the whole rest of the name, so no two
-    /// owners share one.
+    /// Names the index of an owner's sessions.
+    ///
+    /// The last colon of a key's name comes before the id or the owner, so stores with different
+    /// prefixes never share a key, not even `app:` and `app:owner:`.
     pub(crate) fn owner(&self, owner: &Owner) -> Vec<u8> {
-        self.name("owner:", owner)
+        match owner.as_str() {
+            owner if owner.contains([':', '%']) => {
+                self.name("owner:", owner.replace('%', "%25").replace(':', "%3A"))
+            }
+            owner => self.name("owner:", owner),
+        }
     }
 
     fn name(&self, kind: &str, what: impl Display) -> Vec<u8> {
@@ -37,5 +44,59 @@ impl Keys {
 
     pub(crate) fn prefix(&self) -> &str {
         &self.prefix
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use tower_kr_session::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn names_are_readable() {
+        let keys = Keys::new("kr:".to_owned());
+        let owner = |name| keys.owner(&Owner::new(name).expect("a valid owner"));
+        assert_eq!(owner("max@example.com"), b"kr:owner:max@example.com");
+        assert_eq!(owner("team:max 100%"), b"kr:owner:team%3Amax 100%25");
+    }
+
+    #[test]
+    fn no_two_prefixes_share_a_key() {
+        let id = SessionId::generate(Timestamp::from_unix_millis(0));
+        let mut owners: Vec<String> = ["max", "", "%", "%25", "%3A", ":", "owner:", "owner:max"]
+            .iter()
+            .map(|owner| format!("x{owner}"))
+            .collect();
+        owners.extend([
+            format!("session:{id}"),
+            format!("{id}"),
+            "owner:max".to_owned(),
+        ]);
+        let prefixes = [
+            "",
+            "app:",
+            "app:owner:",
+            "app:session:",
+            "app:owner:owner:",
+            "owner:",
+        ];
+        let mut names = HashMap::new();
+        for prefix in prefixes {
+            let keys = Keys::new(prefix.to_owned());
+            let mut add = |name: Vec<u8>, what: String| {
+                let what = format!("{what} of {prefix:?}");
+                if let Some(other) = names.insert(name.clone(), what.clone()) {
+                    panic!("{other} and {what}: {:?}", String::from_utf8_lossy(&name));
+                }
+            };
+            add(keys.session(id), "a session".to_owned());
+            for owner in &owners {
+                let name = keys.owner(&Owner::new(owner).expect("a valid owner"));
+                add(name, format!("the owner {owner:?}"));
+            }
+        }
     }
 }

@@ -24,11 +24,16 @@ pub(crate) enum Target {
 impl Target {
     /// Parses a URL: `redis`, `rediss` or `unix` with one server; `redis+sentinel` and `redis+cluster`
     /// (or `rediss+...`) with several hosts.
+    ///
+    /// No error shows a part of the URL: it may be part of a password.
     pub(crate) fn parse(url: &str) -> Result<Self, ConnectError> {
         let (scheme, rest) = url
             .split_once("://")
             .ok_or_else(|| invalid("it must begin with a scheme such as redis://"))?;
         let (plain_scheme, kind) = scheme.split_once('+').unwrap_or((scheme, ""));
+        if plain_scheme != "unix" && kind != "unix" {
+            check_credentials(rest)?;
+        }
         match (plain_scheme, kind) {
             ("redis" | "rediss" | "valkey" | "valkeys" | "unix", "") => {
                 Ok(Self::Server(connection_info(url)?))
@@ -145,6 +150,18 @@ impl<'a> Parts<'a> {
     }
 }
 
+/// Refuses a password with a character that ends the credentials for a parser of URLs: the rest of the
+/// password would then be taken for the server's name.
+fn check_credentials(rest: &str) -> Result<(), ConnectError> {
+    let after = rest.find(['/', '?', '#']).map_or("", |end| &rest[end..]);
+    if after.contains('@') {
+        return Err(invalid(
+            "percent-encode the special characters of the user name and the password: / is %2F, ? is %3F, # is %23, @ is %40",
+        ));
+    }
+    Ok(())
+}
+
 fn connection_info(url: &str) -> Result<ConnectionInfo, ConnectError> {
     url.into_connection_info()
         .map(prepared)
@@ -259,6 +276,39 @@ mod tests {
         };
         assert_eq!(addresses(&nodes), ["one:7000", "two:6379"]);
         assert_eq!(nodes[1].redis_settings().password(), Some("secret"));
+    }
+
+    #[test]
+    fn a_password_that_is_not_percent_encoded_is_not_taken_for_a_server() {
+        for scheme in ["redis", "rediss", "redis+sentinel", "rediss+cluster"] {
+            for password in [
+                "p@ss#word",
+                "pass/word",
+                "p?ssword",
+                "12/34",
+                "p@ss@word/",
+                "#",
+            ] {
+                let url = format!("{scheme}://:{password}@host/main");
+                let Err(error) = Target::parse(&url) else {
+                    panic!("{url} is accepted");
+                };
+                let message = error.to_string();
+                assert!(message.contains("percent-encode"), "{message}");
+                for part in ["ss", "word", "12", "34", "host"] {
+                    assert!(!message.replace("password", "").contains(part), "{message}");
+                }
+            }
+        }
+        // These are nowhere the end of a password.
+        for url in [
+            "redis://:p@s:s,w%2Ford!$&'()*+;=@host",
+            "redis+sentinel://:p@s:s,w%2Ford@host,other/main",
+            "unix:///run/redis@home.sock",
+            "redis+unix:///run/redis@home.sock",
+        ] {
+            assert!(Target::parse(url).is_ok(), "{url}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tower_kr_session::{
-    SessionStore,
+    Owner, SessionStore,
     store::{Instants, RemoveOutcome},
 };
 use tower_kr_session_redis::{ConnectError, RedisStore};
@@ -55,6 +55,9 @@ pub(crate) async fn what_is_wrong_is_said_at_start_without_the_password() {
     assert!(message.contains("can't reach"), "{message}");
     let message = refusal(&(at("redis", "", &open) + "/999")).await;
     assert!(message.contains("DB"), "{message}");
+    // Part of the password would be the name of the server.
+    let message = refusal("redis://:p@sesame#word@127.0.0.1").await;
+    assert!(message.contains("percent-encode"), "{message}");
     let message = refusal("rediss://127.0.0.1:1/#insecure").await;
     assert!(message.contains("127.0.0.1:1"), "{message}");
 
@@ -110,6 +113,21 @@ pub(crate) async fn prefixes_keep_applications_apart() {
     assert!(session.through(&other).load().await.is_none());
     let keys: Vec<String> = server.ask(&["KEYS", "*"]);
     assert_eq!(keys, [format!("one:session:{}", session.id)]);
+
+    // Also if one prefix begins with the other, and the users are called alike.
+    let inner = RedisStore::builder(&server.url())
+        .key_prefix("one:owner:")
+        .connect();
+    let inner = inner.await.expect("connect");
+    let user = owner("max");
+    let namesake = Owner::new(&format!("owner:{user}")).expect("a valid owner");
+    let session = Session::signed_in(&one, &namesake).await;
+    let other = Session::signed_in(&inner, &user).await;
+    assert_eq!(one.list(&namesake, now()).await.expect("list").len(), 1);
+    let revoked = inner.remove_owned(&user, None, now()).await;
+    assert_eq!(revoked.expect("remove_owned"), 1);
+    assert!(session.load().await.is_some() && other.load().await.is_none());
+    assert_eq!(one.list(&namesake, now()).await.expect("list").len(), 1);
 }
 
 /// The rights that the guide names are enough.
