@@ -6,18 +6,36 @@ use super::{
     clock::Timestamp,
     id::SecretHash,
     limits::IdleLimit,
-    owner::Owner,
+    owner::{MAX_OWNER_BYTES, Owner},
     record::{Record, Retired},
     values::{CorruptValues, Values},
 };
 
 const FORMAT_VERSION: u8 = 1;
 
+/// What every record takes: version, flags, the secret, three times and three limits.
+const HEAD: usize = 2 + 32 + 3 * 8 + 3 * 8;
+const RETIRED: usize = 32 + 8;
+const TIME: usize = 8;
+const OWNER_LENGTH: usize = 2;
+
+/// The most that a record takes besides its values.
+const LARGEST_HEAD: usize = HEAD + RETIRED + TIME + OWNER_LENGTH + MAX_OWNER_BYTES;
+
+/// Values take at most this many times their own size, and four bytes: a key of one byte with an empty value
+/// takes seven.
+const WORST_EXPANSION: u64 = 7;
+
+/// The largest session, in bytes of keys and values, whose encoded record has at most `bytes`.
+pub(crate) const fn largest_session(bytes: u64) -> u64 {
+    bytes.saturating_sub(LARGEST_HEAD as u64 + 4) / WORST_EXPANSION
+}
+
 impl Record {
     /// The record in one run of bytes, for a store that keeps it as one value.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(192 + self.values.as_bytes().len());
+        let mut bytes = Vec::with_capacity(self.encoded_length());
         let flags = u8::from(self.retired.is_some())
             | u8::from(self.authenticated_at.is_some()) << 1
             | u8::from(self.owner.is_some()) << 2
@@ -49,6 +67,15 @@ impl Record {
         }
         bytes.extend(self.values.as_bytes());
         bytes
+    }
+
+    /// Exactly: what is shared afterwards need not be copied or kept larger than it is.
+    fn encoded_length(&self) -> usize {
+        let owner = self.owner.as_ref();
+        HEAD + self.retired.as_ref().map_or(0, |_| RETIRED)
+            + self.authenticated_at.map_or(0, |_| TIME)
+            + owner.map_or(0, |owner| OWNER_LENGTH + owner.as_str().len())
+            + self.values.as_bytes().len()
     }
 
     /// Reads what [`encode`](Self::encode) wrote.
@@ -201,7 +228,9 @@ mod tests {
     proptest! {
         #[test]
         fn the_encoding_round_trips(record in records()) {
-            prop_assert_eq!(Record::decode(&record.encode()), Ok(record));
+            let bytes = record.encode();
+            prop_assert_eq!(bytes.len(), record.encoded_length());
+            prop_assert_eq!(Record::decode(&bytes), Ok(record));
         }
 
         #[test]
@@ -218,6 +247,24 @@ mod tests {
             bytes.truncate(cut.index(bytes.len()));
             let _ = Record::decode(&bytes);
         }
+    }
+
+    #[test]
+    fn the_largest_session_fits_whatever_its_keys_and_owner() {
+        let secret = SecretHash::from_bytes([1; 32]);
+        let (now, idle) = (
+            Timestamp::from_unix_millis(0),
+            IdleLimit::new(Duration::MAX),
+        );
+        let mut record = Record::new(secret, now, idle, Duration::MAX);
+        record.retired = Some(Box::new(Retired { secret, at: now }));
+        record.owner = Some(Owner::new(&"x".repeat(MAX_OWNER_BYTES)).unwrap());
+        record.authenticated_at = Some(now);
+        let names: Vec<String> = (' '..='~').map(String::from).collect();
+        record.values = names.iter().map(|name| (name, "")).collect();
+        let bytes = record.encode().len() as u64;
+        assert_eq!(largest_session(bytes), record.values.size());
+        assert_eq!(largest_session(0), 0);
     }
 
     #[test]

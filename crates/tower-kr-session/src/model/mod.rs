@@ -27,6 +27,7 @@ pub use self::{
 pub(crate) use self::{
     clock::{is_timeout, whole_millis},
     delta::{change, find},
+    encoding::largest_session,
     id::{NewToken, Token},
     record::{increment, integer_bytes},
 };

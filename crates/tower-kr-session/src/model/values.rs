@@ -11,7 +11,7 @@
 
 use std::{cmp::Ordering, fmt, iter, ops::Range, sync::Arc};
 
-use super::key::KeyBuf;
+use super::key::KeyName;
 
 const NUMBER: usize = size_of::<u32>();
 const KEY_LENGTH: usize = size_of::<u16>();
@@ -42,7 +42,7 @@ impl Values {
                 return Err(CorruptValues);
             }
             let (key, _) = flat.entry(index).ok_or(CorruptValues)?;
-            if KeyBuf::new(key).is_err() || previous.is_some_and(|previous| previous >= key) {
+            if key.check().is_err() || previous.is_some_and(|previous| previous >= key) {
                 return Err(CorruptValues);
             }
             previous = Some(key);

@@ -6,10 +6,14 @@ pub(crate) mod erased;
 mod error;
 #[cfg(feature = "memory")]
 pub(crate) mod memory;
+mod versioned;
 
 use std::{future::Future, sync::Arc};
 
-pub use self::error::{StoreError, StoreFailure};
+pub use self::{
+    error::{StoreError, StoreFailure},
+    versioned::{StoreKey, StoreValue, ValueClass, Version, Versioned, VersionedStore},
+};
 pub use crate::model::{
     ApplyOutcome, CorruptValues, DecodeError, Delta, IdleLimit, Instants, LimitsChange,
     MAX_OWNER_BYTES, Operation, RECLAIM_GRACE, RETIRED_FOR, Receipt, Record, Removal,
@@ -33,6 +37,7 @@ use crate::model::{Owner, SessionId, Timestamp};
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no store of sessions",
     note = "a `SessionLayer` is made of a `MemoryStore`, a `RedisStore`, a `SqliteStore`, a `PostgresStore` or a `SessionStore` of your own",
+    note = "a `VersionedStore` becomes a `SessionStore` by `Versioned::new`",
     note = "give the layer the store itself or an `Arc` of it, not a reference"
 )]
 pub trait SessionStore: Send + Sync + 'static {
