@@ -8,6 +8,7 @@ use tower_kr_session::{Clock, StoreError, SystemClock, Timestamp};
 use crate::{
     dialect::{Argument, Dialect},
     row,
+    statements::REMEMBER_REVOCATION,
     store::SqlStore,
 };
 
@@ -15,9 +16,6 @@ const DEFAULT_INTERVAL: Duration = Duration::from_secs(60);
 const DEFAULT_BATCH: u32 = 500;
 
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// How long a revocation is remembered: far longer than a sign-in can be on its way.
-const REMEMBER_REVOCATION: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How expired sessions are deleted, for [`SqlStore::spawn_cleanup`].
 #[derive(Clone, Debug)]
@@ -84,8 +82,13 @@ impl<D: Dialect> SqlStore<D> {
         CleanupHandle { stop, task }
     }
 
-    /// Deletes up to `batch` sessions that were over five to fifteen minutes ago or earlier, in one statement, and returns how
-    /// many there were. [`spawn_cleanup`](Self::spawn_cleanup) does this again and again.
+    /// Deletes up to `batch` sessions that ended some time ago, in one statement, and returns how many
+    /// there were. [`spawn_cleanup`](Self::spawn_cleanup) does this again and again.
+    ///
+    /// A session without an owner goes five to fifteen minutes after its end, one of a user who signed
+    /// in a day later. It must be past by `now` and by the database's own clock: a clock that is ahead
+    /// on one of them deletes nothing that is alive by the other. Where they are the same clock, the
+    /// day keeps the users' sessions through a clock that is hours ahead.
     ///
     /// # Errors
     /// If the database can't answer.
@@ -93,15 +96,15 @@ impl<D: Dialect> SqlStore<D> {
         let _turn = self.turns().to_write().await;
         let arguments =
             [row::past_slot(now), i64::from(batch)].map(|number| Argument::Integer(Some(number)));
-        let rows = self.fetch(&self.statements().reclaim, &arguments).await?;
+        let rows = self.write(&self.statements().reclaim, &arguments).await?;
         Ok(rows.len() as u64)
     }
 
     async fn forget_revocations(&self, now: Timestamp) -> Result<(), StoreError> {
         let _turn = self.turns().to_write().await;
-        let before = now.saturating_sub(REMEMBER_REVOCATION).as_unix_millis();
+        let before = now.as_unix_millis().saturating_sub(REMEMBER_REVOCATION);
         let arguments = [Argument::Integer(Some(before))];
-        self.fetch(&self.statements().forget_revocations, &arguments)
+        self.write(&self.statements().forget_revocations, &arguments)
             .await?;
         Ok(())
     }

@@ -18,9 +18,12 @@ pub trait Sealed: Database<Arguments: Send> {
     /// of polling for the database's lock.
     const SINGLE_WRITER: bool;
 
-    /// Whether one message can hold several statements with arguments. Then the begin goes along with the first statement of a
-    /// transaction and the commit with the last.
-    const JOINS_STATEMENTS: bool;
+    /// Whether the commit can go along with the last statement of a transaction, as one message.
+    const COMMIT_GOES_ALONG: bool;
+
+    /// Whether a statement that writes needs a transaction around it to run by the store's rules
+    /// instead of the defaults of the database.
+    const HAS_DEFAULTS: bool;
 
     /// Makes a `SELECT` lock its row until the end of the transaction.
     const LOCK_ROW: &'static str;
@@ -31,7 +34,10 @@ pub trait Sealed: Database<Arguments: Send> {
     /// Begins a transaction in which no lock is waited for longer than this.
     fn begin(lock_timeout: Duration) -> String;
 
-    /// Deletes up to `$2` sessions whose slot is `$1` or earlier.
+    /// The database's clock, in milliseconds since 1970.
+    const NOW: &'static str;
+
+    /// Deletes up to `$2` sessions of which `{past}` is true.
     const RECLAIM: &'static str;
 
     /// Lets nobody else sign in as this owner (`$1`) until the end of the transaction.

@@ -32,6 +32,28 @@ pub enum SetupError {
         /// The table that was looked for.
         table: String,
     },
+    /// A table is gone that was made.
+    #[error(
+        "there is no table \"{table}\", though \"{versions}\" says that it was made: restore it, or drop \
+         what is left of the store's tables (\"{versions}\" among them) and call `migrate()`"
+    )]
+    LostTable {
+        /// The table that was looked for.
+        table: String,
+        /// The table that holds the versions of the schema.
+        versions: String,
+    },
+    /// A table of this name is there, but it is not of this store's making.
+    #[error(
+        "there is a table \"{table}\", but no \"{versions}\", which the store makes along with it: choose \
+         another name, or restore the versions if the table is the store's"
+    )]
+    ForeignTable {
+        /// The table that was found.
+        table: String,
+        /// The table that would hold the versions of the schema.
+        versions: String,
+    },
     /// The tables are of an earlier release.
     #[error(
         "the schema of the session table \"{table}\" has version {found}, this release needs {needed}: call `migrate()` at start"

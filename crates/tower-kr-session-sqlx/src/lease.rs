@@ -18,8 +18,6 @@ pub(crate) struct Lease<'a, D: Dialect> {
     statements: &'a Statements,
     behind_pooler: bool,
     busy: bool,
-    /// The begin is yet to go along with the first statement.
-    begins: bool,
     in_transaction: bool,
 }
 
@@ -34,7 +32,6 @@ impl<'a, D: Dialect> Lease<'a, D> {
             statements,
             behind_pooler,
             busy: false,
-            begins: false,
             in_transaction: false,
         }
     }
@@ -46,9 +43,9 @@ impl<'a, D: Dialect> Lease<'a, D> {
         arguments: &[Argument<'_>],
     ) -> Result<Vec<D::Row>, DatabaseFailure> {
         let arguments = D::arguments(arguments)?;
-        let sql = self.with_begin(sql);
         self.busy = true;
-        let rows = D::fetch(&mut self.connection, sql, arguments, !self.behind_pooler).await;
+        let persistent = !self.behind_pooler;
+        let rows = D::fetch(&mut self.connection, sql.clone(), arguments, persistent).await;
         self.settle(rows)
     }
 
@@ -58,28 +55,24 @@ impl<'a, D: Dialect> Lease<'a, D> {
         sql: &SqlStr,
         arguments: &[Argument<'_>],
     ) -> Result<Vec<D::Row>, DatabaseFailure> {
-        if !D::JOINS_STATEMENTS {
+        if !D::COMMIT_GOES_ALONG {
             return self.fetch(sql, arguments).await;
         }
-        let sql = joined(sql, &self.statements.commit);
-        let rows = self.fetch(&sql, arguments).await?;
+        let commit = self.statements.commit.as_str();
+        let joined = checked(format!("{}; {commit}", sql.as_str()));
+        let rows = self.fetch(&joined, arguments).await?;
         self.in_transaction = false;
         Ok(rows)
     }
 
     /// Runs statements without arguments.
     pub(crate) async fn run(&mut self, sql: &SqlStr) -> Result<(), DatabaseFailure> {
-        let sql = self.with_begin(sql);
         self.busy = true;
-        let done = D::run(&mut self.connection, sql).await;
+        let done = D::run(&mut self.connection, sql.clone()).await;
         self.settle(done)
     }
 
     pub(crate) async fn begin(&mut self) -> Result<(), DatabaseFailure> {
-        if D::JOINS_STATEMENTS {
-            self.begins = true;
-            return Ok(());
-        }
         self.in_transaction = true;
         self.run(&self.statements.begin).await
     }
@@ -114,15 +107,6 @@ impl<'a, D: Dialect> Lease<'a, D> {
         answer
     }
 
-    fn with_begin(&mut self, sql: &SqlStr) -> SqlStr {
-        if !self.begins {
-            return sql.clone();
-        }
-        self.begins = false;
-        self.in_transaction = true;
-        joined(&self.statements.begin, sql)
-    }
-
     /// After a statement: an error that the database itself tells leaves the connection usable.
     fn settle<T>(&mut self, done: Result<T, sqlx::Error>) -> Result<T, DatabaseFailure> {
         self.busy = !matches!(done, Ok(_) | Err(sqlx::Error::Database(_)));
@@ -136,8 +120,4 @@ impl<D: Dialect> Drop for Lease<'_, D> {
             self.connection.close_on_drop();
         }
     }
-}
-
-fn joined(first: &SqlStr, second: &SqlStr) -> SqlStr {
-    checked(format!("{}; {}", first.as_str(), second.as_str()))
 }

@@ -56,6 +56,7 @@ impl<D: Dialect> SqlStore<D> {
         let found = match self.version(lease).await? {
             Some(found) => found,
             None => {
+                self.refuse_foreign(lease).await?;
                 lease.run(&self.filled(VERSIONS)).await?;
                 0
             }
@@ -71,14 +72,20 @@ impl<D: Dialect> SqlStore<D> {
     }
 
     async fn check_in(&self, lease: &mut Lease<'_, D>) -> Result<(), SetupError> {
-        for suffix in ["", "_revocations", "_migrations"] {
-            if !self.has_table(lease, suffix).await? {
-                return Err(SetupError::MissingTable {
-                    table: format!("{}{suffix}", self.names()),
+        let Some(found) = self.version(lease).await? else {
+            self.refuse_foreign(lease).await?;
+            return Err(SetupError::MissingTable {
+                table: self.table(""),
+            });
+        };
+        for suffix in TABLES {
+            if found > 0 && !self.has_table(lease, suffix).await? {
+                return Err(SetupError::LostTable {
+                    table: self.table(suffix),
+                    versions: self.table(VERSIONS_SUFFIX),
                 });
             }
         }
-        let found = self.version(lease).await?.unwrap_or(0);
         if found != known::<D>() {
             return Err(self.other_version(found));
         }
@@ -93,7 +100,7 @@ impl<D: Dialect> SqlStore<D> {
 
     /// The version that the database has, if it has any.
     async fn version(&self, lease: &mut Lease<'_, D>) -> Result<Option<i64>, SetupError> {
-        if !self.has_table(lease, "_migrations").await? {
+        if !self.has_table(lease, VERSIONS_SUFFIX).await? {
             return Ok(None);
         }
         let latest = self.filled("SELECT version FROM {migrations} ORDER BY version DESC LIMIT 1");
@@ -103,6 +110,23 @@ impl<D: Dialect> SqlStore<D> {
         };
         let version = D::integer(row, 0).map_err(DatabaseFailure::from)?;
         Ok(Some(version.unwrap_or(0)))
+    }
+
+    /// Without versions there is no table of this store, so whatever has such a name is somebody else's.
+    async fn refuse_foreign(&self, lease: &mut Lease<'_, D>) -> Result<(), SetupError> {
+        for suffix in TABLES {
+            if self.has_table(lease, suffix).await? {
+                return Err(SetupError::ForeignTable {
+                    table: self.table(suffix),
+                    versions: self.table(VERSIONS_SUFFIX),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn table(&self, suffix: &str) -> String {
+        format!("{}{suffix}", self.names())
     }
 
     async fn has_table(&self, lease: &mut Lease<'_, D>, suffix: &str) -> Result<bool, SetupError> {
@@ -132,6 +156,10 @@ impl<D: Dialect> SqlStore<D> {
         }
     }
 }
+
+/// What the tables' names end with, but for that of the versions.
+const TABLES: [&str; 2] = ["", "_revocations"];
+const VERSIONS_SUFFIX: &str = "_migrations";
 
 const VERSIONS: &str = "CREATE TABLE {migrations} (version bigint PRIMARY KEY);\n";
 

@@ -7,6 +7,9 @@ use crate::error::SetupError;
 /// PostgreSQL cuts names after 63 bytes; the longest name that is made of the table's is `<table>_revocations_not_before`.
 const MAX_NAME_BYTES: usize = 40;
 
+/// What the names of a store's further tables end with.
+const OWN_SUFFIXES: [&str; 2] = ["_revocations", "_migrations"];
+
 const DEFAULT_TABLE: &str = "kr_sessions";
 
 /// Where the store keeps its rows.
@@ -22,6 +25,14 @@ impl Names {
     pub(crate) fn new(schema: Option<String>, table: Option<String>) -> Result<Self, SetupError> {
         let table = table.unwrap_or_else(|| DEFAULT_TABLE.to_owned());
         check("table", &table)?;
+        let lower = table.to_ascii_lowercase();
+        if OWN_SUFFIXES.iter().any(|suffix| lower.ends_with(suffix)) {
+            return Err(SetupError::InvalidName {
+                what: "table",
+                name: table,
+                reason: "the further tables of a store have such names: it could meet those of another one",
+            });
+        }
         if let Some(schema) = &schema {
             check("schema", schema)?;
         }
@@ -143,5 +154,15 @@ mod tests {
             assert!(names(Some(bad), "sessions").is_err(), "{bad:?}");
         }
         assert!(names(Some("_a1"), &"a".repeat(40)).is_ok());
+    }
+
+    #[test]
+    fn a_table_is_never_called_as_the_further_tables_of_another_store() {
+        for meets in ["app_revocations", "App_Migrations"] {
+            let error = names(None, meets).unwrap_err().to_string();
+            assert!(error.contains(meets), "{error}");
+            assert!(names(Some(meets), "sessions").is_ok());
+        }
+        assert!(names(None, "migrations").is_ok());
     }
 }

@@ -129,22 +129,79 @@ impl SqlStoreBuilder<Postgres> {
     }
 }
 
-/// The parser's words never repeat the URL.
+/// The parameters of a URL that sqlx knows; `options[name]` besides.
+const PARAMETERS: [&str; 18] = [
+    "application_name",
+    "dbname",
+    "host",
+    "hostaddr",
+    "options",
+    "password",
+    "port",
+    "ssl-ca",
+    "ssl-cert",
+    "ssl-key",
+    "ssl-mode",
+    "ssl-root-cert",
+    "sslcert",
+    "sslkey",
+    "sslmode",
+    "sslrootcert",
+    "statement-cache-capacity",
+    "user",
+];
+
+const ENCODE: &str = "percent-encode the user and the password (`@` is %40, `/` is %2F, `?` is %3F, \
+    `#` is %23), and any `@` or `#` after them";
+
+/// The options of a URL. No error repeats it: whatever it holds may be a password.
 fn options(url: &str) -> Result<PgConnectOptions, SetupError> {
-    if !["postgres://", "postgresql://"]
-        .iter()
-        .any(|scheme| url.starts_with(scheme))
-    {
-        return Err(SetupError::InvalidUrl {
-            reason: "it must start with postgres:// or postgresql://".to_owned(),
-        });
+    let invalid = |reason: &str| SetupError::InvalidUrl {
+        reason: reason.to_owned(),
+    };
+    let (scheme, rest) = url.split_once("://").unwrap_or_default();
+    if !["postgres", "postgresql"].contains(&scheme) {
+        return Err(invalid("it must start with postgres:// or postgresql://"));
     }
-    PgConnectOptions::from_str(url).map_err(|error| SetupError::InvalidUrl {
-        reason: match error {
-            sqlx::Error::Configuration(error) => error.to_string(),
-            _ => "it must look like postgres://user:password@host:5432/database".to_owned(),
-        },
+    if is_cut_short(rest) {
+        return Err(invalid(ENCODE));
+    }
+    let (url, ignored) = known_parameters(url);
+    for parameter in ignored {
+        // sqlx would show its value, which may be a secret under a misspelled name.
+        tracing::warn!(
+            parameter,
+            "the database URL has a parameter that is ignored"
+        );
+    }
+    PgConnectOptions::from_str(&url).map_err(|error| match error {
+        sqlx::Error::Configuration(error) => invalid(&error.to_string()),
+        _ => invalid("it must look like postgres://user:password@host:5432/database"),
     })
+}
+
+/// Whether a sign in the user or the password ends what a parser takes for them. It would take the first
+/// part of the password for the host, and ask the name servers for it.
+fn is_cut_short(after_scheme: &str) -> bool {
+    let authority = after_scheme.find(['/', '?']);
+    let rest = authority.map_or("", |end| &after_scheme[end..]);
+    after_scheme.contains('#') || rest.contains('@')
+}
+
+/// The URL without the parameters that sqlx doesn't know, and their names.
+fn known_parameters(url: &str) -> (String, Vec<&str>) {
+    let Some((start, query)) = url.split_once('?') else {
+        return (url.to_owned(), Vec::new());
+    };
+    let (known, ignored): (Vec<&str>, Vec<&str>) = query.split('&').partition(|pair| {
+        let name = pair.split('=').next().unwrap_or_default();
+        PARAMETERS.contains(&name) || name.starts_with("options[")
+    });
+    let names = ignored
+        .into_iter()
+        .filter_map(|pair| pair.split('=').next())
+        .collect();
+    (format!("{start}?{}", known.join("&")), names)
 }
 
 impl Dialect for Postgres {
@@ -153,7 +210,8 @@ impl Dialect for Postgres {
 
 impl Sealed for Postgres {
     const SINGLE_WRITER: bool = false;
-    const JOINS_STATEMENTS: bool = false;
+    const COMMIT_GOES_ALONG: bool = false;
+    const HAS_DEFAULTS: bool = true;
     const LOCK_ROW: &'static str = " FOR UPDATE";
     const MIGRATIONS: &'static [&'static str] = &[include_str!("schema/postgres.sql")];
 
@@ -167,22 +225,28 @@ impl Sealed for Postgres {
         )
     }
 
+    const NOW: &'static str = "(extract(epoch FROM statement_timestamp()) * 1000)::bigint";
+
     // The ids are found once, before the deletion, and what another process is just deleting or touching is left alone.
     const RECLAIM: &'static str = "DELETE FROM {sessions} WHERE id = ANY (ARRAY(\
-         SELECT id FROM {sessions} WHERE reclaim_slot <= $1 ORDER BY reclaim_slot LIMIT $2 \
+         SELECT id FROM {sessions} WHERE {past} ORDER BY reclaim_slot LIMIT $2 \
          FOR UPDATE SKIP LOCKED)) RETURNING id";
 
     // Two owners of the same hash merely wait for each other.
+    // The table is known by its oid: it has several names, with and without its schema.
     const LOCK_OWNER: Option<&'static str> = Some(
-        "SELECT pg_advisory_xact_lock(hashtextextended('{revocations}' || encode($1, 'hex'), 0))",
+        "SELECT pg_advisory_xact_lock(\
+         hashtextextended(encode($1, 'hex'), '{revocations}'::regclass::oid::bigint))",
     );
     const SHARE_OWNER: Option<&'static str> = Some(
-        "SELECT pg_advisory_xact_lock_shared(hashtextextended('{revocations}' || encode($1, 'hex'), 0))",
+        "SELECT pg_advisory_xact_lock_shared(\
+         hashtextextended(encode($1, 'hex'), '{revocations}'::regclass::oid::bigint))",
     );
-    // A large table takes longer than a request may.
+    // The tables may not be there yet, so all stores of the database take turns. A large table takes
+    // longer than a request may.
     const LOCK_SCHEMA: Option<&'static str> = Some(
         "SET LOCAL lock_timeout = 60000; \
-         SELECT pg_advisory_xact_lock(hashtextextended('{migrations}', 0))",
+         SELECT pg_advisory_xact_lock(hashtextextended('tower-kr-session migrations', 0))",
     );
 
     const TABLE_EXISTS: &'static str =
@@ -232,5 +296,47 @@ impl Sealed for Postgres {
 
     fn bytes(row: &PgRow, column: usize) -> Result<Option<&[u8]>, sqlx::Error> {
         row.try_get(column)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_that_is_not_percent_encoded_is_never_taken_for_a_host() {
+        for password in [
+            "p@ss#word",
+            "p#ss",
+            "p#ss@word",
+            "p/ss",
+            "12/ss",
+            "p?ss",
+            "12?ss",
+            "12?a=b",
+            "#",
+            "a/@",
+        ] {
+            let url = format!("postgres://kr:{password}@db.example.org/app");
+            let error = options(&url).unwrap_err().to_string();
+            // Word for word, so it repeats nothing.
+            assert_eq!(error, format!("the database URL can't be used: {ENCODE}"));
+        }
+        let good = options("postgres://kr:p%40ss%23w%2Fo%3Frd@db.example.org/app").unwrap();
+        assert_eq!(good.get_host(), "db.example.org");
+        // This one every parser reads as it is meant.
+        let good = options("postgres://kr:p@ss@db.example.org/app?sslmode=require").unwrap();
+        assert_eq!(good.get_host(), "db.example.org");
+    }
+
+    #[test]
+    fn a_parameter_that_nobody_knows_is_named_without_its_value() {
+        let url =
+            "postgres://kr@h/app?pasword=hunter2&sslmode=require&channel_binding&options[a]=b";
+        let (known, ignored) = known_parameters(url);
+        assert_eq!(known, "postgres://kr@h/app?sslmode=require&options[a]=b");
+        assert_eq!(ignored, ["pasword", "channel_binding"]);
+        assert_eq!(known_parameters("postgres://h/app").1, [""; 0]);
+        options(url).unwrap();
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tower_kr_session::{
     Owner, SessionId, Timestamp,
-    store::{DecodeError, Record},
+    store::{DecodeError, Record, SecretHash},
 };
 
 use crate::{
@@ -16,7 +16,12 @@ use crate::{
 ///
 /// It is the only indexed column that a touch changes, and it changes just every ten minutes. All other touches are updates
 /// that PostgreSQL does without touching any index (HOT).
-const SLOT: Duration = Duration::from_secs(600);
+pub(crate) const SLOT_MILLIS: i64 = 600_000;
+
+/// How much longer the row of a user who signed in stays. On one machine the application and the
+/// database have the same clock: if it is ahead, by a time zone say, the sessions of users are found
+/// alive once it is right again. Those without an owner would let a flood fill the disk for a day.
+const OWNED_MILLIS: i64 = 24 * 60 * 60 * 1000;
 
 /// Written after the [`HEAD`](columns::HEAD), and read only by the index.
 pub(crate) const SLOT_COLUMN: &str = "reclaim_slot";
@@ -66,6 +71,11 @@ pub(crate) fn owner(owner: &Owner) -> Argument<'_> {
     Argument::Bytes(Some(owner.as_str().as_bytes()))
 }
 
+/// The argument for a secret.
+pub(crate) fn secret(secret: &SecretHash) -> Argument<'_> {
+    Argument::Bytes(Some(secret.as_bytes()))
+}
+
 /// A record without its values, from a row of the id and the [`HEAD`](columns::HEAD).
 ///
 /// # Errors
@@ -104,12 +114,17 @@ fn corrupt(_: sqlx::Error) -> DecodeError {
 
 /// The slot until which rows may be deleted now.
 pub(crate) fn past_slot(now: Timestamp) -> i64 {
-    now.as_unix_millis().div_euclid(millis(SLOT))
+    now.as_unix_millis().div_euclid(SLOT_MILLIS)
 }
 
 fn slot_of(record: &Record) -> i64 {
-    let reclaim_at = record.reclaim_at().as_unix_millis();
-    reclaim_at.div_euclid(millis(SLOT)) + i64::from(reclaim_at.rem_euclid(millis(SLOT)) > 0)
+    let owned = if record.owner.is_some() {
+        OWNED_MILLIS
+    } else {
+        0
+    };
+    let reclaim_at = record.reclaim_at().as_unix_millis().saturating_add(owned);
+    reclaim_at.div_euclid(SLOT_MILLIS) + i64::from(reclaim_at.rem_euclid(SLOT_MILLIS) > 0)
 }
 
 fn millis(duration: Duration) -> i64 {
@@ -118,7 +133,7 @@ fn millis(duration: Duration) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use tower_kr_session::store::{IdleLimit, SecretHash};
+    use tower_kr_session::store::IdleLimit;
 
     use super::*;
 
@@ -139,7 +154,11 @@ mod tests {
             let reclaim_at = record.reclaim_at();
             let just_before = reclaim_at.saturating_sub(Duration::from_millis(1));
             assert!(past_slot(just_before) < slot_of(&record));
-            assert!(past_slot(reclaim_at.saturating_add(SLOT)) >= slot_of(&record));
+            assert!(
+                past_slot(
+                    reclaim_at.saturating_add(Duration::from_millis(SLOT_MILLIS.unsigned_abs()))
+                ) >= slot_of(&record)
+            );
         }
     }
 }

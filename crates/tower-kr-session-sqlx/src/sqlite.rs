@@ -1,6 +1,6 @@
 //! SQLite.
 
-use std::{str::FromStr, time::Duration};
+use std::{fs::OpenOptions, io, path::Path, str::FromStr, time::Duration};
 
 use sqlx::{
     Row, SqlStr,
@@ -80,20 +80,30 @@ impl SqlStoreBuilder<Sqlite> {
     }
 
     /// A store with a pool of its own, in the file of this URL (`sqlite://sessions.db`, `sqlite:///var/lib/app/sessions.db`).
-    /// The file is made if there is none, unless the URL says otherwise (`?mode=rw`).
+    /// The file is made if there is none, unless the URL says otherwise (`?mode=rw`), and then only the user of the process can
+    /// read it (mode 0600).
     ///
     /// # Errors
     /// If a name or the URL can't be used, or the file can't be opened.
     pub async fn connect(self, url: &str) -> Result<SqliteStore, SetupError> {
-        let options = options(url)?;
+        self.names()?;
+        let (options, creates) = options(url)?;
+        if creates {
+            create_private(options.get_filename()).map_err(|error| SetupError::InvalidUrl {
+                reason: format!("the file can't be made: {error}"),
+            })?;
+        }
         self.connect_with(options).await
     }
 
     /// A store with a pool of its own, in the file of these options. The journal mode (WAL), `synchronous` and the busy
     /// timeout are set by the store.
     ///
+    /// A file that SQLite makes can be read by whomever the process's umask lets; [`connect`](Self::connect) makes one for its
+    /// user alone.
+    ///
     /// # Errors
-    /// If a name can't be used, or the file can't be opened.
+    /// If a name can't be used, the file can't be opened, or it is no file but a database in memory.
     pub async fn connect_with(
         self,
         options: SqliteConnectOptions,
@@ -117,7 +127,10 @@ impl SqlStoreBuilder<Sqlite> {
         let deadline = Instant::now() + self.acquire_timeout;
         loop {
             match pool.clone().connect_with(options.clone()).await {
-                Ok(pool) => return self.build(pool),
+                Ok(pool) => {
+                    is_file(&pool).await?;
+                    return self.build(pool);
+                }
                 Err(error) if is_busy(&error) && Instant::now() < deadline => {
                     tokio::time::sleep(BUSY_PAUSE).await;
                 }
@@ -137,23 +150,64 @@ fn is_busy(error: &sqlx::Error) -> bool {
         .is_some_and(|code: u32| code & 0xff == 5)
 }
 
-fn options(url: &str) -> Result<SqliteConnectOptions, SetupError> {
-    let invalid = |reason: &str| SetupError::InvalidUrl {
-        reason: reason.to_owned(),
-    };
+/// The options of a URL, and whether the file is made if there is none.
+fn options(url: &str) -> Result<(SqliteConnectOptions, bool), SetupError> {
     if !url.starts_with("sqlite:") {
         return Err(invalid("it must start with sqlite://"));
-    }
-    if url.contains(":memory:") || url.contains("mode=memory") {
-        return Err(invalid(
-            "a database in memory is another one for each connection; use a file, or the memory store",
-        ));
     }
     let options = SqliteConnectOptions::from_str(url).map_err(|error| match error {
         sqlx::Error::Configuration(error) => invalid(&error.to_string()),
         _ => invalid("it must look like sqlite://sessions.db"),
     })?;
-    Ok(options.create_if_missing(!url.contains("mode=")))
+    let file = options.get_filename();
+    if file.as_os_str().is_empty() || file == Path::new(":memory:") {
+        return Err(invalid(IN_MEMORY));
+    }
+    if file.as_os_str().as_encoded_bytes().starts_with(b"file:") {
+        return Err(invalid("name the file by its path, without `file:`"));
+    }
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    let mode = query.split('&').find_map(|pair| pair.strip_prefix("mode="));
+    match mode {
+        Some("memory") => Err(invalid(IN_MEMORY)),
+        None | Some("rwc") => Ok((options.create_if_missing(true), true)),
+        Some(_) => Ok((options, false)),
+    }
+}
+
+const IN_MEMORY: &str =
+    "a database in memory is another one for each connection; use a file, or the memory store";
+
+fn invalid(reason: &str) -> SetupError {
+    SetupError::InvalidUrl {
+        reason: reason.to_owned(),
+    }
+}
+
+/// Makes the file if there is none, before SQLite would make it readable by everybody. What SQLite puts
+/// beside it gets the same permissions.
+fn create_private(file: &Path) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(file) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Whatever the options say, SQLite knows where the database is.
+async fn is_file(pool: &SqlitePool) -> Result<(), SetupError> {
+    let row = sqlx::query("SELECT file FROM pragma_database_list WHERE name = 'main'")
+        .fetch_one(pool)
+        .await
+        .map_err(DatabaseFailure::from)?;
+    let file: Option<String> = row.try_get(0).map_err(DatabaseFailure::from)?;
+    match file.as_deref() {
+        None | Some("") => Err(invalid(IN_MEMORY)),
+        Some(_) => Ok(()),
+    }
 }
 
 impl Dialect for Sqlite {
@@ -162,7 +216,10 @@ impl Dialect for Sqlite {
 
 impl Sealed for Sqlite {
     const SINGLE_WRITER: bool = true;
-    const JOINS_STATEMENTS: bool = true;
+    // Never the begin with the first one: sqlx's thread for the connection panics, with the transaction
+    // open, if a statement behind another one was prepared before its table went away.
+    const COMMIT_GOES_ALONG: bool = true;
+    const HAS_DEFAULTS: bool = false;
     // The transaction has the whole database.
     const LOCK_ROW: &'static str = "";
     const MIGRATIONS: &'static [&'static str] = &[include_str!("schema/sqlite.sql")];
@@ -172,8 +229,10 @@ impl Sealed for Sqlite {
         "BEGIN IMMEDIATE".to_owned()
     }
 
+    const NOW: &'static str = "CAST(strftime('%s', 'now') AS integer) * 1000";
+
     const RECLAIM: &'static str = "DELETE FROM {sessions} WHERE id IN \
-         (SELECT id FROM {sessions} WHERE reclaim_slot <= $1 LIMIT $2) RETURNING id";
+         (SELECT id FROM {sessions} WHERE {past} LIMIT $2) RETURNING id";
 
     const LOCK_OWNER: Option<&'static str> = None;
     const SHARE_OWNER: Option<&'static str> = None;

@@ -1,14 +1,21 @@
 //! The statements, with the names of the tables put in once.
 
-use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 use std::{sync::Arc, time::Duration};
+
+use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 
 use crate::{
     columns::HEAD,
     dialect::Dialect,
     names::Names,
-    row::{SLOT_COLUMN, VALUES},
+    row::{SLOT_COLUMN, SLOT_MILLIS, VALUES},
 };
+
+/// How long a revocation is remembered, in milliseconds: far longer than a sign-in can be on its way.
+pub(crate) const REMEMBER_REVOCATION: i64 = 24 * 60 * 60 * 1000;
+
+/// A session whose token has this id and this secret. A wrong secret finds no row, so it locks none.
+const HELD: &str = "id = $1 AND (secret = $2 OR retired_secret = $2)";
 
 /// All statements of a store. Both databases take `$1`, `$2` for arguments; what comes from a request is only ever an argument.
 pub(crate) struct Statements {
@@ -17,7 +24,11 @@ pub(crate) struct Statements {
     pub(crate) rollback: SqlStr,
     /// `$1` id. Gives id, head and values.
     pub(crate) load: SqlStr,
-    /// As `load`, and locks the row.
+    /// `$1` id. Gives a row if there is one.
+    pub(crate) exists: SqlStr,
+    /// `$1` id, `$2` secret. Gives a row if the secret is its own, or was before the last rotation.
+    pub(crate) held: SqlStr,
+    /// As `held`, and locks the row. Gives id, head and values.
     pub(crate) lock: SqlStr,
     /// As `lock`, without the values.
     pub(crate) lock_head: SqlStr,
@@ -62,6 +73,8 @@ impl Statements {
         assignments.push(format!("{SLOT_COLUMN} = ${slot}"));
         let assignments = assignments.join(", ");
         let lock_row = D::LOCK_ROW;
+        let now = D::NOW;
+        let past = format!("{SLOT_COLUMN} <= $1 AND {SLOT_COLUMN} <= {now} / {SLOT_MILLIS}");
         Self {
             begin: checked(D::begin(lock_timeout)),
             commit: "COMMIT".into_sql_str(),
@@ -69,11 +82,13 @@ impl Statements {
             load: fill(&format!(
                 "SELECT id, {head}, {VALUES} FROM {{sessions}} WHERE id = $1"
             )),
+            exists: fill("SELECT id FROM {sessions} WHERE id = $1"),
+            held: fill(&format!("SELECT id FROM {{sessions}} WHERE {HELD}")),
             lock: fill(&format!(
-                "SELECT id, {head}, {VALUES} FROM {{sessions}} WHERE id = $1{lock_row}"
+                "SELECT id, {head}, {VALUES} FROM {{sessions}} WHERE {HELD}{lock_row}"
             )),
             lock_head: fill(&format!(
-                "SELECT id, {head} FROM {{sessions}} WHERE id = $1{lock_row}"
+                "SELECT id, {head} FROM {{sessions}} WHERE {HELD}{lock_row}"
             )),
             insert: fill(&format!(
                 "INSERT INTO {{sessions}} (id, {head}, {SLOT_COLUMN}, {VALUES}) VALUES ({}) \
@@ -105,10 +120,12 @@ impl Statements {
             revoked_at: fill("SELECT not_before FROM {revocations} WHERE owner = $1"),
             lock_owner: D::LOCK_OWNER.map(fill),
             share_owner: D::SHARE_OWNER.map(fill),
-            reclaim: fill(D::RECLAIM),
-            forget_revocations: fill(
-                "DELETE FROM {revocations} WHERE not_before < $1 RETURNING not_before",
-            ),
+            reclaim: fill(&D::RECLAIM.replace("{past}", &past)),
+            forget_revocations: fill(&format!(
+                "DELETE FROM {{revocations}} \
+                 WHERE not_before < $1 AND not_before < {now} - {REMEMBER_REVOCATION} \
+                 RETURNING not_before"
+            )),
         }
     }
 }

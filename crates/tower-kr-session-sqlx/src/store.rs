@@ -9,14 +9,14 @@ use tower_kr_session::{
 };
 
 use crate::{
-    answers::{created, first, readable},
+    answers::{created, first, readable, removed},
     dialect::{Argument, Dialect},
     error::DatabaseFailure,
     lease::Lease,
     names::Names,
     row,
     statements::Statements,
-    turns::Turns,
+    turns::{Turn, Turns},
 };
 
 /// Sessions in a table of a database; see [`PostgresStore`](crate::PostgresStore) and [`SqliteStore`](crate::SqliteStore).
@@ -84,7 +84,46 @@ impl<D: Dialect> SqlStore<D> {
         Ok(lease)
     }
 
-    /// One statement that is a call by itself.
+    /// Waits for the turn to change this session. `None` says that the secret opens nothing: it was
+    /// looked at first, so that a wrong one costs nobody a place in a queue.
+    async fn turn(
+        &self,
+        id: SessionId,
+        secret: &SecretHash,
+    ) -> Result<Option<Turn<'_>>, DatabaseFailure> {
+        match &self.0.turns {
+            Turns::Token(tokens) => Ok(Some(Turn::Token(tokens.turn(id, secret).await))),
+            Turns::All(writers) => {
+                if let Ok(turn) = writers.try_lock() {
+                    return Ok(Some(Turn::All(turn)));
+                }
+                // Readers wait for no writer.
+                let arguments = [Argument::Id(Some(id)), row::secret(secret)];
+                let held = self.fetch(&self.0.statements.held, &arguments).await?;
+                Ok(match held.is_empty() {
+                    true => None,
+                    false => Some(Turn::All(writers.lock().await)),
+                })
+            }
+        }
+    }
+
+    /// Runs one statement that writes, in a transaction of its own: with the store's isolation and
+    /// lock timeout, whatever the defaults of the database or of a pool are.
+    pub(crate) async fn write(
+        &self,
+        sql: &SqlStr,
+        arguments: &[Argument<'_>],
+    ) -> Result<Vec<D::Row>, DatabaseFailure> {
+        if !D::HAS_DEFAULTS {
+            return self.fetch(sql, arguments).await;
+        }
+        let mut lease = self.begin().await?;
+        let rows = lease.fetch_last(sql, arguments).await;
+        lease.end(rows, |_| true).await
+    }
+
+    /// Runs one statement that is a call by itself.
     pub(crate) async fn fetch(
         &self,
         sql: &SqlStr,
@@ -132,7 +171,9 @@ impl<D: Dialect> SessionStore for SqlStore<D> {
         delta: Delta,
         at: Instants,
     ) -> Result<ApplyOutcome, StoreError> {
-        let _turn = self.0.turns.on(id).await;
+        let Some(_turn) = self.turn(id, secret).await? else {
+            return Ok(ApplyOutcome::Missing);
+        };
         let mut lease = self.begin().await?;
         let applied = self.apply_in(&mut lease, id, secret, &delta, at).await;
         lease
@@ -148,13 +189,20 @@ impl<D: Dialect> SessionStore for SqlStore<D> {
         secret: Option<&SecretHash>,
         at: Instants,
     ) -> Result<RemoveOutcome, StoreError> {
-        let _turn = self.0.turns.on(id).await;
+        let Some(secret) = secret else {
+            let _turn = self.0.turns.to_write().await;
+            let id = [Argument::Id(Some(id))];
+            let rows = self.write(&self.0.statements.delete, &id).await?;
+            let removed = rows.first().map(|row| removed::<D>(row, at));
+            return Ok(removed.unwrap_or(RemoveOutcome::Missing));
+        };
+        let Some(_turn) = self.turn(id, secret).await? else {
+            return Ok(RemoveOutcome::Missing);
+        };
         let mut lease = self.begin().await?;
         let removed = self.remove_in(&mut lease, id, secret, at).await;
         lease
-            .end(removed, |removed| {
-                *removed == RemoveOutcome::Removed || secret.is_none()
-            })
+            .end(removed, |removed| *removed == RemoveOutcome::Removed)
             .await
     }
 

@@ -52,7 +52,8 @@ impl<D: Dialect> SqlStore<D> {
                 row::read_head::<D> as Read<D>,
             )
         };
-        let rows = lease.fetch(lock, &[Argument::Id(Some(id))]).await?;
+        let holder = [Argument::Id(Some(id)), row::secret(secret)];
+        let rows = lease.fetch(lock, &holder).await?;
         let Some(mut record) = first(id, &rows, read)? else {
             return Ok(ApplyOutcome::Missing);
         };
@@ -89,7 +90,7 @@ impl<D: Dialect> SqlStore<D> {
         let authenticated_at = record.authenticated_at.unwrap_or(record.created_at);
         if self.is_revoked(lease, owner, authenticated_at).await? {
             let rows = lease
-                .fetch(&self.statements().lock_head, &[Argument::Id(Some(id))])
+                .fetch(&self.statements().exists, &[Argument::Id(Some(id))])
                 .await?;
             return Ok(if rows.is_empty() {
                 CreateOutcome::Revoked
@@ -107,24 +108,20 @@ impl<D: Dialect> SqlStore<D> {
         &self,
         lease: &mut Lease<'_, D>,
         id: SessionId,
-        secret: Option<&SecretHash>,
+        secret: &SecretHash,
         at: Instants,
     ) -> Result<RemoveOutcome, StoreError> {
         let sql = self.statements();
-        let id_argument = [Argument::Id(Some(id))];
-        if secret.is_none() {
-            // Also a row that can't be read.
-            let rows = lease.fetch_last(&sql.delete, &id_argument).await?;
-            let answer = rows.first().map(|row| removed::<D>(row, at));
-            return Ok(answer.unwrap_or(RemoveOutcome::Missing));
-        }
-        let rows = lease.fetch(&sql.lock_head, &id_argument).await?;
+        let id_argument = Argument::Id(Some(id));
+        let rows = lease
+            .fetch(&sql.lock_head, &[id_argument, row::secret(secret)])
+            .await?;
         let Some(record) = first(id, &rows, row::read_head::<D>)? else {
             return Ok(RemoveOutcome::Missing);
         };
-        let removal = record.removal(secret, at);
+        let removal = record.removal(Some(secret), at);
         if removal.deletes {
-            lease.fetch_last(&sql.delete, &id_argument).await?;
+            lease.fetch_last(&sql.delete, &[id_argument]).await?;
         }
         Ok(removal.outcome)
     }

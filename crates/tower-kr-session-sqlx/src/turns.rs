@@ -1,41 +1,129 @@
-//! Who is next, within this process.
+//! Queues within this process: calls wait here for their turn to write, in order.
 
-use tokio::sync::{Mutex, MutexGuard};
-use tower_kr_session::SessionId;
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
-/// Enough that two busy sessions seldom meet.
-const STRIPES: usize = 256;
+use tokio::sync::{Mutex as Queue, MutexGuard as Writer, OwnedMutexGuard};
+use tower_kr_session::{SessionId, store::SecretHash};
 
-/// Calls on one session queue up here, in order, before they take a connection. So a session that gets many requests at once
-/// holds one connection, not all of them, and no one polls for a lock that a neighbour holds.
-pub(crate) struct Turns {
-    stripes: Box<[Mutex<()>]>,
+/// Whom a call of this process waits for before it takes a connection to write.
+pub(crate) enum Turns {
+    /// All writers of the process: the database takes one at a time.
+    All(Queue<()>),
+    /// The calls of one token.
+    Token(Tokens),
 }
 
-/// Waits for nobody once it is there; the next one in the queue goes on when it is dropped.
-pub(crate) type Turn<'a> = MutexGuard<'a, ()>;
-
 impl Turns {
-    /// With `single_writer`, all writes of the process take turns.
     pub(crate) fn new(single_writer: bool) -> Self {
-        let stripes = if single_writer { 1 } else { STRIPES };
-        Self {
-            stripes: (0..stripes).map(|_| Mutex::new(())).collect(),
+        if single_writer {
+            Self::All(Queue::default())
+        } else {
+            Self::Token(Tokens::default())
         }
     }
 
-    /// The turn to change this session.
-    pub(crate) async fn on(&self, id: SessionId) -> Turn<'_> {
-        // The end of an id is random.
-        let tail = usize::from(id.as_bytes()[15]);
-        self.stripes[tail % self.stripes.len()].lock().await
+    /// The turn to write without a token.
+    pub(crate) async fn to_write(&self) -> Option<Writer<'_, ()>> {
+        match self {
+            Self::All(queue) => Some(queue.lock().await),
+            Self::Token(_) => None,
+        }
+    }
+}
+
+/// A turn; the next call in the queue goes on when it is dropped.
+pub(crate) enum Turn<'a> {
+    All(#[expect(dead_code, reason = "held until it is dropped")] Writer<'a, ()>),
+    Token(#[expect(dead_code, reason = "held until it is dropped")] TokenTurn<'a>),
+}
+
+/// One queue for each token in use, gone with its last call.
+///
+/// A session that gets many requests at once holds one connection, not all of them, and polls for no
+/// lock that a neighbour holds. The secret is part of the name, so calls with a wrong one wait for
+/// each other alone.
+#[derive(Default)]
+pub(crate) struct Tokens(Mutex<HashMap<Token, Arc<Queue<()>>>>);
+
+type Token = (SessionId, [u8; 32]);
+
+impl Tokens {
+    /// The turn to change this session with this secret.
+    pub(crate) async fn turn(&self, id: SessionId, secret: &SecretHash) -> TokenTurn<'_> {
+        let token = (id, *secret.as_bytes());
+        // Before the wait, so that a call that is dropped while it waits leaves nothing behind.
+        let place = Place {
+            tokens: self,
+            token,
+        };
+        let queue = Arc::clone(self.queues().entry(token).or_default());
+        TokenTurn {
+            _queue: queue.lock_owned().await,
+            _place: place,
+        }
     }
 
-    /// The turn to write what isn't one known session.
-    pub(crate) async fn to_write(&self) -> Option<Turn<'_>> {
-        match &*self.stripes {
-            [single] => Some(single.lock().await),
-            _ => None,
+    fn queues(&self) -> MutexGuard<'_, HashMap<Token, Arc<Queue<()>>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A turn among the calls of one token.
+pub(crate) struct TokenTurn<'a> {
+    // Dropped first: what is left of the queue then is the map's.
+    _queue: OwnedMutexGuard<()>,
+    _place: Place<'a>,
+}
+
+struct Place<'a> {
+    tokens: &'a Tokens,
+    token: Token,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        if let Entry::Occupied(queue) = self.tokens.queues().entry(self.token)
+            && Arc::strong_count(queue.get()) == 1
+        {
+            queue.remove();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::{Duration, timeout};
+
+    use super::*;
+
+    const ID: SessionId = SessionId::from_bytes([1; 16]);
+
+    fn secret(byte: u8) -> SecretHash {
+        SecretHash::from_bytes([byte; 32])
+    }
+
+    #[tokio::test]
+    async fn one_token_takes_turns_and_no_other_waits_for_it() {
+        let tokens = Tokens::default();
+        let first = tokens.turn(ID, &secret(1)).await;
+        let _stranger = tokens.turn(ID, &secret(2)).await;
+        let waits = timeout(Duration::from_millis(5), tokens.turn(ID, &secret(1))).await;
+        assert!(waits.is_err());
+        drop(first);
+        drop(tokens.turn(ID, &secret(1)).await);
+    }
+
+    #[tokio::test]
+    async fn a_queue_is_gone_with_its_last_call() {
+        let tokens = Tokens::default();
+        let first = tokens.turn(ID, &secret(1)).await;
+        let dropped = timeout(Duration::from_millis(5), tokens.turn(ID, &secret(1))).await;
+        assert!(dropped.is_err());
+        assert_eq!(tokens.queues().len(), 1, "the first call is still at it");
+        drop(first);
+        assert_eq!(tokens.queues().len(), 0);
     }
 }

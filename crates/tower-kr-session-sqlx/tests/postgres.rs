@@ -29,8 +29,8 @@ use support::{
 use test_support::{Check, PostgresServer, Program, run};
 use tokio::task::JoinSet;
 use tower_kr_session::{
-    Owner, SessionStore, StoreError,
-    store::{ApplyOutcome, SignIn},
+    Owner, SessionId, SessionStore, StoreError,
+    store::{ApplyOutcome, Instants, RemoveOutcome, SignIn},
 };
 use tower_kr_session_sqlx::{Cleanup, PostgresStore, SetupError};
 
@@ -56,10 +56,12 @@ fn own_checks() -> Vec<Check> {
         the_cleanup_survives_a_stopped_server,
         an_exhausted_pool_answers_in_time,
         a_hot_session_leaves_connections_to_others,
+        a_wrong_secret_costs_nobody_a_place_in_a_queue,
         a_row_locked_by_somebody_else_is_given_up_in_time,
         who_stops_in_the_middle_is_thrown_out,
         calls_cut_off_while_waiting_leave_nothing_open,
         revocations_and_sign_ins_never_deadlock,
+        an_owner_is_locked_in_the_table_by_whatever_name_it_is_called,
         a_touch_is_a_hot_update,
         a_touch_does_not_write_the_values,
         behind_a_transaction_pooler_nothing_stays_prepared,
@@ -355,6 +357,58 @@ async fn a_hot_session_leaves_connections_to_others() {
     serves_again(&store, hot).await;
 }
 
+/// The id of a session is public, and a client may send any other.
+async fn a_wrong_secret_costs_nobody_a_place_in_a_queue() {
+    let store = impatient(shared(), "stranger", 3).await;
+    let locked = Holder::new(&store).await;
+    // Whatever of an id may decide where a call queues, the two have it in common.
+    let mut id = *locked.id.as_bytes();
+    id[6] ^= 1;
+    let holder = Holder::at(&store, SessionId::from_bytes(id), |_| {}).await;
+    let mut locker = PgConnection::connect(shared()).await.unwrap();
+    let mut lock = locker.begin().await.unwrap();
+    let sql = format!(
+        "SELECT 1 FROM stranger WHERE id = '{}' FOR UPDATE",
+        locked.id
+    );
+    sqlx::query(AssertSqlSafe(sql))
+        .fetch_one(&mut *lock)
+        .await
+        .unwrap();
+    let mut tasks = JoinSet::new();
+    for number in 0..50 {
+        let store = store.clone();
+        tasks.spawn(async move {
+            let started = Instant::now();
+            if number % 2 == 0 {
+                let at = Instants::at(now());
+                let removed = store.remove(locked.id, Some(&support::secret()), at).await;
+                assert_eq!(removed.unwrap(), RemoveOutcome::Missing);
+            } else {
+                let applied = locked.stranger().apply(&store, set("a", b"1")).await;
+                assert_eq!(applied.unwrap(), ApplyOutcome::Missing);
+            }
+            assert!(
+                started.elapsed() < Duration::from_millis(450),
+                "a stranger waits for the row"
+            );
+        });
+    }
+    for _ in 0..5 {
+        let started = Instant::now();
+        holder.increment(&store).await.unwrap();
+        assert!(
+            started.elapsed() < Duration::from_millis(450),
+            "{:?}",
+            started.elapsed()
+        );
+    }
+    tasks.join_all().await;
+    drop(lock);
+    drop(locker);
+    serves_again(&store, locked).await;
+}
+
 async fn a_row_locked_by_somebody_else_is_given_up_in_time() {
     let store = impatient(shared(), "locked", 1).await;
     let owner = Owner::new("max").unwrap();
@@ -508,6 +562,84 @@ async fn revocations_and_sign_ins_never_deadlock() {
     assert_eq!(deadlocks, 0);
 }
 
+/// `t` and `public.t` are one table. A sign-in through one name stands still between its look for a
+/// revocation and its commit: a revocation through the other name waits for it, and finds it.
+async fn an_owner_is_locked_in_the_table_by_whatever_name_it_is_called() {
+    let named = |application: &str, schema: Option<&str>| {
+        let url = format!("{}?application_name={application}", shared());
+        let builder = PostgresStore::builder().table("named");
+        let builder = match schema {
+            Some(schema) => builder.schema(schema),
+            None => builder,
+        };
+        async move { builder.connect(&url).await.unwrap() }
+    };
+    let bare = named("bare", None).await;
+    bare.migrate().await.unwrap();
+    let schema = Some("public");
+    for sql in [
+        "CREATE FUNCTION stand_still() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+         PERFORM pg_advisory_xact_lock(42); RETURN NULL; END $$",
+        "CREATE TRIGGER stand_still AFTER UPDATE ON named FOR EACH ROW \
+         EXECUTE FUNCTION stand_still()",
+    ] {
+        sqlx::raw_sql(sql).execute(bare.pool()).await.unwrap();
+    }
+    let owner = Owner::new("max").unwrap();
+    let checked_at = now();
+    for (first, second) in [(None, schema), (schema, None)] {
+        let signing_in = named("signing in", first).await;
+        let revoking = named("revoking", second).await;
+        let holder = Holder::new(&signing_in).await;
+        let mut still = PgConnection::connect(shared()).await.unwrap();
+        sqlx::raw_sql("SELECT pg_advisory_lock(42)")
+            .execute(&mut still)
+            .await
+            .unwrap();
+        let sign_in = {
+            let (store, owner) = (signing_in.clone(), owner.clone());
+            let mut delta = delta();
+            delta.sign_in = Some(SignIn::new(owner, checked_at));
+            tokio::spawn(async move { holder.apply(&store, delta).await.unwrap() })
+        };
+        until("the sign-in stands still", || async {
+            waiting("signing in").await == 1
+        })
+        .await;
+        let revocation = {
+            let (store, owner) = (revoking.clone(), owner.clone());
+            let at = checked_at;
+            tokio::spawn(async move { store.remove_owned(&owner, None, at).await.unwrap() })
+        };
+        until("the revocation waits, or is over", || async {
+            revocation.is_finished() || waiting("revoking").await == 1
+        })
+        .await;
+        assert!(!revocation.is_finished(), "it didn't wait for the sign-in");
+        sqlx::raw_sql("SELECT pg_advisory_unlock(42)")
+            .execute(&mut still)
+            .await
+            .unwrap();
+        let applied = sign_in.await.unwrap();
+        assert!(matches!(applied, ApplyOutcome::Applied(_)), "{applied:?}");
+        assert_eq!(revocation.await.unwrap(), 1);
+        assert_eq!(bare.load(holder.id, now()).await.unwrap(), None);
+        sqlx::raw_sql("DELETE FROM named_revocations")
+            .execute(bare.pool())
+            .await
+            .unwrap();
+    }
+}
+
+/// How many connections of this application wait for a lock.
+async fn waiting(application: &str) -> i64 {
+    let sql = format!(
+        "SELECT count(*) FROM pg_stat_activity \
+         WHERE application_name = '{application}' AND wait_event_type = 'Lock'"
+    );
+    number(shared(), &sql).await
+}
+
 async fn a_touch_is_a_hot_update() {
     let store = impatient(shared(), "touched", 2).await;
     let owner = Owner::new("max").unwrap();
@@ -632,6 +764,10 @@ async fn urls_are_checked_and_never_repeated() {
         "postgres://kr:hunter2@loc alhost/x",
         "postgres://kr:hunter2@localhost/x?sslmode=hunter",
         "postgres://kr:hun/ter2@localhost/x",
+        "postgres://kr:hun#ter2@localhost/x",
+        "postgres://kr:h@hun#ter2@localhost/x",
+        "postgres://kr:12?hunter2@localhost/x",
+        "postgres://kr:12/hunter2@localhost/x",
         "postgres://kr:hunter2@[::1/x",
         "postgres://kr:hunter2@127.0.0.1:1/x",
         "postgres://kr:hunter2@127.0.0.1:1/x?sslmode=require",
@@ -699,6 +835,43 @@ async fn the_isolation_of_the_database_does_not_matter() {
         .unwrap();
     store.migrate().await.unwrap();
     let second = impatient(shared(), "isolated", 4).await;
+    // What the database sees, through triggers.
+    for sql in [
+        "CREATE TABLE isolation (call text, level text)",
+        "CREATE FUNCTION isolation() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+         INSERT INTO isolation VALUES (TG_TABLE_NAME || ' ' || TG_OP, \
+         current_setting('transaction_isolation')); RETURN NULL; END $$",
+        "CREATE TRIGGER isolation AFTER UPDATE OR DELETE ON isolated \
+         FOR EACH ROW EXECUTE FUNCTION isolation()",
+        "CREATE TRIGGER isolation AFTER INSERT OR DELETE ON isolated_revocations \
+         FOR EACH ROW EXECUTE FUNCTION isolation()",
+    ] {
+        sqlx::raw_sql(sql).execute(store.pool()).await.unwrap();
+    }
+    let owner = Owner::new("max").unwrap();
+    let long_ago = now().saturating_sub(Duration::from_secs(7 * 86_400));
+    store.remove_owned(&owner, None, long_ago).await.unwrap();
+    for _ in 0..2 {
+        let over = Holder::with(&store, |record| record.idle_deadline = long_ago).await;
+        store
+            .remove(over.id, None, Instants::at(now()))
+            .await
+            .unwrap();
+        Holder::with(&store, |record| record.idle_deadline = long_ago).await;
+    }
+    let cleanup = Cleanup::new().interval(Duration::from_millis(5));
+    let cleanup = store.spawn_cleanup(cleanup);
+    until("all is cleaned up", || async {
+        let rows = "SELECT (SELECT count(*) FROM isolated) + \
+             (SELECT count(*) FROM isolated_revocations)";
+        number(shared(), rows).await == 0
+    })
+    .await;
+    let levels = "SELECT count(*) FROM isolation WHERE level <> 'read committed'";
+    assert_eq!(number(shared(), levels).await, 0);
+    let calls = "SELECT count(DISTINCT call) FROM isolation";
+    assert_eq!(number(shared(), calls).await, 3);
+
     let holder = Holder::new(&store).await;
     let mut tasks = JoinSet::new();
     for number in 0..100 {
@@ -711,6 +884,7 @@ async fn the_isolation_of_the_database_does_not_matter() {
     }
     tasks.join_all().await;
     assert_eq!(holder.count(&store).await, 100);
+    cleanup.shutdown().await;
 }
 
 async fn the_guide_has_the_schema() {

@@ -22,13 +22,13 @@ use support::{
     DEADLINE, Holder,
     browser::Browser,
     common::{self, Fixture},
-    delta, now, set,
+    delta, now, set, until,
 };
 use test_support::{Check, Scratch, block_on, run};
 use tokio::task::JoinSet;
 use tower_kr_session::{
     SessionStore, StoreError,
-    store::{ApplyOutcome, SecretHash, contract},
+    store::{ApplyOutcome, Instants, RemoveOutcome, SecretHash, contract},
 };
 use tower_kr_session_sqlx::{SetupError, SqliteStore};
 
@@ -54,11 +54,14 @@ fn own_checks() -> Vec<Check> {
         increments_of_several_processes_are_all_counted,
         what_a_killed_process_was_told_is_there,
         a_locked_file_is_unavailable_in_time_and_then_serves_again,
+        a_wrong_secret_costs_nobody_a_place_in_a_queue,
         a_full_disk_is_unavailable_and_corrupts_nothing,
         a_file_that_can_only_be_read_is_unavailable_for_writes,
         a_touch_does_not_write_the_values,
         several_can_open_a_new_file_at_once,
         urls_are_checked,
+        a_database_in_memory_is_refused_however_it_is_written,
+        a_new_file_is_its_users_alone,
         names_are_checked,
         an_attached_database_serves_as_schema,
         a_pool_of_ones_own_serves,
@@ -325,6 +328,58 @@ async fn a_locked_file_is_unavailable_in_time_and_then_serves_again() {
     );
 }
 
+/// All writers of a process stand in one queue; who holds no session stands in none.
+async fn a_wrong_secret_costs_nobody_a_place_in_a_queue() {
+    let (scratch, store) = fresh().await;
+    let path = scratch.path().join("own.db");
+    let holder = Holder::new(&store).await;
+    let gone = Holder::new(&store).await;
+    // Another process holds the file's lock, and a call waits for it.
+    let mut locker = connection(&path).await;
+    sqlx::raw_sql("BEGIN IMMEDIATE")
+        .execute(&mut locker)
+        .await
+        .unwrap();
+    let first = {
+        let store = store.clone();
+        tokio::spawn(async move { holder.increment(&store).await.unwrap() })
+    };
+    until("the first call has the turn", || async {
+        store.pool().num_idle() < store.pool().size() as usize
+    })
+    .await;
+    let mut strangers = JoinSet::new();
+    for number in 0..50 {
+        let store = store.clone();
+        strangers.spawn(async move {
+            if number % 2 == 0 {
+                let at = Instants::at(now());
+                let removed = store.remove(holder.id, Some(&support::secret()), at).await;
+                assert_eq!(removed.unwrap(), RemoveOutcome::Missing);
+            } else {
+                let applied = holder.stranger().apply(&store, set("a", b"1")).await;
+                assert_eq!(applied.unwrap(), ApplyOutcome::Missing);
+            }
+        });
+    }
+    // All of them are answered while the writers wait.
+    strangers.join_all().await;
+    assert!(!first.is_finished(), "the file was locked all the time");
+    let second = {
+        let store = store.clone();
+        tokio::spawn(async move {
+            let at = Instants::at(now());
+            store.remove(gone.id, Some(&gone.secret), at).await.unwrap()
+        })
+    };
+    sqlx::raw_sql("ROLLBACK")
+        .execute(&mut locker)
+        .await
+        .unwrap();
+    assert_eq!(first.await.unwrap(), 1);
+    assert_eq!(second.await.unwrap(), RemoveOutcome::Removed);
+}
+
 async fn a_full_disk_is_unavailable_and_corrupts_nothing() {
     let (scratch, store) = fresh().await;
     let path = scratch.path().join("own.db");
@@ -434,8 +489,6 @@ async fn urls_are_checked() {
     for bad in [
         "sessions.db",
         "postgres://kr:hunter2@localhost/x",
-        "sqlite::memory:",
-        "sqlite://x?mode=memory",
         "sqlite://x?mode=hunter",
         &missing,
     ] {
@@ -446,6 +499,74 @@ async fn urls_are_checked() {
     let absent = format!("{}?mode=rw", url(&scratch.path().join("absent.db")));
     assert!(SqliteStore::connect(&absent).await.is_err());
     assert!(!scratch.path().join("absent.db").exists());
+}
+
+/// Each connection would have a database of its own, without a word.
+async fn a_database_in_memory_is_refused_however_it_is_written() {
+    for bad in [
+        "sqlite:",
+        "sqlite://",
+        "sqlite://?mode=rwc",
+        "sqlite::memory:",
+        "sqlite://:memory:",
+        "sqlite://%3Amemory%3A",
+        "sqlite://%3amemory:?mode=rwc",
+        "sqlite://x?mode=memory",
+        "sqlite://x?mode=%6demory",
+        "sqlite:file::memory:",
+        "sqlite:file:x%3Fmode=memory",
+        "sqlite:file:",
+        "sqlite:%66ile:x.db",
+    ] {
+        let error = SqliteStore::connect(bad).await.unwrap_err();
+        assert!(
+            matches!(error, SetupError::InvalidUrl { .. }),
+            "{bad}: {error}"
+        );
+    }
+    let private = SqliteConnectOptions::new().filename(":memory:");
+    let error = SqliteStore::builder().connect_with(private).await;
+    let error = error.unwrap_err();
+    assert!(matches!(error, SetupError::InvalidUrl { .. }), "{error}");
+    // A name is not more than it says.
+    let scratch = Scratch::new();
+    for name in ["mode=memory.db", "x:memory:.db", "50%25.db"] {
+        let url = url(&scratch.path().join(name));
+        SqliteStore::connect(&url)
+            .await
+            .unwrap()
+            .migrate()
+            .await
+            .unwrap();
+        let file = scratch.path().join(name.replace("%25", "%"));
+        assert!(file.exists(), "{}", file.display());
+    }
+}
+
+/// Whoever else has an account on the machine reads no values of sessions.
+#[cfg(unix)]
+async fn a_new_file_is_its_users_alone() {
+    use std::{fs, os::unix::fs::PermissionsExt};
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let scratch = Scratch::new();
+    for query in ["", "?mode=rwc"] {
+        let path = scratch.path().join(format!("new{}.db", query.len()));
+        let store = SqliteStore::connect(&format!("{}{query}", url(&path))).await;
+        let store = store.unwrap();
+        store.migrate().await.unwrap();
+        Holder::new(&store).await;
+        for end in ["", "-wal", "-shm"] {
+            let file = PathBuf::from(format!("{}{end}", path.display()));
+            assert_eq!(mode(&file), 0o600, "{}", file.display());
+        }
+    }
+    // What somebody made before stays as they made it.
+    let path = scratch.path().join("shared.db");
+    fs::write(&path, "").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o660)).unwrap();
+    let store = SqliteStore::connect(&url(&path)).await.unwrap();
+    store.migrate().await.unwrap();
+    assert_eq!(mode(&path), 0o660);
 }
 
 async fn names_are_checked() {

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use test_support::Check;
 use tokio::task::JoinSet;
 use tower_kr_session::{
-    Clock, ManualClock, Owner, SessionId, SessionStore, StoreError,
+    ManualClock, Owner, SessionId, SessionStore, StoreError,
     store::{
         ApplyOutcome, Delta, Instants, RECLAIM_GRACE, Record, RemoveOutcome, SecretHash, SignIn,
         contract,
@@ -62,13 +62,18 @@ pub(crate) fn checks<F: Fixture>(fixture: F) -> Vec<Check> {
     add![
         several_can_migrate_at_once_and_again,
         a_missing_table_and_another_schema_are_told_at_start,
+        a_table_that_was_dropped_is_told_as_such,
+        a_table_of_somebody_else_is_told_as_such,
         the_schema_sql_makes_what_migrate_makes,
         names_may_be_words_of_sql,
         a_call_can_be_dropped_at_any_point,
         a_corrupt_row_is_missing_and_kept,
         a_row_of_a_later_version_is_told_and_kept,
         expired_sessions_are_deleted_in_batches,
+        a_clock_that_is_ahead_deletes_nothing_that_lives,
+        the_rows_of_users_outlast_a_machine_that_is_hours_ahead,
         the_cleanup_survives_errors_and_stops,
+        a_table_that_is_gone_for_a_while_costs_nothing_but_errors,
         old_revocations_are_forgotten,
         a_dump_holds_no_secret,
         hostile_text_is_data,
@@ -148,20 +153,61 @@ async fn a_missing_table_and_another_schema_are_told_at_start<F: Fixture>(fixtur
         .execute("UPDATE told_migrations SET version = 1".into())
         .await;
     store.check().await.unwrap();
-    fixture.execute("DROP TABLE told_revocations".into()).await;
-    let error = store.check().await.unwrap_err();
-    assert!(
-        matches!(&error, SetupError::MissingTable { table } if table == "told_revocations"),
-        "{error:?}"
-    );
     fixture
         .execute("ALTER TABLE told DROP COLUMN persistent".into())
         .await;
-    fixture
-        .execute("CREATE TABLE told_revocations (owner int)".into())
-        .await;
     let error = store.check().await.unwrap_err();
     assert!(error.to_string().contains("persistent"), "{error}");
+}
+
+/// `migrate()` can't be the answer: the versions say that all is done.
+async fn a_table_that_was_dropped_is_told_as_such<F: Fixture>(fixture: F) {
+    for dropped in ["gone", "gone_revocations"] {
+        let store = migrated(fixture, "gone").await;
+        fixture.execute(format!("DROP TABLE {dropped}")).await;
+        for error in [
+            store.check().await.unwrap_err(),
+            store.migrate().await.unwrap_err(),
+        ] {
+            assert!(
+                matches!(&error, SetupError::LostTable { table, versions }
+                    if table == dropped && versions == "gone_migrations"),
+                "{error:?}"
+            );
+            assert!(error.to_string().contains(dropped), "{error}");
+        }
+        // What the message says.
+        for table in ["gone", "gone_revocations", "gone_migrations"] {
+            if table != dropped {
+                fixture.execute(format!("DROP TABLE {table}")).await;
+            }
+        }
+    }
+    migrated(fixture, "gone").await;
+}
+
+/// Nor does the store put its rows into a table of the application.
+async fn a_table_of_somebody_else_is_told_as_such<F: Fixture>(fixture: F) {
+    for taken in ["taken", "taken_revocations"] {
+        fixture
+            .execute(format!("CREATE TABLE {taken} (id int)"))
+            .await;
+        let store = fixture.open("taken").await;
+        for error in [
+            store.check().await.unwrap_err(),
+            store.migrate().await.unwrap_err(),
+        ] {
+            assert!(
+                matches!(&error, SetupError::ForeignTable { table, versions }
+                    if table == taken && versions == "taken_migrations"),
+                "{error:?}"
+            );
+            assert!(error.to_string().contains(taken), "{error}");
+        }
+        let tables = fixture.execute(format!("DROP TABLE {taken}"));
+        tables.await;
+    }
+    migrated(fixture, "taken").await;
 }
 
 async fn the_schema_sql_makes_what_migrate_makes<F: Fixture>(fixture: F) {
@@ -347,32 +393,95 @@ async fn expired_sessions_are_deleted_in_batches<F: Fixture>(fixture: F) {
     );
     alive.record(&store).await;
     // Ten minutes and the grace after its deadline, the row of an abandoned session is gone for certain.
-    let late = now()
-        .saturating_add(IDLE.timeout + IDLE.touch_interval + RECLAIM_GRACE)
-        .saturating_add(Duration::from_secs(600));
-    assert_eq!(store.reclaim(late, 10).await.unwrap(), 2);
+    over_for(&store, RECLAIM_GRACE + Duration::from_secs(600), |_| {}).await;
+    assert_eq!(store.reclaim(now(), 10).await.unwrap(), 1);
+}
+
+/// A session whose idle deadline has passed this long ago.
+async fn over_for(
+    store: &impl SessionStore,
+    ago: Duration,
+    prepare: impl FnOnce(&mut Record),
+) -> Holder {
+    Holder::with(store, |record| {
+        record.idle_deadline = now().saturating_sub(ago);
+        prepare(record);
+    })
+    .await
+}
+
+const YEARS: Duration = Duration::from_secs(10 * 365 * 86_400);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// A node whose clock is years ahead of the database's cleans up.
+async fn a_clock_that_is_ahead_deletes_nothing_that_lives<F: Fixture>(fixture: F) {
+    let store = migrated(fixture, "ahead").await;
+    let owner = Owner::new("max").unwrap();
+    let anonymous = Holder::new(&store).await;
+    let user = Holder::with(&store, |record| record.owner = Some(owner)).await;
+    let leaving = Owner::new("moritz").unwrap();
+    store.remove_owned(&leaving, None, now()).await.unwrap();
+    let ahead = Arc::new(ManualClock::new(now().saturating_add(YEARS)));
+    let cleanup = Cleanup::new()
+        .interval(Duration::from_millis(10))
+        .clock(ahead);
+    let handle = store.spawn_cleanup(cleanup);
+    let rows = || fixture.number("SELECT count(*) FROM ahead".into());
+    // The second one is deleted by a pass that began after the first one was over.
+    for _ in 0..2 {
+        over_for(&store, YEARS, |_| {}).await;
+        until("what is over is gone", || async { rows().await == 2 }).await;
+    }
+    handle.shutdown().await;
+    anonymous.record(&store).await;
+    user.record(&store).await;
+    let revocations = fixture.number("SELECT count(*) FROM ahead_revocations".into());
+    assert_eq!(revocations.await, 1, "a revocation of now is not forgotten");
+}
+
+/// The clock of the database may be wrong as well, by a time zone say: on one machine there is but one clock.
+async fn the_rows_of_users_outlast_a_machine_that_is_hours_ahead<F: Fixture>(fixture: F) {
+    let store = migrated(fixture, "zones").await;
+    let owner = Owner::new("max").unwrap();
+    let mut signed_in = |record: &mut Record| record.owner = Some(owner.clone());
+    let user = over_for(&store, DAY, &mut signed_in).await;
+    over_for(&store, DAY, |_| {}).await;
+    over_for(&store, DAY + DAY / 24, &mut signed_in).await;
+    assert_eq!(store.reclaim(now(), 10).await.unwrap(), 2);
+    // The clock is right again.
+    let right = now().saturating_sub(DAY + Duration::from_secs(1));
+    assert!(store.load(user.id, right).await.unwrap().is_some());
+    // A sign-in moves the row there, a touch keeps it.
+    let holder = Holder::new(&store).await;
+    let slot = || fixture.number("SELECT max(reclaim_slot) FROM zones".into());
+    let before = slot().await;
+    let mut sign_in = delta();
+    sign_in.sign_in = Some(SignIn::new(owner.clone(), now()));
+    for step in [sign_in, delta()] {
+        holder.apply(&store, step).await.unwrap();
+        let day = i64::try_from(DAY.as_secs() / 600).unwrap();
+        assert!((before + day..=before + day + 1).contains(&slot().await));
+    }
 }
 
 async fn the_cleanup_survives_errors_and_stops<F: Fixture>(fixture: F) {
     let store = migrated(fixture, "cleaned").await;
     let [_, alive] = over_and_alive::<F>(&store, 25).await;
-    let clock = Arc::new(ManualClock::new(now()));
     let rows = || fixture.number("SELECT count(*) FROM cleaned".into());
     fixture
         .execute("ALTER TABLE cleaned RENAME TO cleaned_away".into())
         .await;
-    let cleanup = Cleanup::new()
-        .interval(Duration::from_millis(20))
-        .batch(10)
-        .clock(Arc::clone(&clock));
+    let cleanup = Cleanup::new().interval(Duration::from_millis(20)).batch(10);
     let handle = store.spawn_cleanup(cleanup);
-    assert!(store.reclaim(clock.now(), 10).await.is_err());
+    assert!(store.reclaim(now(), 10).await.is_err());
     tokio::time::sleep(Duration::from_millis(60)).await;
     fixture
         .execute("ALTER TABLE cleaned_away RENAME TO cleaned".into())
         .await;
     until("the expired rows are gone", || async { rows().await == 2 }).await;
-    clock.advance(ABSOLUTE);
+    fixture
+        .execute("UPDATE cleaned SET reclaim_slot = 0".into())
+        .await;
     until("all rows are gone", || async { rows().await == 0 }).await;
 
     let stopping = Instant::now();
@@ -382,6 +491,51 @@ async fn the_cleanup_survives_errors_and_stops<F: Fixture>(fixture: F) {
     tokio::time::sleep(Duration::from_millis(60)).await;
     assert_eq!(rows().await, 5, "nothing is deleted after the shutdown");
     assert_eq!(store.load(alive.id, now()).await.unwrap(), None);
+}
+
+async fn a_table_that_is_gone_for_a_while_costs_nothing_but_errors<F: Fixture>(fixture: F) {
+    let store = migrated(fixture, "away").await;
+    let holder = Holder::new(&store).await;
+    let owner = Owner::new("max").unwrap();
+    let mut sign_in = set("a", b"1");
+    sign_in.sign_in = Some(SignIn::new(owner.clone(), now()));
+    // Each call is prepared by then.
+    for expected in 1..=2 {
+        holder.apply(&store, sign_in.clone()).await.unwrap();
+        holder.apply(&store, delta()).await.unwrap();
+        assert_eq!(holder.increment(&store).await.unwrap(), expected);
+        let wrong = Some(&super::secret());
+        let gone = Holder::new(&store).await;
+        for secret in [wrong, Some(&gone.secret), None] {
+            let removed = store.remove(gone.id, secret, Instants::at(now())).await;
+            removed.unwrap();
+        }
+        store.reclaim(now(), 10).await.unwrap();
+        store
+            .remove_owned(&owner, Some(holder.id), now().saturating_sub(ABSOLUTE))
+            .await
+            .unwrap();
+    }
+    fixture
+        .execute("ALTER TABLE away RENAME TO away_away".into())
+        .await;
+    let at = Instants::at(now());
+    for _ in 0..4 {
+        assert!(holder.increment(&store).await.is_err());
+        assert!(holder.apply(&store, delta()).await.is_err());
+        assert!(holder.apply(&store, sign_in.clone()).await.is_err());
+        assert!(store.load(holder.id, now()).await.is_err());
+        assert!(store.list(&owner, now()).await.is_err());
+        assert!(store.remove(holder.id, None, at).await.is_err());
+        let removed = store.remove(holder.id, Some(&holder.secret), at).await;
+        assert!(removed.is_err());
+        assert!(store.remove_owned(&owner, None, now()).await.is_err());
+        assert!(store.reclaim(now(), 10).await.is_err());
+    }
+    fixture
+        .execute("ALTER TABLE away_away RENAME TO away".into())
+        .await;
+    assert_eq!(holder.increment(&store).await.unwrap(), 3);
 }
 
 async fn old_revocations_are_forgotten<F: Fixture>(fixture: F) {

@@ -77,8 +77,18 @@ impl Holder {
     }
 
     pub(crate) async fn with(store: &impl SessionStore, prepare: impl FnOnce(&mut Record)) -> Self {
+        let id = SessionId::generate(now());
+        Self::at(store, id, prepare).await
+    }
+
+    /// A session of this id.
+    pub(crate) async fn at(
+        store: &impl SessionStore,
+        id: SessionId,
+        prepare: impl FnOnce(&mut Record),
+    ) -> Self {
         let holder = Self {
-            id: SessionId::generate(now()),
+            id,
             secret: secret(),
         };
         let mut record = Record::new(holder.secret, now(), IDLE, ABSOLUTE);
@@ -86,6 +96,14 @@ impl Holder {
         let created = store.create(holder.id, record, now()).await.unwrap();
         assert_eq!(created, CreateOutcome::Created);
         holder
+    }
+
+    /// Who has this session's public id and makes up a secret.
+    pub(crate) fn stranger(&self) -> Self {
+        Self {
+            secret: secret(),
+            ..*self
+        }
     }
 
     pub(crate) async fn apply(
