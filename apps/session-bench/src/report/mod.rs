@@ -23,12 +23,17 @@ const INTRODUCTION: &str = "\
 
 <!-- Written by `just bench`. -->
 
-tower-kr-session beside other session layers, doing the same work in the same run. Requests go through an axum router as a tower
-service in one process, on one thread, and bodies are collected; only the sections that say so use threads or sockets. A figure is
-the best of several medians, and in parentheses stands how far the median of them all lies above it; the candidates take turns,
-so that what the machine does meanwhile hits them all. Of a request, and of the size of a session, it is the mean over six links of the
-program with its functions in different orders, since their places alone move a figure by up to 30 ns. *Identity* is a layer that does
-nothing. How it is measured: [apps/session-bench](../apps/session-bench/README.md).
+This report compares tower-kr-session with other session layers. All of them do the same work in the
+same run. Requests go through an axum router as a tower service, in one process and on one thread,
+and bodies are collected; only the sections that say so use threads or sockets.
+
+A figure is the best of several medians. The percentage in parentheses says how far the median of
+all of them lies above it. The candidates take turns, so that a busy machine slows all of them down.
+The figures of a request, and of the size of a session, are means over six links of the program with
+its functions in different orders, since their places alone move a figure by up to 30 ns. *Identity*
+is a layer that does nothing. [apps/session-bench](../apps/session-bench/README.md) describes the
+method, and [stores](stores.md#why-a-table-of-its-own) says why the in-memory store is a table of its
+own, and what else was measured for it.
 
 ![Overhead of each session layer](benchmarks/requests.svg)
 ";
