@@ -79,40 +79,44 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        loop {
-            match this.state {
-                State::Passing => return this.inner.poll(context),
-                State::Handling(session) => {
-                    // The response is changed where it stands: it is large, and most only pass.
-                    let mut polled = this.inner.as_mut().poll(context);
-                    let Poll::Ready(Ok(response)) = &mut polled else {
+        match this.state {
+            State::Passing => this.inner.poll(context),
+            State::Handling(session) => {
+                // The response is changed where it stands: it is large, and most only pass.
+                let mut polled = this.inner.as_mut().poll(context);
+                let Poll::Ready(Ok(response)) = &mut polled else {
+                    return polled;
+                };
+                let mut commit = match session.end() {
+                    End::Untouched => {
+                        *this.state = State::Passing;
                         return polled;
-                    };
-                    let commit = match session.end() {
-                        End::Untouched => {
-                            *this.state = State::Passing;
-                            return polled;
-                        }
-                        End::Unchanged => {
-                            transport::mark_private(response.headers_mut());
-                            *this.state = State::Passing;
-                            return polled;
-                        }
-                        End::Commit(commit) => commit,
-                    };
-                    *this.state = State::Committing(Box::new(Committing {
-                        session: session.clone(),
-                        commit,
-                        response: mem::take(response),
-                    }));
-                }
-                State::Committing(committing) => {
-                    let committed = ready!(committing.commit.as_mut().poll(context));
-                    let mut response = mem::take(&mut committing.response);
-                    finish(&committing.session, committed, &mut response);
+                    }
+                    End::Unchanged => {
+                        transport::mark_private(response.headers_mut());
+                        *this.state = State::Passing;
+                        return polled;
+                    }
+                    End::Commit(commit) => commit,
+                };
+                if let Poll::Ready(committed) = commit.as_mut().poll(context) {
+                    finish(session, committed, response);
                     *this.state = State::Passing;
-                    return Poll::Ready(Ok(response));
+                    return polled;
                 }
+                *this.state = State::Committing(Box::new(Committing {
+                    session: session.clone(),
+                    commit,
+                    response: mem::take(response),
+                }));
+                Poll::Pending
+            }
+            State::Committing(committing) => {
+                let committed = ready!(committing.commit.as_mut().poll(context));
+                let mut response = mem::take(&mut committing.response);
+                finish(&committing.session, committed, &mut response);
+                *this.state = State::Passing;
+                Poll::Ready(Ok(response))
             }
         }
     }

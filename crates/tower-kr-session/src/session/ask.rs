@@ -6,10 +6,10 @@
 use std::{
     future::Future,
     mem,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
-use tokio::sync::{Mutex as Queue, MutexGuard as Place};
+use tokio::sync::Notify;
 
 use super::request::{Request, View};
 use crate::{
@@ -28,8 +28,16 @@ pub(super) struct Inner {
     pub(super) withheld: bool,
     /// Locked for moments only: never while the store works, nor while code of the application runs.
     request: Mutex<Request>,
-    /// Whoever has this asks the store. It is fair: a handle in steady use can't hold up the commit.
-    queue: Queue<()>,
+    /// Where calls wait for their turn, since the first one that had to. From then on every call goes
+    /// through it: a handle in steady use can't hold up the commit.
+    line: OnceLock<Box<Line>>,
+}
+
+#[derive(Default)]
+struct Line {
+    /// The first in the line has this; the others wait for it in order.
+    first: tokio::sync::Mutex<()>,
+    turn_ended: Notify,
 }
 
 impl Inner {
@@ -46,7 +54,7 @@ impl Inner {
             https,
             withheld,
             request: Mutex::new(request),
-            queue: Queue::new(()),
+            line: OnceLock::new(),
         }
     }
 
@@ -86,6 +94,25 @@ impl Inner {
         Ok(turn)
     }
 
+    /// As [`turn`](Self::turn), without a look at what became of earlier calls.
+    pub(super) async fn turn_at(&self, at: Instants) -> Result<Turn<'_>, SessionError> {
+        if self.line.get().is_some() || !self.request().begin_turn() {
+            // Apart, since it is rare and would make each call's future larger.
+            let wait = Box::pin(tokio::time::timeout(self.config.io_timeout, self.wait()));
+            let waited = wait.await;
+            waited.map_err(|_| SessionError::Store(StoreError::TimedOut))?;
+        }
+        Ok(Turn { inner: self, at })
+    }
+
+    async fn wait(&self) {
+        let line = self.line.get_or_init(Box::default);
+        let _first = line.first.lock().await;
+        while !self.request().begin_turn() {
+            line.turn_ended.notified().await;
+        }
+    }
+
     /// Lets work that the response need not wait for go on beside the request, unless the store
     /// answers at once.
     pub(super) async fn beside(&self, work: impl Future<Output = ()> + Send + 'static) {
@@ -94,30 +121,6 @@ impl Inner {
             _ => work.await,
         }
     }
-
-    /// The request, if no call has the turn or waits for it.
-    pub(super) fn request_if_idle(&self) -> Option<MutexGuard<'_, Request>> {
-        let _place = self.queue.try_lock().ok()?;
-        Some(self.request())
-    }
-
-    /// As [`turn`](Self::turn), without a look at what became of earlier calls.
-    pub(super) async fn turn_at(&self, at: Instants) -> Result<Turn<'_>, SessionError> {
-        let place = match self.queue.try_lock() {
-            Ok(place) => place,
-            Err(_) => {
-                let wait = tokio::time::timeout(self.config.io_timeout, self.queue.lock());
-                // Apart, since it is rare and would make each call's future larger.
-                let waited = Box::pin(wait).await;
-                waited.map_err(|_| SessionError::Store(StoreError::TimedOut))?
-            }
-        };
-        Ok(Turn {
-            inner: self,
-            at,
-            _place: place,
-        })
-    }
 }
 
 /// The turn of a call to ask the store.
@@ -125,7 +128,15 @@ pub(super) struct Turn<'a> {
     pub(super) inner: &'a Inner,
     /// The times by which the call is judged.
     pub(super) at: Instants,
-    _place: Place<'a, ()>,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.request().has_turn = false;
+        if let Some(line) = self.inner.line.get() {
+            line.turn_ended.notify_one();
+        }
+    }
 }
 
 impl Turn<'_> {

@@ -36,10 +36,7 @@ impl Session {
         let end = match Arc::get_mut(&mut self.inner) {
             // Most often the handler's handles are gone by now, and nothing has to be locked.
             Some(inner) => inner.request_mut().end_without_commit(),
-            None => {
-                let request = self.inner.request_if_idle();
-                request.and_then(|mut request| request.end_without_commit())
-            }
+            None => self.inner.request().end_without_commit(),
         };
         end.unwrap_or_else(|| {
             let session = self.clone();
@@ -129,7 +126,8 @@ impl Request {
             self.head_sent = true;
             return Some(End::Untouched);
         };
-        let nothing = self.check().is_ok()
+        let nothing = !self.has_turn
+            && self.check().is_ok()
             && self.notes().is_empty()
             && self.cookie.is_none()
             && !self.touch_is_due(began);

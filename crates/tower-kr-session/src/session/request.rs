@@ -32,6 +32,8 @@ pub(super) struct Request {
     max_bytes: u64,
     /// The store answers at once: to load a record anew costs nothing.
     loads_anew: bool,
+    /// A call asks the store: the others wait for their turn.
+    pub(super) has_turn: bool,
     /// A change is on its way. If it still is when the next call begins, its call was dropped.
     pub(super) in_flight: bool,
     /// Whether this request has seen the session alive: then a later "missing" means that it ended
@@ -112,6 +114,11 @@ impl Request {
             return Instants::at(now);
         }
         Instants { first_contact, now }
+    }
+
+    /// Begins the turn of a call, unless another one has it.
+    pub(super) const fn begin_turn(&mut self) -> bool {
+        !mem::replace(&mut self.has_turn, true)
     }
 
     // What is noted.
