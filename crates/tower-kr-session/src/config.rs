@@ -167,8 +167,8 @@ pub(crate) struct Config {
     pub(crate) anonymous_idle: IdleLimit,
     pub(crate) absolute_timeout: Duration,
     /// The longest that a handler may give one session.
-    longest_idle_timeout: Duration,
-    longest_absolute_timeout: Duration,
+    pub(crate) longest_idle_timeout: Duration,
+    pub(crate) longest_absolute_timeout: Duration,
     pub(crate) io_timeout: Duration,
     pub(crate) max_session_bytes: u64,
     pub(crate) session_limit: SessionLimit,
@@ -202,20 +202,6 @@ impl Config {
     pub(crate) fn idle_at_sign_in(&self, record: &Record) -> Option<IdleLimit> {
         let anonymous = record.owner.is_none() && record.idle == self.anonymous_idle;
         (anonymous && self.anonymous_idle != self.idle).then_some(self.idle)
-    }
-
-    /// Checks the idle timeout that a handler gives one session.
-    pub(crate) fn check_idle_timeout(&self, timeout: Duration) -> Result<(), SessionError> {
-        let (name, longest) = ("idle timeout", self.longest_idle_timeout);
-        let fits = is_timeout(timeout, longest).then_some(());
-        fits.ok_or(SessionError::InvalidLimit { name, longest })
-    }
-
-    /// Checks the absolute timeout that a handler gives one session.
-    pub(crate) fn check_absolute_timeout(&self, timeout: Duration) -> Result<(), SessionError> {
-        let (name, longest) = ("absolute timeout", self.longest_absolute_timeout);
-        let fits = is_timeout(timeout, longest).then_some(());
-        fits.ok_or(SessionError::InvalidLimit { name, longest })
     }
 
     pub(crate) const fn too_large(&self, size: u64) -> SessionError {

@@ -6,7 +6,7 @@ use http::StatusCode;
 
 use crate::{
     model::{
-        ApplyOutcome, InvalidOwner,
+        ApplyOutcome, InvalidOwner, is_timeout,
         key::{InvalidKey, KeyBuf},
     },
     store::StoreError,
@@ -152,6 +152,16 @@ impl SessionError {
             | Self::InvalidLimit { .. }
             | Self::ResponseSent(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
+    }
+
+    /// Checks a timeout that a handler gives one session.
+    pub(crate) fn check_limit(
+        name: &'static str,
+        timeout: Duration,
+        longest: Duration,
+    ) -> Result<(), Self> {
+        let fits = is_timeout(timeout, longest).then_some(());
+        fits.ok_or(Self::InvalidLimit { name, longest })
     }
 
     /// Why the integer at `key` was not added to.

@@ -168,21 +168,9 @@ impl SecretHash {
     }
 }
 
-impl SecretHash {
-    fn words(&self) -> impl Iterator<Item = u64> {
-        let (words, _) = self.0.as_chunks();
-        words.iter().map(|word| u64::from_ne_bytes(*word))
-    }
-}
-
 impl PartialEq for SecretHash {
     fn eq(&self, other: &Self) -> bool {
-        // Every word is read and combined before the one comparison.
-        let difference = self
-            .words()
-            .zip(other.words())
-            .fold(0, |all, (a, b)| all | (a ^ b));
-        difference.ct_eq(&0).into()
+        self.0.ct_eq(&other.0).into()
     }
 }
 

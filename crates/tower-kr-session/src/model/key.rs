@@ -9,8 +9,6 @@ use std::{
     sync::Arc,
 };
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-
 /// Longest key, in bytes of UTF-8.
 pub const MAX_KEY_BYTES: usize = 256;
 
@@ -227,19 +225,6 @@ impl FromStr for KeyBuf {
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
         Self::new(name)
-    }
-}
-
-impl Serialize for KeyBuf {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
-    }
-}
-
-impl<'de> Deserialize<'de> for KeyBuf {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let name = <std::borrow::Cow<'_, str>>::deserialize(deserializer)?;
-        Self::new(&name).map_err(de::Error::custom)
     }
 }
 

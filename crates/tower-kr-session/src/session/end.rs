@@ -38,10 +38,7 @@ impl Session {
             Some(inner) => inner.request_mut().end_without_commit(),
             None => self.inner.request().end_without_commit(),
         };
-        end.unwrap_or_else(|| {
-            let session = self.clone();
-            End::Commit(Box::pin(async move { session.commit().await }))
-        })
+        end.unwrap_or_else(|| End::Commit(Box::pin(self.clone().commit())))
     }
 
     /// The request ends without a commit.
@@ -49,7 +46,7 @@ impl Session {
         self.inner.request().abandon();
     }
 
-    async fn commit(&self) -> Committed {
+    async fn commit(self) -> Committed {
         let config = &self.inner.config;
         let began = self.inner.request().first_contact;
         let began = began.unwrap_or_else(|| config.now());

@@ -304,7 +304,8 @@ impl Session {
     /// # Errors
     /// If the timeout is out of range, or the response head has left.
     pub fn set_idle_timeout(&self, timeout: Duration) -> Result<(), SessionError> {
-        self.inner.config.check_idle_timeout(timeout)?;
+        let longest = self.inner.config.longest_idle_timeout;
+        SessionError::check_limit("idle timeout", timeout, longest)?;
         self.note_identity(|notes| notes.delta.limits.idle = Some(IdleLimit::new(timeout)))
     }
 
@@ -316,7 +317,8 @@ impl Session {
     /// # Errors
     /// If the timeout is out of range, or the response head has left.
     pub fn set_absolute_timeout(&self, timeout: Duration) -> Result<(), SessionError> {
-        self.inner.config.check_absolute_timeout(timeout)?;
+        let longest = self.inner.config.longest_absolute_timeout;
+        SessionError::check_limit("absolute timeout", timeout, longest)?;
         let timeout = Some(whole_millis(timeout));
         self.note_identity(|notes| notes.delta.limits.absolute_timeout = timeout)
     }

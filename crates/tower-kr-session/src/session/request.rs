@@ -170,11 +170,9 @@ impl Request {
 
     // What is known.
 
-    pub(super) const fn id(&self) -> Option<SessionId> {
-        match &self.view {
-            View::Alive(token, _) => Some(token.id()),
-            _ => None,
-        }
+    pub(super) fn id(&self) -> Option<SessionId> {
+        let alive = self.own_token().filter(|_| self.is_found());
+        alive.map(|token| token.id())
     }
 
     /// The token of the session, unless it is known that it opens nothing.
@@ -368,19 +366,12 @@ impl Request {
         };
     }
 
-    /// Lets go of the snapshot before a write, so that a store in memory can edit the record in place
-    /// (`anew`: to load it anew costs nothing), and a handle that outlives its request is not left
-    /// with what it read before.
+    /// Lets go of what was read before a write, if it is worthless after that, or costs nothing to
+    /// load anew: a store in memory can then edit the record in place. A handle that outlives its
+    /// request must not be left with what it read before.
     pub(super) fn before_write(&mut self, delta: &Delta) {
-        let anew = self.loads_anew || self.head_sent;
-        if delta.is_touch() || !(anew || delta.clear) {
-            return;
-        }
-        if anew {
-            self.written.clear();
-        }
-        if let View::Alive(_, record) = &mut self.view {
-            *record = None;
+        if !delta.is_touch() && (self.loads_anew || self.head_sent || delta.clear) {
+            self.forget_values();
         }
     }
 
@@ -393,9 +384,6 @@ impl Request {
         }
         if self.loads_anew || self.head_sent {
             return;
-        }
-        if delta.clear {
-            self.written.clear();
         }
         for (key, value) in delta.changes() {
             change(&mut self.written, key.clone(), value.clone());

@@ -48,10 +48,7 @@ impl Request {
             View::Ended => Status::Expired,
             View::Absent { .. } if notes.starts_session() => starting,
             View::Absent { expired: true } => Status::Expired,
-            View::Absent { expired: false }
-            | View::Unread(_)
-            | View::Unknown(_)
-            | View::Several(_) => Status::Absent,
+            _ => Status::Absent,
         }
     }
 }

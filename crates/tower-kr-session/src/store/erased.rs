@@ -35,8 +35,9 @@ pub(crate) enum Answer<'a, T> {
 
 /// A call that may have to wait.
 pub(crate) struct Call<'a, T> {
+    /// The name under which the time of the call is measured.
     #[cfg_attr(not(feature = "metrics"), expect(dead_code))]
-    operation: &'static str,
+    operation: Option<&'static str>,
     future: Boxed<'a, T>,
 }
 
@@ -66,10 +67,15 @@ impl ErasedStore {
     }
 
     pub(crate) fn largest_session(&self) -> Option<u64> {
+        self.other().largest_session()
+    }
+
+    /// The store behind boxed futures: for calls that are too rare to have a way of their own.
+    fn other(&self) -> &dyn Other {
         match self {
             #[cfg(feature = "memory")]
-            Self::Memory(store) => SessionStore::largest_session(store),
-            Self::Other(store) => store.largest_session(),
+            Self::Memory(store) => store,
+            Self::Other(store) => &**store,
         }
     }
 
@@ -77,7 +83,10 @@ impl ErasedStore {
         match self {
             #[cfg(feature = "memory")]
             Self::Memory(store) => Answer::Now(Ok(store.load_now(id, now))),
-            Self::Other(store) => Answer::later("load", store.load(id, now)),
+            Self::Other(store) => {
+                let load = store.load(id, now);
+                Answer::later("load", Box::pin(async { Ok(load.await?.map(Arc::new)) }))
+            }
         }
     }
 
@@ -116,11 +125,7 @@ impl ErasedStore {
         secret: Option<&'a SecretHash>,
         at: Instants,
     ) -> Answer<'a, RemoveOutcome> {
-        match self {
-            #[cfg(feature = "memory")]
-            Self::Memory(store) => Answer::Now(Ok(store.remove_now(id, secret, at))),
-            Self::Other(store) => Answer::later("remove", store.remove(id, secret, at)),
-        }
+        self.rare("remove", self.other().remove(id, secret, at))
     }
 
     pub(crate) fn list<'a>(
@@ -128,11 +133,7 @@ impl ErasedStore {
         owner: &'a Owner,
         now: Timestamp,
     ) -> Answer<'a, Vec<SessionSummary>> {
-        match self {
-            #[cfg(feature = "memory")]
-            Self::Memory(store) => Answer::Now(Ok(store.list_now(owner, now))),
-            Self::Other(store) => Answer::later("list", store.list(owner, now)),
-        }
+        self.rare("list", self.other().list(owner, now))
     }
 
     pub(crate) fn remove_owned<'a>(
@@ -141,18 +142,23 @@ impl ErasedStore {
         except: Option<SessionId>,
         now: Timestamp,
     ) -> Answer<'a, u64> {
-        match self {
-            #[cfg(feature = "memory")]
-            Self::Memory(store) => Answer::Now(Ok(store.remove_owned_now(owner, except, now))),
-            Self::Other(store) => {
-                Answer::later("remove_owned", store.remove_owned(owner, except, now))
-            }
-        }
+        self.rare(
+            "remove_owned",
+            self.other().remove_owned(owner, except, now),
+        )
+    }
+
+    fn rare<'a, T>(&self, operation: &'static str, future: Boxed<'a, T>) -> Answer<'a, T> {
+        Answer::Later(Call {
+            operation: (!self.answers_at_once()).then_some(operation),
+            future,
+        })
     }
 }
 
 impl<'a, T> Answer<'a, T> {
     fn later(operation: &'static str, future: Boxed<'a, T>) -> Self {
+        let operation = Some(operation);
         Self::Later(Call { operation, future })
     }
 
@@ -170,7 +176,7 @@ impl<T> Call<'_, T> {
     pub(crate) async fn within(self, io_timeout: Duration) -> Result<T, StoreError> {
         let mut future = self.future;
         #[cfg(feature = "metrics")]
-        let timer = StoreTimer::start(self.operation);
+        let timer = self.operation.map(StoreTimer::start);
         // The deadline is set when the first poll is pending: a call that is answered by then needs
         // no timer.
         let mut deadline = None;
@@ -184,83 +190,38 @@ impl<T> Call<'_, T> {
         })
         .await;
         #[cfg(feature = "metrics")]
-        timer.stop(&answer);
+        if let Some(timer) = timer {
+            timer.stop(&answer);
+        }
         answer
     }
 }
 
-/// [`SessionStore`] with boxed futures: the form of it that can be a trait object.
-pub(crate) trait Other: Send + Sync {
-    fn load(&self, id: SessionId, now: Timestamp) -> Boxed<'_, Option<Arc<Record>>>;
-    fn create(&self, id: SessionId, record: Record, now: Timestamp) -> Boxed<'_, CreateOutcome>;
-    fn apply<'a>(
-        &'a self,
-        id: SessionId,
-        secret: &'a SecretHash,
-        delta: Delta,
-        at: Instants,
-    ) -> Boxed<'a, ApplyOutcome>;
-    fn remove<'a>(
-        &'a self,
-        id: SessionId,
-        secret: Option<&'a SecretHash>,
-        at: Instants,
-    ) -> Boxed<'a, RemoveOutcome>;
-    fn list<'a>(&'a self, owner: &'a Owner, now: Timestamp) -> Boxed<'a, Vec<SessionSummary>>;
-    fn remove_owned<'a>(
-        &'a self,
-        owner: &'a Owner,
-        except: Option<SessionId>,
-        now: Timestamp,
-    ) -> Boxed<'a, u64>;
-    fn largest_session(&self) -> Option<u64>;
+/// Declares [`SessionStore`] once more, with boxed futures: the form of it that can be a trait object.
+macro_rules! boxed {
+    ($(fn $call:ident($($argument:ident: $kind:ty),*) -> $answer:ty;)*) => {
+        pub(crate) trait Other: Send + Sync {
+            $(fn $call<'a>(&'a self, $($argument: $kind),*) -> Boxed<'a, $answer>;)*
+            fn largest_session(&self) -> Option<u64>;
+        }
+
+        impl<S: SessionStore> Other for S {
+            $(fn $call<'a>(&'a self, $($argument: $kind),*) -> Boxed<'a, $answer> {
+                Box::pin(SessionStore::$call(self, $($argument),*))
+            })*
+
+            fn largest_session(&self) -> Option<u64> {
+                SessionStore::largest_session(self)
+            }
+        }
+    };
 }
 
-impl<S: SessionStore> Other for S {
-    fn load(&self, id: SessionId, now: Timestamp) -> Boxed<'_, Option<Arc<Record>>> {
-        Box::pin(async move {
-            let record = SessionStore::load(self, id, now).await?;
-            Ok(record.map(Arc::new))
-        })
-    }
-
-    fn create(&self, id: SessionId, record: Record, now: Timestamp) -> Boxed<'_, CreateOutcome> {
-        Box::pin(SessionStore::create(self, id, record, now))
-    }
-
-    fn apply<'a>(
-        &'a self,
-        id: SessionId,
-        secret: &'a SecretHash,
-        delta: Delta,
-        at: Instants,
-    ) -> Boxed<'a, ApplyOutcome> {
-        Box::pin(SessionStore::apply(self, id, secret, delta, at))
-    }
-
-    fn remove<'a>(
-        &'a self,
-        id: SessionId,
-        secret: Option<&'a SecretHash>,
-        at: Instants,
-    ) -> Boxed<'a, RemoveOutcome> {
-        Box::pin(SessionStore::remove(self, id, secret, at))
-    }
-
-    fn list<'a>(&'a self, owner: &'a Owner, now: Timestamp) -> Boxed<'a, Vec<SessionSummary>> {
-        Box::pin(SessionStore::list(self, owner, now))
-    }
-
-    fn remove_owned<'a>(
-        &'a self,
-        owner: &'a Owner,
-        except: Option<SessionId>,
-        now: Timestamp,
-    ) -> Boxed<'a, u64> {
-        Box::pin(SessionStore::remove_owned(self, owner, except, now))
-    }
-
-    fn largest_session(&self) -> Option<u64> {
-        SessionStore::largest_session(self)
-    }
+boxed! {
+    fn load(id: SessionId, now: Timestamp) -> Option<Record>;
+    fn create(id: SessionId, record: Record, now: Timestamp) -> CreateOutcome;
+    fn apply(id: SessionId, secret: &'a SecretHash, delta: Delta, at: Instants) -> ApplyOutcome;
+    fn remove(id: SessionId, secret: Option<&'a SecretHash>, at: Instants) -> RemoveOutcome;
+    fn list(owner: &'a Owner, now: Timestamp) -> Vec<SessionSummary>;
+    fn remove_owned(owner: &'a Owner, except: Option<SessionId>, now: Timestamp) -> u64;
 }

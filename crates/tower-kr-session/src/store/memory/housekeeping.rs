@@ -106,6 +106,7 @@ mod tests {
     };
 
     use bytes::Bytes;
+    use futures_util::FutureExt;
     use rand::{RngExt, SeedableRng, rngs::StdRng};
 
     use super::*;
@@ -113,7 +114,7 @@ mod tests {
         model::{
             Delta, IdleLimit, Instants, Owner, Record, SecretHash, SessionId, SignIn, key::KeyBuf,
         },
-        store::memory::MemoryStore,
+        store::{SessionStore, memory::MemoryStore},
     };
 
     const START: Timestamp = Timestamp::from_unix_millis(1_800_000_000_000);
@@ -283,7 +284,7 @@ mod tests {
                         let value = vec![b'y'; random.random_range(0..4_000)];
                         delta.change(KeyBuf::new("g").unwrap(), Some(Bytes::from(value)));
                     }
-                    8 => drop(store.remove_now(id, None, Instants::at(now))),
+                    8 => drop(store.remove(id, None, Instants::at(now)).now_or_never()),
                     _ => drop(store.load_now(id, now)),
                 }
                 store.apply_now(id, &SECRET, &delta, Instants::at(now));
@@ -304,7 +305,8 @@ mod tests {
             assert!(!budget.is_over());
         }
         for id in lock(&ids).iter() {
-            store.remove_now(*id, None, Instants::at(START));
+            let removed = store.remove(*id, None, Instants::at(START));
+            removed.now_or_never().unwrap().unwrap();
         }
         assert_eq!(store.record_count(), 0);
         assert_eq!(store.0.anonymous.used() + store.0.owned.used(), 0);

@@ -216,7 +216,7 @@ impl MemoryStore {
     }
 }
 
-/// The calls of [`SessionStore`], each answered at once.
+/// The calls of a usual request, answered at once.
 impl MemoryStore {
     pub(crate) fn load_now(&self, id: SessionId, now: Timestamp) -> Option<Arc<Record>> {
         let mut shard = self.0.shards.of(id);
@@ -281,54 +281,6 @@ impl MemoryStore {
         }
         applied
     }
-
-    pub(crate) fn remove_now(
-        &self,
-        id: SessionId,
-        secret: Option<&SecretHash>,
-        at: Instants,
-    ) -> RemoveOutcome {
-        let mut found = RemoveOutcome::Missing;
-        self.0.remove_if(id, |record| {
-            let removal = record.removal(secret, at);
-            found = removal.outcome;
-            removal.deletes
-        });
-        found
-    }
-
-    pub(crate) fn list_now(&self, owner: &Owner, now: Timestamp) -> Vec<SessionSummary> {
-        let ids = lock(&self.0.owners).of(owner);
-        let mut sessions: Vec<_> = ids
-            .into_iter()
-            .filter_map(|id| {
-                let record = self.load_now(id, now)?;
-                (record.owner.as_ref() == Some(owner))
-                    .then(|| SessionSummary::new(id, &record, now))
-            })
-            .collect();
-        sessions.sort_by_key(|session| (session.created_at, session.id));
-        sessions
-    }
-
-    pub(crate) fn remove_owned_now(
-        &self,
-        owner: &Owner,
-        except: Option<SessionId>,
-        now: Timestamp,
-    ) -> u64 {
-        let ids = lock(&self.0.owners).revoke(owner, except, now);
-        let mut removed = 0;
-        for id in ids {
-            let mut alive = false;
-            let held = self.0.remove_if(id, |record| {
-                alive = !record.is_expired(Instants::at(now));
-                record.owner.as_ref() == Some(owner)
-            });
-            removed += u64::from(held && alive);
-        }
-        removed
-    }
 }
 
 impl SessionStore for MemoryStore {
@@ -361,11 +313,27 @@ impl SessionStore for MemoryStore {
         secret: Option<&SecretHash>,
         at: Instants,
     ) -> Result<RemoveOutcome, StoreError> {
-        Ok(self.remove_now(id, secret, at))
+        let mut found = RemoveOutcome::Missing;
+        self.0.remove_if(id, |record| {
+            let removal = record.removal(secret, at);
+            found = removal.outcome;
+            removal.deletes
+        });
+        Ok(found)
     }
 
     async fn list(&self, owner: &Owner, now: Timestamp) -> Result<Vec<SessionSummary>, StoreError> {
-        Ok(self.list_now(owner, now))
+        let ids = lock(&self.0.owners).of(owner);
+        let mut sessions: Vec<_> = ids
+            .into_iter()
+            .filter_map(|id| {
+                let record = self.load_now(id, now)?;
+                (record.owner.as_ref() == Some(owner))
+                    .then(|| SessionSummary::new(id, &record, now))
+            })
+            .collect();
+        sessions.sort_by_key(|session| (session.created_at, session.id));
+        Ok(sessions)
     }
 
     async fn remove_owned(
@@ -374,7 +342,17 @@ impl SessionStore for MemoryStore {
         except: Option<SessionId>,
         now: Timestamp,
     ) -> Result<u64, StoreError> {
-        Ok(self.remove_owned_now(owner, except, now))
+        let ids = lock(&self.0.owners).revoke(owner, except, now);
+        let mut removed = 0;
+        for id in ids {
+            let mut alive = false;
+            let held = self.0.remove_if(id, |record| {
+                alive = !record.is_expired(Instants::at(now));
+                record.owner.as_ref() == Some(owner)
+            });
+            removed += u64::from(held && alive);
+        }
+        Ok(removed)
     }
 
     fn largest_session(&self) -> Option<u64> {
