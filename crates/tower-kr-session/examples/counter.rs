@@ -1,4 +1,4 @@
-//! Counts a visitor's requests.
+//! Counts the requests of a visitor.
 //!
 //! `cargo run -p tower-kr-session --example counter`, then open <http://localhost:3000> and reload.
 

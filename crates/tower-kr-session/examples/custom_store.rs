@@ -1,8 +1,9 @@
-//! A store of one's own, checked by the contract suite.
+//! Implements a store, and checks it with the contract suite.
 //!
-//! `cargo run -p tower-kr-session --example custom_store` runs the suite, as a test of yours would. A store that can lock a
-//! record leaves every rule about sessions to [`Record::apply`]; what remains is whose sessions were revoked when. This one keeps
-//! everything under one lock, looks through all of it to find those of an owner, and never forgets a session: a real one has an
+//! `cargo run -p tower-kr-session --example custom_store` runs the suite, as a test of yours would.
+//! A store that can lock a record leaves every rule about sessions to [`Record::apply`]; what
+//! remains is the time of each owner's last revocation. This store keeps everything under one lock,
+//! searches all of it for an owner's sessions, and never forgets a session. A real one has an
 //! index, and reclaims what is past [`Record::reclaim_at`].
 
 use std::collections::{BTreeMap, HashMap};
@@ -22,13 +23,13 @@ struct MapStore(Mutex<Maps>);
 
 #[derive(Default)]
 struct Maps {
-    /// Ids ascend with the time of their making, so the oldest come first.
+    /// Ids ascend with time, so the oldest come first.
     records: BTreeMap<SessionId, Record>,
     revoked_at: HashMap<Owner, Timestamp>,
 }
 
 impl Maps {
-    /// A sign-in that was checked before the user's sessions were revoked comes too late.
+    /// Returns whether the user's sessions were revoked since the sign-in was checked.
     fn is_revoked(&self, owner: &Owner, checked_at: Timestamp) -> bool {
         let revoked_at = self.revoked_at.get(owner);
         revoked_at.is_some_and(|at| checked_at <= *at)

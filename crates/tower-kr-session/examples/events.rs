@@ -1,7 +1,9 @@
-//! A stream that outlives its response's head, and stores how far it got: server-sent events with `detach` and `save`.
+//! Stores the progress of a stream that outlives its response head: server-sent events with
+//! `detach` and `save`.
 //!
-//! `cargo run -p tower-kr-session --example events`, then `curl -N -c jar -b jar http://localhost:3000`, end it with Ctrl-C
-//! and start it again: it goes on where it was.
+//! `cargo run -p tower-kr-session --example events`, then
+//! `curl -N -c jar -b jar http://localhost:3000`, end it with Ctrl-C and start it again: it
+//! continues where it stopped.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -20,7 +22,7 @@ const SEEN: SessionKey<u64> = SessionKey::new("seen");
 
 async fn events(session: Session) -> Result<impl IntoResponse, SessionError> {
     let seen = session.get(SEEN).await?.unwrap_or_default();
-    // The cookie has to be in the head: a session that is to start, starts now.
+    // A new session must start now, since its cookie goes into the head.
     session.insert(SEEN, &seen)?;
     let events = follow(session.detach(), seen);
     Ok(Sse::new(events).keep_alive(KeepAlive::default()))
@@ -32,7 +34,7 @@ fn follow(session: Session, seen: u64) -> impl Stream<Item = Result<Event, Infal
         async move {
             tokio::time::sleep(Duration::from_secs(1)).await;
             let seen = seen + 1;
-            // Signed out or expired meanwhile: the stream ends, and brings nothing back.
+            // The session ended in the meantime: the stream ends, and revives nothing.
             store(&session, seen).await.ok()?;
             Some((Ok(Event::default().data(seen.to_string())), seen))
         }
@@ -78,7 +80,7 @@ mod tests {
         Some(String::from_utf8(text.into()).unwrap())
     }
 
-    // Time stands still but for the stream's own sleep, which then ends at once.
+    // Time is paused, so the stream's sleep ends at once.
     #[tokio::test(start_paused = true)]
     async fn a_stream_goes_on_where_the_last_one_ended() {
         let mut client = Client::new(&super::app());

@@ -1,6 +1,7 @@
-//! A flash message: left by one request, shown by the next, exactly once.
+//! Shows a flash message, set by one request, in the next one, exactly once.
 //!
-//! `cargo run -p tower-kr-session --example flash`, then open <http://localhost:3000> and press the button.
+//! `cargo run -p tower-kr-session --example flash`, then open <http://localhost:3000> and press the
+//! button.
 
 use axum::{
     Router,
@@ -16,7 +17,7 @@ async fn save(session: Session) -> Result<Redirect, SessionError> {
     Ok(Redirect::to("/"))
 }
 
-/// `take` reads and removes in one step: of two tabs that load at once, one shows the message.
+/// Reads and removes the message in one step (`take`): of two tabs that load at once, one shows it.
 async fn page(session: Session) -> Result<Html<String>, SessionError> {
     let flash = session.take(FLASH).await?.unwrap_or_default();
     Ok(Html(format!(

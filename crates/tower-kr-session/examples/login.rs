@@ -1,6 +1,7 @@
-//! Signing in and out. The session gets an owner and a new token, and keeps its values.
+//! Signs users in and out: the session gets an owner and a new token, and keeps its values.
 //!
-//! `cargo run -p tower-kr-session --example login`, then `curl -c jar -b jar -X POST http://localhost:3000/login/max`.
+//! `cargo run -p tower-kr-session --example login`, then
+//! `curl -c jar -b jar -X POST http://localhost:3000/login/max`.
 
 use axum::{
     Router,
@@ -11,12 +12,12 @@ use axum::{
 };
 use tower_kr_session::{MemoryStore, Session, SessionError, SessionLayer};
 
-/// A real application checks a password first, and then does just this.
+/// Signs the user in. A real application checks a password first.
 async fn login(session: Session, Path(user): Path<String>) -> Result<(), SessionError> {
     session.sign_in(user)
 }
 
-/// The owner is no value of the session: no code that stores values can forge it.
+/// Shows the owner, which is not a value of the session: no code that stores values can forge it.
 async fn whoami(session: Session) -> Result<Response, SessionError> {
     Ok(match session.owner().await? {
         Some(user) => user.to_string().into_response(),

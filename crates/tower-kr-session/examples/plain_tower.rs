@@ -1,6 +1,8 @@
-//! Without axum: any tower service whose response body has a default. The session is in the request's extensions.
+//! Uses the layer without axum, around any tower service whose response body has a default. The
+//! session is in the request's extensions.
 //!
-//! `cargo run -p tower-kr-session --example plain_tower` sends three requests through the service and shows the answers.
+//! `cargo run -p tower-kr-session --example plain_tower` sends three requests through the service
+//! and shows the answers.
 
 use std::{convert::Infallible, error::Error};
 

@@ -1,4 +1,4 @@
-//! "Remember me": this one session lives for weeks, and its cookie outlives the browser window.
+//! Keeps one session for weeks ("remember me"), with a cookie that outlives the browser window.
 //!
 //! `cargo run -p tower-kr-session --example remember_me`, then
 //! `curl -i -X POST http://localhost:3000/login/max/remembered`.
@@ -18,7 +18,7 @@ async fn login(session: Session, Path(user): Path<String>) -> Result<(), Session
     session.sign_in(user)
 }
 
-/// The limits are stored with the session and hold on every later request.
+/// Signs the user in with longer limits, which are stored with the session.
 async fn login_remembered(session: Session, Path(user): Path<String>) -> Result<(), SessionError> {
     session.sign_in(user)?;
     session.set_idle_timeout(30 * DAY)?;
@@ -59,7 +59,8 @@ async fn the_remembered_session_outlives_the_other() {
     let (mut max, mut eve) = (client::Client::new(&app), client::Client::new(&app));
     let remembered = max.post("/login/max/remembered").await.set_cookie;
     let usual = eve.post("/login/eve").await.set_cookie;
-    // Up to the absolute deadline: so it needs no renewal while the idle timeout slides.
+    // The cookie lives until the absolute deadline, so it needs no renewal while the idle timeout
+    // slides.
     assert!(remembered.contains("Max-Age=7776000"), "{remembered}");
     assert!(!usual.contains("Max-Age"), "{usual}");
 

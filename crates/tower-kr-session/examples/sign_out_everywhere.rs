@@ -1,7 +1,7 @@
-//! "Your sessions": a user lists his sessions, ends one, or all but the one he is using.
+//! Lets users list their sessions, end one, or all but the one they are using ("your sessions").
 //!
-//! `cargo run -p tower-kr-session --example sign_out_everywhere`, then sign in with several cookie jars:
-//! `curl -c one -b one -X POST http://localhost:3000/login/max`.
+//! `cargo run -p tower-kr-session --example sign_out_everywhere`, then sign in with several cookie
+//! jars: `curl -c one -b one -X POST http://localhost:3000/login/max`.
 
 use axum::{
     Json, Router,
@@ -18,7 +18,8 @@ async fn login(session: Session, Path(user): Path<String>) -> Result<(), Session
     session.sign_in(user)
 }
 
-/// An id names a session and admits nobody: it may be shown, logged, and sent back to end the session.
+/// Lists the user's sessions. An id names a session and lets nobody in: it may be shown, logged,
+/// and sent back to end the session.
 async fn list(session: Session, State(sessions): State<Sessions>) -> Result<Response, Refusal> {
     let ids: Vec<String> = sessions
         .list(&user(&session).await?)
@@ -29,7 +30,7 @@ async fn list(session: Session, State(sessions): State<Sessions>) -> Result<Resp
     Ok(Json(ids).into_response())
 }
 
-/// Ends one of the user's own sessions. Whoever guesses the id of another one gets 404.
+/// Ends one of the user's own sessions. The id of another user's session is answered with 404.
 async fn end(
     session: Session,
     State(sessions): State<Sessions>,

@@ -1,8 +1,8 @@
-//! Step-up: who changes something sensitive proves himself again, unless he did so minutes ago.
+//! Asks users for a fresh sign-in before they change something sensitive (step-up).
 //!
 //! `cargo run -p tower-kr-session --example step_up`, then sign in with
-//! `curl -c jar -b jar -X POST http://localhost:3000/login/max` and, after a while, change the address with
-//! `curl -c jar -b jar -X POST http://localhost:3000/email/max@example.com`.
+//! `curl -c jar -b jar -X POST http://localhost:3000/login/max` and, after a while, change the
+//! address with `curl -c jar -b jar -X POST http://localhost:3000/email/max@example.com`.
 
 use std::time::Duration;
 
@@ -17,12 +17,12 @@ use tower_kr_session::{MemoryStore, Session, SessionError, SessionLayer};
 
 const FRESH: Duration = Duration::from_secs(5 * 60);
 
-/// A real application checks a password first. The route serves the first sign-in and each later proof.
+/// Signs the user in, for the first time or again. A real application checks a password first.
 async fn login(session: Session, Path(user): Path<String>) -> Result<(), SessionError> {
     session.sign_in(user)
 }
 
-/// A session that was left open, or was stolen, is not enough for this.
+/// Changes the address. A session that was left open, or stolen, is not enough for this.
 async fn change_email(
     session: Session,
     Path(email): Path<String>,

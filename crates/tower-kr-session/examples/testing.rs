@@ -1,4 +1,4 @@
-//! Tests of an application: its router is called directly, and time passes only when the test says so.
+//! Tests an application: calls its router directly, and sets its clock.
 //!
 //! `cargo test -p tower-kr-session --example testing`
 
@@ -9,7 +9,7 @@ async fn visit(session: Session) -> Result<String, SessionError> {
     Ok(session.increment("visits", 1).await?.to_string())
 }
 
-/// The application takes its session layer as an argument: the server gives it the real one, a test its own.
+/// Builds the application. The server passes the real session layer, a test its own.
 fn app(sessions: SessionLayer) -> Router {
     Router::new().route("/", get(visit)).layer(sessions)
 }
@@ -35,7 +35,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// A visitor of a fresh application, and its clock.
+    /// Returns a visitor of a fresh application, and its clock.
     fn visitor() -> (Client, Arc<ManualClock>) {
         let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(0)));
         let sessions = SessionLayer::new(MemoryStore::new())

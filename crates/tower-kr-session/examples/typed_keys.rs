@@ -1,4 +1,4 @@
-//! A key that knows the type of its value: what is read is what was written, checked by the compiler.
+//! Defines a key that knows the type of its value, so the compiler checks what is read and written.
 //!
 //! `cargo run -p tower-kr-session --example typed_keys`, then
 //! `curl -c jar -b jar -X POST http://localhost:3000/add/tea`.
@@ -11,7 +11,7 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use tower_kr_session::{MemoryStore, Session, SessionError, SessionKey, SessionLayer};
 
-/// One place says the name and the type; a handler can mistake neither.
+/// Names the key and its type in one place.
 const CART: SessionKey<Cart> = SessionKey::new("cart");
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -23,7 +23,7 @@ async fn show(session: Session) -> Result<Json<Cart>, SessionError> {
     Ok(Json(session.get(CART).await?.unwrap_or_default()))
 }
 
-/// `update`, since `get` and `insert` would lose an item when two requests overlap.
+/// Adds an item with `update`: `get` and `insert` would lose one when two requests overlap.
 async fn add(session: Session, Path(item): Path<String>) -> Result<Json<Cart>, SessionError> {
     let cart = session
         .update(CART, |cart| {

@@ -1,4 +1,4 @@
-//! A browser for the examples' tests: sends requests into a router and keeps the session cookie.
+//! A client for the examples' tests, which calls a router and keeps the session cookie.
 #![allow(dead_code, reason = "no example needs all of it")]
 
 use axum::{Router, body::Body};
@@ -6,10 +6,10 @@ use http::{Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use tower::ServiceExt;
 
-/// What came back.
+/// A response.
 pub(crate) struct Reply {
     pub(crate) status: StatusCode,
-    /// The `Set-Cookie` header, or nothing.
+    /// The `Set-Cookie` header, or empty.
     pub(crate) set_cookie: String,
     pub(crate) body: String,
 }
@@ -17,7 +17,7 @@ pub(crate) struct Reply {
 #[derive(Clone)]
 pub(crate) struct Client {
     app: Router,
-    /// As in the `Cookie` header: `name=value`, or nothing.
+    /// The `Cookie` header: `name=value`, or empty.
     pub(crate) cookie: String,
 }
 
@@ -51,7 +51,7 @@ impl Client {
         }
     }
 
-    /// Sends a request and returns as soon as the response's head is here.
+    /// Sends a request and returns the head of the response, without waiting for its body.
     pub(crate) async fn start(&mut self, method: &str, path: &str) -> Response<Body> {
         let request = Request::builder()
             .method(method)

@@ -1,26 +1,27 @@
-//! Why a store gave no answer.
+//! Errors of stores.
 
 use std::{error::Error, fmt, sync::Arc};
 
-/// Why a store gave no answer.
+/// The reason why a store gave no answer.
 ///
-/// It shows its message to operators; a client only ever sees the status 503.
+/// Its message is for operators; a client only ever sees the status 503.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// The store is down, or it is unknown whether it did what it was told.
+    /// The store is down, or the outcome of the call is unknown.
     Unavailable(StoreFailure),
     /// The call took longer than the I/O timeout.
     TimedOut,
-    /// The record was written by a later release; it is kept.
+    /// A later release wrote the record, which is kept.
     UnknownVersion {
-        /// The version that the record names.
+        /// The format version of the record.
         version: u8,
     },
 }
 
 impl StoreError {
-    /// A store that is down or didn't say what became of a call. The message must not hold secrets (a password in a URL).
+    /// Wraps the error of a store that is down, or whose call has an unknown outcome. The message
+    /// must not hold secrets, such as a password in a URL.
     pub fn unavailable(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Unavailable(StoreFailure(Arc::from(source.into())))
     }

@@ -1,8 +1,9 @@
-//! What happens to sessions, told to who runs the server: a line in the log and, with the feature `metrics`, a counter for each kind.
+//! Audit events for operators: a log line and, with the feature `metrics`, a counter for each kind.
 //!
-//! Of a session only its public id is told: no token, no hash, no owner, no value. At `info` and above stands nothing that a stranger
-//! can repeat without bound: what he can is at `debug`, or held back but for one line a second, which says how many there were.
-//! The counters count all.
+//! An event shows only the public id of a session: no token, no hash, no owner, no value. Nothing
+//! that a stranger can repeat without bound is logged at `info` or above: such an event is at
+//! `debug`, or limited to one line a second, which says how many were held back. The counters count
+//! all of them.
 
 use crate::{
     error::SessionError,
@@ -10,10 +11,10 @@ use crate::{
     telemetry::throttle::Throttle,
 };
 
-/// The target of every event, so that a filter can name them.
+/// The target of every event, for filters.
 const AUDIT: &str = "tower_kr_session::audit";
 
-/// Adds to a counter, if there are any.
+/// Adds to a counter, with the feature `metrics`.
 macro_rules! count {
     ($counter:ident.$add:ident($argument:expr)) => {
         #[cfg(feature = "metrics")]
@@ -21,7 +22,7 @@ macro_rules! count {
     };
 }
 
-/// Tells what happens to the sessions of a layer.
+/// Emits the events of a layer's sessions.
 pub(crate) struct Events {
     created: Throttle,
     expired: Throttle,
@@ -43,7 +44,8 @@ impl Events {
         }
     }
 
-    /// A record was stored for a new session. Anybody can start one, and its id holds the time; a user's is told each time.
+    /// Reports that a record was stored for a new session. Anybody can start an anonymous one, so
+    /// only sign-ins are logged each time.
     pub(crate) fn created(&self, id: SessionId, signed_in: bool, now: Timestamp) {
         count!(CREATED.add_one(name(signed_in)));
         if signed_in {
@@ -53,7 +55,7 @@ impl Events {
         }
     }
 
-    /// A commit gave the session a new token.
+    /// Reports that a commit gave the session a new token.
     pub(crate) fn rotated(&self, id: SessionId, signed_in: bool) {
         count!(ROTATED.add_one(name(signed_in)));
         if signed_in {
@@ -63,19 +65,20 @@ impl Events {
         }
     }
 
-    /// A commit ended the session of the request.
+    /// Reports that a commit ended the session of the request.
     pub(crate) fn destroyed(&self, id: SessionId) {
         count!(DESTROYED.add(1));
         tracing::debug!(target: AUDIT, event = "session.destroyed", session = %id, "a session was ended");
     }
 
-    /// Somebody ended a session that is not his own; `by` says with which call.
+    /// Reports that a session was ended from outside; `by` names the call.
     pub(crate) fn revoked(&self, id: SessionId, by: &'static str) {
         count!(REVOKED.add(1));
         tracing::info!(target: AUDIT, event = "session.revoked", session = %id, by, "a session was revoked");
     }
 
-    /// All sessions of a user were ended, but `kept`. Told also if there were none: sign-ins on their way are turned away too.
+    /// Reports that all sessions of a user but `kept` were ended, even if there were none: sign-ins
+    /// on their way are refused too.
     pub(crate) fn revoked_all(&self, sessions: u64, kept: Option<SessionId>) {
         count!(REVOKED.add(sessions));
         let by = if kept.is_some() {
@@ -87,7 +90,8 @@ impl Events {
         tracing::info!(target: AUDIT, event = "session.revoked", sessions, kept, by, "a user's sessions were revoked");
     }
 
-    /// A request brought a well-formed token that opened nothing; `record` is what the store has under its id.
+    /// Reports a well-formed token that opened nothing; `record` is what the store has under its
+    /// id.
     pub(crate) fn opened_nothing(&self, id: SessionId, record: Option<&Record>, at: Instants) {
         match record {
             Some(record) if !record.is_expired(at) => self.refused(id, at.now),
@@ -95,7 +99,7 @@ impl Events {
         }
     }
 
-    /// The session of a token is gone, or never was.
+    /// Reports that the session of a token is gone, or never was.
     pub(crate) fn expired(&self, id: SessionId, now: Timestamp) {
         count!(EXPIRED.add(1));
         if let Some(suppressed) = self.expired.permit(now) {
@@ -103,7 +107,8 @@ impl Events {
         }
     }
 
-    /// The id of a live session came with a secret that is neither its own nor the one before.
+    /// Reports the id of a live session with a secret that is neither its current nor its retired
+    /// one.
     fn refused(&self, id: SessionId, now: Timestamp) {
         count!(REFUSED.add(1));
         if let Some(suppressed) = self.refused.permit(now) {
@@ -111,7 +116,7 @@ impl Events {
         }
     }
 
-    /// A request came with several cookies, and it can't be told which one is meant.
+    /// Reports a request with several cookies, of which none can be chosen.
     pub(crate) fn ambiguous(&self, what: &'static str, now: Timestamp) {
         count!(AMBIGUOUS.add(1));
         if let Some(suppressed) = self.ambiguous.permit(now) {
@@ -119,7 +124,7 @@ impl Events {
         }
     }
 
-    /// The layer took a response back, or could not commit behind a handler's own 5xx.
+    /// Reports that the layer replaced a response, or could not commit behind a handler's own 5xx.
     pub(crate) fn commit_failed(&self, error: &SessionError, now: Timestamp) {
         let reason = reason(error);
         count!(COMMIT_FAILURES.add_one(reason));
@@ -132,7 +137,7 @@ impl Events {
         }
     }
 
-    /// The deadline of a session that was only read could not be moved.
+    /// Reports that the idle deadline of a session that was only read could not be moved.
     pub(crate) fn touch_failed(&self, id: SessionId, error: &SessionError, now: Timestamp) {
         count!(TOUCH_FAILURES.add(1));
         if let Some(suppressed) = self.failed.permit(now) {
@@ -141,7 +146,7 @@ impl Events {
     }
 }
 
-/// A full share of the memory store dropped a session that was alive.
+/// Reports that a full share of an in-memory store dropped a live session.
 #[cfg(feature = "memory")]
 pub(crate) fn evicted(id: SessionId, share: &'static str, log: &Throttle, now: Timestamp) {
     count!(EVICTED.add_one(share));
@@ -150,7 +155,7 @@ pub(crate) fn evicted(id: SessionId, share: &'static str, log: &Throttle, now: T
     }
 }
 
-/// The kind of a failure, as a label: few, and known beforehand.
+/// Returns the kind of a failure as a label, of a few that are known beforehand.
 fn reason(error: &SessionError) -> &'static str {
     match error {
         SessionError::Store(_) | SessionError::Interrupted => "store",

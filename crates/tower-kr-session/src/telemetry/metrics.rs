@@ -1,4 +1,5 @@
-//! Counters of what happens to sessions, and the time that the store takes, for whatever recorder the application installed.
+//! Counters of events and a histogram of store times, for the recorder that the application
+//! installed.
 
 use std::time::Instant;
 
@@ -79,10 +80,11 @@ const ALL: [Counter; 10] = [
 
 const STORE_SECONDS: &str = "kr_session_store_seconds";
 
-/// Tells the recorder of the `metrics` facade what the counters and the histogram of this crate mean, and starts every counter at zero:
-/// a first event is then a step that an alert can see, not a new series. Call it once, after the recorder is installed.
+/// Describes the counters and the histogram of this crate to the recorder of the `metrics` facade,
+/// and starts every counter at zero. A first event is then a step that an alert can see, not a new
+/// series. Call it once, after the recorder is installed.
 ///
-/// The names are in the table of [events](crate#events).
+/// The table of [events](crate#events) lists the names.
 ///
 /// ```
 /// // With metrics-exporter-prometheus: PrometheusBuilder::new().install()?;
@@ -131,7 +133,7 @@ impl Counter {
         self.register(&[]).increment(count);
     }
 
-    /// Counts one under this value of its label.
+    /// Adds one under this value of the label.
     pub(crate) fn add_one(&self, value: &'static str) {
         debug_assert!(self.values.contains(&value), "{value}");
         self.register(&[(self.label, value)]).increment(1);
@@ -142,7 +144,7 @@ impl Counter {
     }
 }
 
-/// Measures a call to the store, until it is dropped.
+/// Measures a call to the store until it is dropped.
 pub(crate) struct StoreTimer {
     operation: &'static str,
     outcome: &'static str,
@@ -153,7 +155,7 @@ impl StoreTimer {
     pub(crate) fn start(operation: &'static str) -> Self {
         Self {
             operation,
-            // What it stays if the client leaves first.
+            // Stays so if the client leaves first.
             outcome: "dropped",
             start: Instant::now(),
         }

@@ -1,4 +1,4 @@
-//! What operators see: audit events, counters, and the limit on log lines that somebody could repeat without end.
+//! Audit events, counters, and the limit on log lines that somebody could repeat without end.
 
 pub(crate) mod events;
 #[cfg(feature = "metrics")]

@@ -1,4 +1,4 @@
-//! Log lines that a client or an outage could repeat without end.
+//! Limits log lines that a client or an outage could repeat without end.
 
 use std::{
     sync::atomic::{AtomicI64, AtomicU64, Ordering},
@@ -9,7 +9,7 @@ use crate::model::Timestamp;
 
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Lets one line through each second, and says how many were held back before it.
+/// Permits one line a second, and counts those that it holds back.
 pub(crate) struct Throttle {
     next: AtomicI64,
     suppressed: AtomicU64,
@@ -23,7 +23,8 @@ impl Throttle {
         }
     }
 
-    /// How many lines were held back since the last one, if one may be written now.
+    /// Returns how many lines were held back since the last one, or `None` if this one is held back
+    /// too.
     pub(crate) fn permit(&self, now: Timestamp) -> Option<u64> {
         let next = self.next.load(Ordering::Relaxed);
         let following = now.saturating_add(INTERVAL).as_unix_millis();

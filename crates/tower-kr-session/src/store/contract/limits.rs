@@ -1,4 +1,4 @@
-//! Timeouts hold, whatever the requests do.
+//! Rules: timeouts hold, whatever requests do.
 
 use super::{
     ABSOLUTE, ApplyOutcome, Connections, Delta, IDLE, Instants, SessionStore, delta, increment,

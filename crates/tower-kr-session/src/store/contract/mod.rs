@@ -1,8 +1,9 @@
-//! The rules that every store keeps, as tests for any harness (feature `contract`).
+//! The contract suite: the rules that every store keeps, as tests for any harness.
 //!
-//! Each [`Rule`] gets two connections to one and the same data, so that races go through both; a store within one process gives
-//! itself twice. A rule makes ids and owners of its own: all can run on one database, at the same time, and again. It panics if
-//! the store breaks it.
+//! Needs the feature `contract`. Each [`Rule`] gets two connections to the same data, so that races
+//! go through both; a store within one process passes itself twice. A rule creates its own ids and
+//! owners, so all rules can run on one database, at the same time, and again. It panics if the
+//! store breaks it.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -44,14 +45,14 @@ use crate::{
 
 type Check<S> = fn(Connections<S>) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// One rule of the contract.
+/// A rule of the contract.
 pub struct Rule<S> {
     name: &'static str,
     check: Check<S>,
 }
 
 impl<S: SessionStore> Rule<S> {
-    /// A name for the list of tests, such as `create_never_overwrites`.
+    /// Returns the name of the rule, such as `create_never_overwrites`.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         self.name
@@ -72,7 +73,7 @@ impl<S> fmt::Debug for Rule<S> {
     }
 }
 
-/// All rules.
+/// Returns all rules.
 #[must_use]
 pub fn rules<S: SessionStore>() -> Vec<Rule<S>> {
     [
@@ -88,7 +89,7 @@ pub fn rules<S: SessionStore>() -> Vec<Rule<S>> {
     .collect()
 }
 
-/// Lists async functions as rules of their own names.
+/// Lists async functions as rules that have their names.
 macro_rules! rule_list {
     ($($check:ident),* $(,)?) => {
         pub(super) fn rules<S: $crate::store::SessionStore>() -> Vec<super::Rule<S>> {
@@ -122,7 +123,7 @@ fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-/// An owner that no other run of any rule has.
+/// Returns an owner that no other run of any rule has.
 fn owner(name: &str) -> Owner {
     let unique = SessionId::generate(now());
     Owner::new(&format!("{name}-{unique}")).expect("a valid owner")
@@ -181,7 +182,7 @@ fn receipt(applied: ApplyOutcome) -> Receipt {
     }
 }
 
-/// One session in a store, and who holds it.
+/// A session in a store, and the secret that a client holds.
 struct Subject<S> {
     store: Arc<S>,
     id: SessionId,
@@ -199,7 +200,7 @@ impl<S> Clone for Subject<S> {
 }
 
 impl<S: SessionStore> Connections<S> {
-    /// A new session with these values.
+    /// Creates a session with these values.
     async fn session(&self, values: &[(&str, &str)]) -> Subject<S> {
         self.session_with(|record| record.values = values.iter().copied().collect())
             .await
@@ -222,7 +223,7 @@ impl<S: SessionStore> Connections<S> {
 }
 
 impl<S: SessionStore> Subject<S> {
-    /// The same session through the other connection.
+    /// Returns the same session through another connection.
     fn through(&self, store: &Arc<S>) -> Self {
         Self {
             store: Arc::clone(store),
@@ -230,7 +231,7 @@ impl<S: SessionStore> Subject<S> {
         }
     }
 
-    /// The holder of another token of this session.
+    /// Returns the same session with another secret.
     fn holding(&self, secret: SecretHash) -> Self {
         Self {
             secret,
@@ -251,7 +252,7 @@ impl<S: SessionStore> Subject<S> {
         record.expect("load")
     }
 
-    /// The record, which must be there.
+    /// Returns the record, which must exist.
     async fn record(&self) -> Record {
         self.load().await.expect("the session must be there")
     }

@@ -1,4 +1,4 @@
-//! A long random history: the store and [`Record::apply`] say and do the same at each step.
+//! Rule: in a long random history, the store and [`Record::apply`] agree at each step.
 
 use bytes::Bytes;
 use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
@@ -15,7 +15,7 @@ const STEPS: usize = 300;
 
 async fn a_random_history_goes_as_the_model_says<S: SessionStore>(connections: Connections<S>) {
     let seed: u64 = rand::random();
-    // Shown by the test harness if the rule fails, so that the history can be had again.
+    // The test harness shows it if the rule fails, so that the history can be repeated.
     let context = format!("history of seed {seed}");
     let mut random = StdRng::seed_from_u64(seed);
     let owners = [owner("model a"), owner("model b")];

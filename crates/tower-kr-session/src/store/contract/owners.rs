@@ -1,4 +1,4 @@
-//! A user's sessions are found and ended.
+//! Rules: a user's sessions are listed and revoked.
 
 use super::{
     ABSOLUTE, ApplyOutcome, Connections, CreateOutcome, IDLE, Instants, Owner, Record, SessionId,
@@ -51,7 +51,7 @@ async fn signing_in_sets_owner_time_and_a_fresh_absolute_deadline<S: SessionStor
     );
     assert_eq!(session.apply(set("a", "2")).await, ApplyOutcome::Superseded);
 
-    // The same user proves himself again.
+    // The same user signs in again.
     let again = session.at(millis(12_000));
     receipt(
         new.apply_at(sign_in(&owner, again), Instants::at(again))
@@ -111,7 +111,7 @@ async fn the_list_has_exactly_the_users_live_sessions<S: SessionStore>(
         .await;
     assert_eq!(removed.expect("remove"), RemoveOutcome::Removed);
 
-    // The oldest first; the ids ascend with the time, and break a tie.
+    // The oldest come first; ids ascend with time and break ties.
     let list = connections
         .second
         .list(&user, second.start)
@@ -179,7 +179,7 @@ async fn revoking_all_but_one_keeps_that_one<S: SessionStore>(connections: Conne
         ids(&*connections.second, &user, other.start).await,
         [kept.id]
     );
-    // An id that isn't the user's keeps nothing.
+    // The id of another user's session keeps nothing.
     let removed = connections
         .first
         .remove_owned(&user, Some(other.id), other.start)
@@ -217,13 +217,13 @@ async fn a_sign_in_from_before_a_revocation_does_not_survive_it<S: SessionStore>
     }
     assert_eq!(session.record().await.owner, None);
     assert_eq!(ids(&*connections.first, &user, session.start).await, []);
-    // A stranger is told nothing of it.
+    // A stranger learns nothing of the revocation.
     let stranger = session.holding(secret());
     assert_eq!(
         stranger.apply(sign_in(&user, revoked_at)).await,
         ApplyOutcome::Missing
     );
-    // An earlier time doesn't take it back.
+    // A revocation of an earlier time doesn't undo it.
     let earlier = connections
         .second
         .remove_owned(&user, None, session.start)

@@ -1,4 +1,4 @@
-//! Requests at the same time, through two connections.
+//! Rules: overlapping requests through two connections.
 
 use std::{collections::BTreeSet, future::Future, sync::Arc};
 
@@ -25,7 +25,7 @@ rule_list![
 
 const TASKS: usize = 16;
 
-/// Runs a task for each number, every other one through the second connection.
+/// Runs a task for each number, alternating between the connections.
 async fn in_parallel<S, F, T>(
     connections: &Connections<S>,
     session: &Subject<S>,
@@ -232,7 +232,7 @@ async fn nothing_revives_a_session_that_is_removed_meanwhile<S: SessionStore>(
                     assert_eq!(removed.expect("remove"), RemoveOutcome::Removed);
                     return;
                 }
-                // Growing values and a new owner make a store move the record around.
+                // Growing values and a new owner may make a store move the record.
                 let deltas: [Delta; 4] = [
                     set(&format!("{number}"), &large),
                     sign_in(&user, session.start),

@@ -1,4 +1,4 @@
-//! Records come back as they were, and go when they must.
+//! Rules: records are loaded as they were stored, and removed when they must be.
 
 use std::time::Duration;
 
@@ -81,7 +81,7 @@ async fn a_taken_id_is_told_before_a_revocation<S: SessionStore>(connections: Co
     let mut record = Record::new(secret(), session.start, IDLE, ABSOLUTE);
     record.owner = Some(user.clone());
     record.authenticated_at = Some(session.start);
-    // Also if the record that has it is expired.
+    // The same if the record that has the id is expired.
     for now in [Duration::ZERO, IDLE.timeout * 2] {
         let created = connections
             .second
@@ -196,7 +196,7 @@ async fn remove_needs_the_right_secret_or_none<S: SessionStore>(connections: Con
     assert_eq!(revoked.load().await, None);
 }
 
-/// What a removal of this session answers at these times since its start.
+/// Removes a new session, at these times since its start, and returns the outcome.
 async fn removal<S: SessionStore>(
     session: &Subject<S>,
     secret: Option<SecretHash>,
@@ -211,7 +211,7 @@ async fn removal<S: SessionStore>(
     removed.expect("remove")
 }
 
-/// A logout that is acknowledged has happened, also under a clock that is ahead.
+/// Rule: an acknowledged logout has happened, even under a clock that is ahead.
 async fn the_right_secret_ends_a_session_that_looks_expired<S: SessionStore>(
     connections: Connections<S>,
 ) {
@@ -264,7 +264,7 @@ async fn a_removal_without_a_secret_says_whether_a_live_session_ended<S: Session
         let session = connections.session(&[]).await;
         let removed = removal(&session, None, first_contact, now).await;
         assert_eq!(removed, expected, "{first_contact:?}, {now:?}");
-        // It is gone in any case.
+        // The record is gone in any case.
         assert_eq!(session.load().await, None);
     }
 }

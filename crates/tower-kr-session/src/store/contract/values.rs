@@ -1,4 +1,4 @@
-//! Values change key by key, exactly, all or nothing.
+//! Rules: values change key by key, exactly, all or nothing.
 
 use bytes::Bytes;
 
@@ -302,9 +302,9 @@ async fn the_size_limit_is_exact<S: SessionStore>(connections: Connections<S>) {
         .await;
     assert_eq!(too_large, ApplyOutcome::TooLarge { size: 15 });
     assert_eq!(session.record().await.values.size(), 13);
-    // Also a step that doesn't grow is refused while the session is too large for the limit of now.
+    // Even a change that doesn't grow is refused while the session exceeds the current limit.
     let too_large = session.apply(limited(increment("n", 1), 12)).await;
     assert_eq!(too_large, ApplyOutcome::TooLarge { size: 13 });
-    // A touch changes no value, so it is never refused for the size.
+    // A touch changes no value, so it is never refused for its size.
     receipt(session.apply(limited(super::delta(), 0)).await);
 }

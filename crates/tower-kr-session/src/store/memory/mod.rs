@@ -1,6 +1,7 @@
 //! Sessions in the memory of this process.
 
-mod housekeeping;
+mod eviction;
+mod expiry;
 mod owners;
 mod shards;
 mod share;
@@ -18,7 +19,7 @@ use self::{
     owners::Owners,
     shards::Shards,
     share::{Budget, LARGEST_HEAD, Share, footprint},
-    table::Stamp,
+    table::{Slot, Stamp},
 };
 use crate::{
     model::{
@@ -122,6 +123,15 @@ impl Shared {
         }
         drop(shard);
         removed.is_some()
+    }
+
+    /// Releases what a session held outside its table. The caller took it out of the table, and still has the lock of its shard.
+    fn forget(&self, slot: &Slot) {
+        let record = slot.record();
+        self.budget(Share::of(record)).release(footprint(record));
+        if let Some(owner) = &record.owner {
+            lock(&self.owners).remove(owner, slot.id());
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Which sessions a user has.
+//! The index of owners: which sessions a user has, and when all were last revoked.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -7,19 +7,20 @@ use crate::model::{Owner, SessionId, Timestamp};
 /// How long a revocation is remembered: far longer than a sign-in can be on its way.
 const REMEMBER_REVOCATION: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How many remembered revocations make it worth to look for old ones.
+/// From how many remembered revocations on old ones are looked for.
 const PRUNE_FROM: usize = 1_024;
 
 #[derive(Default)]
 pub(super) struct Owners {
-    /// Sorted: ids ascend with time, so a new one goes to the end.
+    /// Sorted. Ids ascend with time, so a new one goes to the end.
     sessions: HashMap<Owner, Vec<SessionId>>,
     not_before: HashMap<Owner, Timestamp>,
     prune_at: usize,
 }
 
 impl Owners {
-    /// Indexes a session before it gets its owner. `false` if all sessions of the owner were revoked since the sign-in.
+    /// Indexes a session before it gets its owner. Returns `false` if all sessions of the owner
+    /// were revoked at or after `authenticated_at`.
     pub(super) fn add(
         &mut self,
         owner: &Owner,
@@ -66,7 +67,8 @@ impl Owners {
         self.sessions.get(owner).cloned().unwrap_or_default()
     }
 
-    /// Takes the sessions to remove out of the index, and turns away every sign-in that was checked until now.
+    /// Takes the sessions to remove out of the index and returns them. Refuses every sign-in that
+    /// was checked up to `now`.
     pub(super) fn revoke(
         &mut self,
         owner: &Owner,

@@ -1,4 +1,4 @@
-//! The sessions of both shares, spread over many locks.
+//! Spreads the sessions over many locks.
 
 use std::sync::{Mutex, MutexGuard};
 
@@ -11,14 +11,16 @@ use crate::model::SessionId;
 
 pub(super) struct Shards(Box<[Mutex<Shard>]>);
 
-/// Sessions under one lock. A session is in one of the tables, and moves to the other under that lock.
+/// Sessions under one lock. A session is in one of the tables, and moves to the other one under
+/// that lock.
 pub(super) struct Shard {
     anonymous: Table,
     owned: Table,
 }
 
 impl Shards {
-    /// So many that threads rarely meet, and that a table that doubles holds up few requests, for microseconds.
+    /// Enough that threads rarely meet, and that a table that doubles holds up few requests, for
+    /// microseconds.
     pub(super) const COUNT: usize = 256;
 
     pub(super) fn new() -> Self {
@@ -31,7 +33,7 @@ impl Shards {
         Self((0..Self::COUNT).map(|_| shard()).collect())
     }
 
-    /// The shard of a session: by random bits that its place in a table doesn't depend on.
+    /// Locks the shard of a session, chosen by random bits that don't decide its place in a table.
     pub(super) fn of(&self, id: SessionId) -> MutexGuard<'_, Shard> {
         self.at(usize::from(id.as_bytes()[9]))
     }
@@ -40,14 +42,14 @@ impl Shards {
         lock(&self.0[index % Self::COUNT])
     }
 
-    /// All shards, locked one at a time.
+    /// Iterates over all shards, locked one at a time.
     pub(super) fn iter(&self) -> impl Iterator<Item = MutexGuard<'_, Shard>> {
         self.0.iter().map(lock)
     }
 }
 
 impl Shard {
-    /// Finds a session, and notes that it is used. Most are anonymous.
+    /// Finds a session and marks it as used. Most are anonymous, so their table comes first.
     pub(super) fn find(&mut self, id: SessionId, now: Stamp) -> Option<&mut Slot> {
         self.anonymous
             .find(id, now)

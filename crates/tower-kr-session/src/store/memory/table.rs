@@ -1,7 +1,8 @@
-//! Sessions by their id, a hand that goes round them, and when each was used.
+//! A hash table of sessions, with a hand that goes round it to sample and to sweep.
 //!
-//! The place of a session is given by random bits of its id. So whatever comes next under the hand is a random sample, at the price
-//! of a few neighbouring lines of memory, and no list has to be kept in order by every read.
+//! Random bits of an id decide the place of its session. So the next sessions under the hand are a
+//! random sample, which costs a few neighbouring lines of memory, and no list must be kept in order
+//! by every read.
 
 use std::sync::Arc;
 
@@ -19,8 +20,9 @@ pub(super) struct Table {
     hand: usize,
 }
 
-/// What is asked of sessions in passing lies in the table, so that they themselves need not be fetched. A request that reads its
-/// session shares the record; one that changes it meanwhile gets a record of its own.
+/// A session in a table. The hand reads only what lies in the table, so no record has to be
+/// fetched. A request that reads its session shares the record; a change in the meantime is made on
+/// a copy.
 pub(super) struct Slot {
     id: SessionId,
     used: Stamp,
@@ -28,16 +30,17 @@ pub(super) struct Slot {
     record: Arc<Record>,
 }
 
-/// How often the store had grown when a session was used. It tells which session was used longer ago without a clock, which may be
-/// set back, and without a counter that every read moves. It wraps: whatever is unused for four billion turns looks young again, once.
+/// How often the store had grown when a session was last used. It orders sessions by use without a
+/// clock, which may be set back, and without a counter that every read moves. It wraps: a session
+/// that is unused for four billion turns looks young again, once.
 #[derive(Clone, Copy)]
 pub(super) struct Stamp(pub(super) u32);
 
-/// Minutes since the epoch, as fine as expiry is looked at here.
+/// Minutes since the epoch: the precision of expiry here.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Minute(u32);
 
-/// A session that may have to go, as it was when it was looked at.
+/// A session that may be evicted, as it was when it was sampled.
 pub(super) struct Candidate {
     pub(super) id: SessionId,
     pub(super) age: u32,
@@ -50,7 +53,7 @@ impl Minute {
         Self(u32::try_from(minute.max(0)).unwrap_or(u32::MAX))
     }
 
-    /// The minute after: at its start the whole minute has passed.
+    /// Returns the minute after `time`'s, so that `time` has passed when it begins.
     fn after(time: Timestamp) -> Self {
         Self(Self::of(time).0.saturating_add(1))
     }
@@ -73,7 +76,7 @@ impl Slot {
         self.used = now;
     }
 
-    /// Changes the session, and notes when it is due then.
+    /// Changes the session, and updates the minute in which it is due.
     pub(super) fn edit<T>(&mut self, edit: impl FnOnce(&mut Record) -> T) -> T {
         let result = edit(Arc::make_mut(&mut self.record));
         self.due = Minute::after(self.record.reclaim_at());
@@ -98,14 +101,14 @@ impl Table {
         self.slots.iter().map(|slot| footprint(&slot.record)).sum()
     }
 
-    /// Finds a session, and notes that it is used.
+    /// Finds a session and marks it as used.
     pub(super) fn find(&mut self, id: SessionId, now: Stamp) -> Option<&mut Slot> {
         let slot = self.slots.find_mut(hash(id), |slot| slot.id == id)?;
         slot.used = now;
         Some(slot)
     }
 
-    /// Adds a session; there is none of its id.
+    /// Adds a session whose id is not in the table.
     pub(super) fn insert(&mut self, id: SessionId, record: Arc<Record>, now: Stamp) {
         let slot = Slot {
             id,
@@ -121,7 +124,7 @@ impl Table {
         self.remove_if(id, |_| true)
     }
 
-    /// Removes a session unless it was used since it became a candidate.
+    /// Removes a candidate unless it was used since it was sampled.
     pub(super) fn remove_unused(&mut self, candidate: &Candidate) -> Option<Slot> {
         self.remove_if(candidate.id, |slot| slot.used.0 == candidate.used.0)
     }
@@ -136,7 +139,7 @@ impl Table {
         Some(slot)
     }
 
-    /// Moves the hand over `places` places and removes what is due there.
+    /// Moves the hand over `places` places and removes the sessions that are due there.
     pub(super) fn sweep(&mut self, places: usize, now: Minute, mut dead: impl FnMut(&Slot)) {
         for _ in 0..places.min(self.slots.num_buckets()) {
             let place = self.advance();
@@ -149,8 +152,8 @@ impl Table {
         self.shrink();
     }
 
-    /// Moves the hand over `count` sessions, if there are so many. Returns how many there were and the one to go first: one that is
-    /// due, else the least recently used.
+    /// Moves the hand over up to `count` sessions. Returns how many there were, and the one to
+    /// evict first: one that is due, else the least recently used.
     pub(super) fn sample(
         &mut self,
         count: usize,
@@ -188,7 +191,7 @@ impl Table {
         (seen, candidate)
     }
 
-    /// The place under the hand, which moves on.
+    /// Returns the place under the hand, and moves the hand on.
     fn advance(&mut self) -> usize {
         // The table may have shrunk.
         let place = self.hand & (self.slots.num_buckets() - 1);
@@ -196,7 +199,8 @@ impl Table {
         place
     }
 
-    /// A table stays as large as it once was; after a flood that would be a lot, and slow to go round.
+    /// Shrinks a table that is nearly empty: after a flood it would stay large, and slow to go
+    /// round.
     fn shrink(&mut self) {
         let (length, places) = (self.slots.len(), self.slots.num_buckets());
         if places > SMALL && length < places / 8 {
@@ -206,9 +210,9 @@ impl Table {
     }
 }
 
-/// Random bits of an id that this process or a peer drew, never a client's, since unknown ids are not inserted: no one can choose
-/// them to make a table slow. The head of an id is a timestamp. The table takes a place from the low bits and a tag from the
-/// high ones.
+/// Hashes an id to its random bits; its head is a timestamp. Clients can't choose ids to make a
+/// table slow: this process or a peer drew them, and unknown ids are never inserted. The table
+/// takes a place from the low bits and a tag from the high ones.
 fn hash(id: SessionId) -> u64 {
     let [.., a, b, c, d] = *id.as_bytes();
     let tail = u64::from(u32::from_be_bytes([a, b, c, d]));
@@ -224,7 +228,7 @@ mod tests {
 
     const START: Timestamp = Timestamp::from_unix_millis(1_800_000_000_000);
 
-    /// Adds a session.
+    /// Adds a session that expires after so many minutes.
     fn add(table: &mut Table, minutes: u64, used: u32) -> SessionId {
         let idle = IdleLimit::new(Duration::from_secs(60 * minutes));
         let secret = SecretHash::from_bytes([1; 32]);
@@ -234,7 +238,7 @@ mod tests {
         id
     }
 
-    /// Sessions that were used in the order of their ids in the list.
+    /// Returns a table, and the ids of its sessions in the order of their use.
     fn filled(count: u32, minutes: u64) -> (Table, Vec<SessionId>) {
         let mut table = Table::new();
         let ids = (0..count).map(|used| add(&mut table, minutes, used));

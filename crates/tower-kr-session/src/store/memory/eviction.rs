@@ -1,41 +1,18 @@
-//! What goes without being asked to: sessions that expired, and the least recently used of a full share.
+//! Eviction: drops the least recently used sessions of a full share.
 
 use super::{
-    Shared, lock,
-    shards::{Shard, Shards},
-    share::{Share, footprint},
-    table::{Candidate, Minute, Slot},
+    Shared,
+    shards::Shards,
+    share::Share,
+    table::{Candidate, Minute},
 };
 use crate::model::{Instants, Timestamp};
 
-/// How many places of a table the start of a session looks at for what expired. As many new sessions as a table
-/// holds go round it three to seven times, so the dead add a third to the living at most.
-const SWEEP: usize = 8;
-
-/// Of how many sessions one is dropped when a share is full. The more, the closer to the least recently used of all.
+/// A full share drops one of this many sessions. The more, the closer to the least recently used of
+/// all.
 const SAMPLE: usize = 16;
 
 impl Shared {
-    /// Forgets what expired long enough ago, at the next few places of a shard.
-    pub(super) fn sweep(&self, shard: &mut Shard, now: Timestamp) {
-        self.sweep_places(shard, SWEEP, now);
-    }
-
-    /// Forgets whatever expired long enough ago.
-    pub(super) fn sweep_all(&self, now: Timestamp) {
-        for mut shard in self.shards.iter() {
-            self.sweep_places(&mut shard, usize::MAX, now);
-        }
-    }
-
-    fn sweep_places(&self, shard: &mut Shard, places: usize, now: Timestamp) {
-        for share in [Share::Anonymous, Share::Owned] {
-            shard
-                .share(share)
-                .sweep(places, Minute::of(now), |slot| self.forget(slot));
-        }
-    }
-
     /// Evicts until a share is within its memory. The caller holds no lock.
     pub(super) fn make_room(&self, share: Share, now: Timestamp) {
         while self.budget(share).is_over() {
@@ -47,7 +24,7 @@ impl Shared {
             if let Some(slot) = &evicted {
                 self.forget(slot);
             }
-            // Large values are freed, and the log is written, without the lock.
+            // Large values are freed, and the event is logged, without the lock.
             drop(shard);
             if let Some(slot) = evicted
                 && !slot.record().is_expired(Instants::at(now))
@@ -57,7 +34,8 @@ impl Shared {
         }
     }
 
-    /// The first to go of a sample, and its shard. A shard of many sessions gives the whole sample, else several give some.
+    /// Takes a sample and returns the session to evict first, with its shard. A shard of many
+    /// sessions gives the whole sample, else several give some.
     fn candidate(&self, share: Share, now: Timestamp) -> Option<(usize, Candidate)> {
         let mut left = SAMPLE;
         let mut first: Option<(usize, Candidate)> = None;
@@ -83,15 +61,6 @@ impl Shared {
         }
         first
     }
-
-    /// What is left to do for a session that was taken out of its table, under the lock of its shard.
-    pub(super) fn forget(&self, slot: &Slot) {
-        let record = slot.record();
-        self.budget(Share::of(record)).release(footprint(record));
-        if let Some(owner) = &record.owner {
-            lock(&self.owners).remove(owner, slot.id());
-        }
-    }
 }
 
 #[cfg(test)]
@@ -114,7 +83,10 @@ mod tests {
         model::{
             Delta, IdleLimit, Instants, Owner, Record, SecretHash, SessionId, SignIn, key::KeyBuf,
         },
-        store::{SessionStore, memory::MemoryStore},
+        store::{
+            SessionStore,
+            memory::{MemoryStore, lock},
+        },
     };
 
     const START: Timestamp = Timestamp::from_unix_millis(1_800_000_000_000);
@@ -147,7 +119,7 @@ mod tests {
             .build()
     }
 
-    /// What the sessions of a share take, added up one by one.
+    /// Returns what the sessions of a share take, added up one by one.
     fn footprints(shards: &Shards, share: Share) -> u64 {
         shards
             .iter()
@@ -185,7 +157,7 @@ mod tests {
         let fits = 1_024 * KILOBYTE / store.0.anonymous.used();
         for number in 0..20 * fits {
             create(&store, record(None, 100));
-            // Four times while as many new ones come as there is room for.
+            // Four times while as many new sessions start as there is room for.
             if number % (fits / 4) == 0 {
                 assert!(lives(&store, used), "after {number}");
             }
@@ -201,7 +173,7 @@ mod tests {
             .map(|_| create(&store, record(None, 100)))
             .collect();
         assert_eq!(store.record_count(), fits as u64);
-        // A quarter of them has to go.
+        // A quarter of them must go.
         for _ in 0..fits / 4 {
             create(&store, record(None, 100));
         }
