@@ -1,4 +1,4 @@
-//! What the rows of a statement say.
+//! Turns the rows of a statement into the answers of the store.
 
 use tower_kr_session::{
     SessionId, StoreError,
@@ -7,7 +7,7 @@ use tower_kr_session::{
 
 use crate::{dialect::Dialect, row};
 
-/// The record in the only row, if there is one that can be read.
+/// Reads the record in the only row, if there is one.
 pub(crate) fn first<R>(
     id: SessionId,
     rows: &[R],
@@ -19,7 +19,10 @@ pub(crate) fn first<R>(
     }
 }
 
-/// A row of a later version is an error, a corrupt one is logged and counts as none.
+/// Turns a row of a later version into an error. Logs a corrupt one and reads it as none.
+///
+/// # Errors
+/// If the row is of a later version.
 pub(crate) fn readable(
     id: SessionId,
     record: Result<Record, DecodeError>,
@@ -34,7 +37,7 @@ pub(crate) fn readable(
     }
 }
 
-/// Of an insertion that gives its row, unless there was one of this id.
+/// The answer of an insertion, which returns its row unless the id was taken.
 pub(crate) fn created<R>(rows: &[R]) -> CreateOutcome {
     if rows.is_empty() {
         CreateOutcome::Exists
@@ -43,8 +46,7 @@ pub(crate) fn created<R>(rows: &[R]) -> CreateOutcome {
     }
 }
 
-/// Says what the removal of this deleted row (id and head), without a secret, has ended. A row that
-/// can't be read may have been alive.
+/// What the deletion of this row (id and head) ended. A row that can't be read may have been alive.
 pub(crate) fn removed<D: Dialect>(row: &D::Row, at: Instants) -> RemoveOutcome {
     row::read_head::<D>(row).map_or(RemoveOutcome::Removed, |record| {
         record.removal(None, at).outcome

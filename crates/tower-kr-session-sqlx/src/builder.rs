@@ -1,4 +1,4 @@
-//! What can be set before a store is made.
+//! The settings of a store.
 
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use sqlx::Pool;
 
 use crate::{dialect::Dialect, error::SetupError, names::Names, store::SqlStore};
 
-/// Together well inside the layer's default I/O timeout of 10 seconds.
+/// Two waits together stay well inside the layer's default I/O timeout of 10 seconds.
 const DEFAULT_LOCK_TIMEOUT: Duration = Duration::from_secs(4);
 pub(crate) const DEFAULT_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// Sets up a [`PostgresStore`](crate::PostgresStore) or a [`SqliteStore`](crate::SqliteStore).
+/// Builds a [`PostgresStore`](crate::PostgresStore) or a [`SqliteStore`](crate::SqliteStore).
 #[derive(Clone, Debug)]
 pub struct SqlStoreBuilder<D: Dialect> {
     pub(crate) schema: Option<String>,
@@ -33,41 +33,50 @@ impl<D: Dialect> SqlStoreBuilder<D> {
         }
     }
 
-    /// The schema of the tables, which must be there (on SQLite: an attached database). Default: the connection's own.
+    /// The schema of the tables. Default: the connection's own.
     ///
-    /// ASCII letters, digits and underscores, at most 40.
+    /// It must exist; on SQLite it is the name of an attached database.
+    ///
+    /// Use ASCII letters, digits and underscores, at most 40.
     #[must_use]
     pub fn schema(mut self, schema: impl Into<String>) -> Self {
         self.schema = Some(schema.into());
         self
     }
 
-    /// The table of the sessions; two further tables have its name as the start of theirs. Default: `kr_sessions`.
+    /// The table of the sessions. Default: `kr_sessions`.
     ///
-    /// ASCII letters, digits and underscores, at most 40.
+    /// Give each application a table of its own: on the same table they share sessions and users.
+    /// The store has two more tables, `<table>_revocations` and `<table>_migrations`.
+    ///
+    /// Use ASCII letters, digits and underscores, at most 40.
     #[must_use]
     pub fn table(mut self, table: impl Into<String>) -> Self {
         self.table = Some(table.into());
         self
     }
 
-    /// How long a call waits for a lock that another process holds, before it fails. Keep it below the layer's I/O timeout.
-    /// Default: 4 seconds.
+    /// How long a call waits for a lock that another process holds. Default: 4 seconds.
+    ///
+    /// Keep it below the layer's I/O timeout.
     #[must_use]
     pub fn lock_timeout(mut self, timeout: Duration) -> Self {
         self.lock_timeout = timeout;
         self
     }
 
-    /// How long a call waits for a connection of the pool, before it fails. Keep it below the layer's I/O timeout. Default: 4
-    /// seconds. Not used with a pool of yours, which has its own.
+    /// How long a call waits for a connection of the pool. Default: 4 seconds.
+    ///
+    /// Keep it below the layer's I/O timeout. Has no effect on a pool of yours, which has its own.
     #[must_use]
     pub fn acquire_timeout(mut self, timeout: Duration) -> Self {
         self.acquire_timeout = timeout;
         self
     }
 
-    /// The most connections that the pool opens. Default: 10 on PostgreSQL, 4 on SQLite. Not used with a pool of yours.
+    /// The most connections that the pool opens. Default: 10 on PostgreSQL, 4 on SQLite.
+    ///
+    /// Has no effect on a pool of yours.
     #[must_use]
     pub fn max_connections(mut self, connections: u32) -> Self {
         self.max_connections = connections.max(1);

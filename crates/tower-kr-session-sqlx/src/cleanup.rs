@@ -1,4 +1,4 @@
-//! Expired sessions are deleted in the background.
+//! Deletes expired sessions in the background.
 
 use std::{future::Future, time::Duration};
 
@@ -17,7 +17,7 @@ const DEFAULT_BATCH: u32 = 500;
 
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How expired sessions are deleted, for [`SqlStore::spawn_cleanup`].
+/// The settings of the background cleanup, for [`SqlStore::spawn_cleanup`].
 #[derive(Clone, Debug)]
 pub struct Cleanup<C = SystemClock> {
     interval: Duration,
@@ -26,7 +26,7 @@ pub struct Cleanup<C = SystemClock> {
 }
 
 impl Cleanup {
-    /// Once a minute, 500 rows a statement.
+    /// A cleanup once a minute, of 500 rows a statement.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -38,21 +38,23 @@ impl Cleanup {
 }
 
 impl<C> Cleanup<C> {
-    /// How often to look; at least a millisecond. Default: once a minute.
+    /// The time between two passes, at least a millisecond. Default: a minute.
     #[must_use]
     pub fn interval(mut self, interval: Duration) -> Self {
         self.interval = interval.max(Duration::from_millis(1));
         self
     }
 
-    /// How many rows one statement deletes at most. Default: 500.
+    /// The most rows that one statement deletes, at least 1. Default: 500.
     #[must_use]
     pub fn batch(mut self, rows: u32) -> Self {
         self.batch = rows.max(1);
         self
     }
 
-    /// The clock; the one of the layer, if that isn't the system's.
+    /// The clock of the application. Default: the system's.
+    ///
+    /// Give it the layer's, if that one isn't the system's.
     #[must_use]
     pub fn clock<C2: Clock>(self, clock: C2) -> Cleanup<C2> {
         Cleanup {
@@ -70,8 +72,10 @@ impl Default for Cleanup {
 }
 
 impl<D: Dialect> SqlStore<D> {
-    /// Deletes expired sessions from now on, until the handle is dropped. It logs how many (at level INFO), or why it couldn't
-    /// (WARN), and then tries again at the next interval. It does no harm if several processes do this.
+    /// Deletes expired sessions from now on, until the handle is dropped.
+    ///
+    /// A pass that deletes rows logs how many (at level INFO). A pass that fails logs why (WARN),
+    /// and the next one tries again. Several processes can clean the same table.
     ///
     /// # Panics
     /// If it isn't called within a Tokio runtime.
@@ -82,13 +86,13 @@ impl<D: Dialect> SqlStore<D> {
         CleanupHandle { stop, task }
     }
 
-    /// Deletes up to `batch` sessions that ended some time ago, in one statement, and returns how many
-    /// there were. [`spawn_cleanup`](Self::spawn_cleanup) does this again and again.
+    /// Deletes up to `batch` sessions that ended some time ago, in one statement, and returns how
+    /// many there were. [`spawn_cleanup`](Self::spawn_cleanup) does this again and again.
     ///
-    /// A session without an owner goes five to fifteen minutes after its end, one of a user who signed
-    /// in a day later. It must be past by `now` and by the database's own clock: a clock that is ahead
-    /// on one of them deletes nothing that is alive by the other. Where they are the same clock, the
-    /// day keeps the users' sessions through a clock that is hours ahead.
+    /// A session without an owner goes five to fifteen minutes after its end, one of a user who
+    /// signed in a day later. It must be past by `now` and by the database's own clock: a clock
+    /// that is ahead on one of them deletes nothing that is alive by the other. Where they are the
+    /// same clock, the day keeps the users' sessions through a clock that is hours ahead.
     ///
     /// # Errors
     /// If the database can't answer.
@@ -110,7 +114,7 @@ impl<D: Dialect> SqlStore<D> {
     }
 }
 
-/// A running cleanup. It stops when this is dropped.
+/// Stops a running cleanup when it is dropped.
 #[derive(Debug)]
 pub struct CleanupHandle {
     stop: watch::Sender<()>,
@@ -118,10 +122,10 @@ pub struct CleanupHandle {
 }
 
 impl CleanupHandle {
-    /// Stops the cleanup, after the statement that is under way.
+    /// Waits for the statement that is under way, and stops the cleanup.
     pub async fn shutdown(self) {
         drop(self.stop);
-        // It can't have panicked other than by a bug, which is logged by then.
+        // A panic of the task is a bug, and the panic hook has reported it by now.
         let _ = self.task.await;
     }
 }
@@ -141,14 +145,14 @@ async fn clean<D: Dialect, C: Clock>(
         if let Err(error) = done {
             tracing::warn!(%table, %error, "expired sessions can't be deleted now");
         }
-        // Nothing is ever sent: this ends when the handle is gone.
+        // Nothing is ever sent: the receiver wakes up when the handle is dropped.
         if timeout(cleanup.interval, stopped.changed()).await.is_ok() {
             return;
         }
     }
 }
 
-/// Deletes batch after batch until one isn't full.
+/// Deletes batches until one isn't full.
 async fn clean_once<D: Dialect, C: Clock>(
     store: &SqlStore<D>,
     cleanup: &Cleanup<C>,
@@ -168,7 +172,7 @@ async fn clean_once<D: Dialect, C: Clock>(
     }
 }
 
-/// A server that is frozen must not hold the cleanup for ever.
+/// Cuts a call off, so that a frozen server doesn't hold the cleanup for ever.
 async fn timed<T>(call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
     timeout(STATEMENT_TIMEOUT, call)
         .await

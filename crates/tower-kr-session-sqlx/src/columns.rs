@@ -1,4 +1,4 @@
-//! A record from the columns of a row, of whatever database.
+//! Reads a record from the columns of a row.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use tower_kr_session::{
     store::{DecodeError, IdleLimit, Record, Retired, SecretHash, Values},
 };
 
-/// What this release writes into the column `version`. It tells how the other columns and the values are to be read.
+/// The format of the other columns and the values, in the column `version`.
 pub(crate) const VERSION: i64 = 1;
 
-/// The columns that every call reads, in the order in which a row is written and read.
+/// The columns that every call reads and writes, in this order.
 pub(crate) const HEAD: [&str; 13] = [
     "version",
     "created_at",
@@ -27,14 +27,14 @@ pub(crate) const HEAD: [&str; 13] = [
     "owner",
 ];
 
-/// What stands in a row: the id, the [`HEAD`] and the values, counted from 0.
+/// The columns of a row: the id is column 0, then the [`HEAD`], then the values.
 pub(crate) trait Columns {
     fn integer(&self, column: usize) -> Result<Option<i64>, DecodeError>;
     fn flag(&self, column: usize) -> Result<bool, DecodeError>;
     fn bytes(&self, column: usize) -> Result<Option<&[u8]>, DecodeError>;
 }
 
-/// A record without its values, from a row of the id and the [`HEAD`].
+/// Reads a record without its values from a row of the id and the [`HEAD`].
 ///
 /// # Errors
 /// If the row is of a later version, or no record.
@@ -67,7 +67,7 @@ pub(crate) fn read_head(row: &impl Columns) -> Result<Record, DecodeError> {
     Ok(record)
 }
 
-/// A record from a row of the id, the [`HEAD`] and the values.
+/// Reads a record from a row of the id, the [`HEAD`] and the values.
 ///
 /// # Errors
 /// If the row is of a later version, or no record.

@@ -1,60 +1,61 @@
-//! What differs from database to database. Everything else is written once, above this trait.
+//! What differs between the databases. Everything else is written once, on top of this trait.
 
 use std::{fmt, future::Future, time::Duration};
 
 use sqlx::{Arguments, Database, SqlStr};
 use tower_kr_session::SessionId;
 
-/// A database that keeps sessions: [`sqlx::Postgres`] or [`sqlx::Sqlite`]. It can't be implemented outside this crate.
+/// A database that can store sessions: [`sqlx::Postgres`] or [`sqlx::Sqlite`]. Sealed.
 pub trait Dialect: Database + Sealed {
-    /// What the builder can set for this database alone.
+    /// The settings of the builder for this database alone.
     #[doc(hidden)]
     type Settings: Clone + fmt::Debug + Default + Send + Sync + 'static;
 }
 
-/// The dialect itself.
+/// The statements and properties of a database.
 pub trait Sealed: Database<Arguments: Send> {
-    /// Whether the whole database takes one writer at a time. Then writers of this process queue up here, in order, instead
-    /// of polling for the database's lock.
+    /// Whether the database takes one writer at a time. The writers of this process then queue
+    /// here, in order, instead of polling for the database's lock.
     const SINGLE_WRITER: bool;
 
-    /// Whether the commit can go along with the last statement of a transaction, as one message.
+    /// Whether the commit goes along with the last statement of a transaction, in one message.
     const COMMIT_GOES_ALONG: bool;
 
-    /// Whether a statement that writes needs a transaction around it to run by the store's rules
-    /// instead of the defaults of the database.
+    /// Whether the database or the user may have other defaults for isolation and lock timeout. A
+    /// single statement that writes is then put into a transaction that sets both.
     const HAS_DEFAULTS: bool;
 
-    /// Makes a `SELECT` lock its row until the end of the transaction.
+    /// Appended to a `SELECT`: locks its row until the end of the transaction.
     const LOCK_ROW: &'static str;
 
-    /// The steps from an empty database to the schema of this release. A step is never changed once it is released.
+    /// The steps from an empty database to the schema of this release. A step is never changed once
+    /// it is released.
     const MIGRATIONS: &'static [&'static str];
 
-    /// Begins a transaction in which no lock is waited for longer than this.
+    /// Begins a transaction that waits for a lock at most this long.
     fn begin(lock_timeout: Duration) -> String;
 
-    /// The database's clock, in milliseconds since 1970.
+    /// An expression: the database's clock, in milliseconds since 1970.
     const NOW: &'static str;
 
-    /// Deletes up to `$2` sessions of which `{past}` is true.
+    /// Deletes up to `$2` sessions for which the condition `{past}` holds.
     const RECLAIM: &'static str;
 
-    /// Lets nobody else sign in as this owner (`$1`) until the end of the transaction.
+    /// Keeps everybody else from signing in as this owner (`$1`) until the end of the transaction.
     const LOCK_OWNER: Option<&'static str>;
 
-    /// Keeps this owner (`$1`) from being revoked until the end of the transaction.
+    /// Keeps everybody else from revoking this owner (`$1`) until the end of the transaction.
     const SHARE_OWNER: Option<&'static str>;
 
-    /// Lets nobody else change the schema until the end of the transaction.
+    /// Keeps everybody else from changing the schema until the end of the transaction.
     const LOCK_SCHEMA: Option<&'static str>;
 
-    /// Gives a row if there is the table whose name is the sessions' with `{suffix}`.
+    /// Returns a row if there is a table with the sessions' name followed by `{suffix}`.
     const TABLE_EXISTS: &'static str;
 
     fn arguments(arguments: &[Argument<'_>]) -> Result<Self::Arguments, sqlx::Error>;
 
-    /// Runs one statement, prepared (and kept so, if it is `persistent`).
+    /// Prepares and runs one statement. A `persistent` one stays prepared.
     fn fetch(
         connection: &mut Self::Connection,
         sql: SqlStr,
@@ -74,7 +75,7 @@ pub trait Sealed: Database<Arguments: Send> {
     fn bytes(row: &Self::Row, column: usize) -> Result<Option<&[u8]>, sqlx::Error>;
 }
 
-/// What stands for `$1`, `$2` and so on.
+/// An argument of a statement: the first is `$1`.
 #[derive(Clone, Copy)]
 pub enum Argument<'a> {
     Id(Option<SessionId>),
@@ -83,7 +84,7 @@ pub enum Argument<'a> {
     Bytes(Option<&'a [u8]>),
 }
 
-/// Adds to the arguments of a statement.
+/// Appends an argument.
 pub(crate) fn add<'t, A, T>(arguments: &mut A, value: T) -> Result<(), sqlx::Error>
 where
     A: Arguments,

@@ -1,41 +1,41 @@
-//! What can go wrong, told without secrets.
+//! The errors of this crate. None of them shows a password or a row.
 
 use tower_kr_session::StoreError;
 
-/// Why a store can't be set up.
+/// An error while a store is set up.
 ///
-/// No message holds a password, even if it came in a URL.
+/// No message shows a password, even if the URL held one.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SetupError {
-    /// A name that is no plain identifier.
+    /// The name of a table or schema can't be used.
     #[error("the {what} name \"{name}\" can't be used: {reason}")]
     InvalidName {
         /// `table` or `schema`.
         what: &'static str,
         /// The name, with special characters escaped.
         name: String,
-        /// Which rule it breaks.
+        /// The rule that it breaks.
         reason: &'static str,
     },
-    /// The URL names no database of this kind. It isn't repeated here: it may hold a password.
+    /// The URL can't be used. It isn't repeated here: it may hold a password.
     #[error("the database URL can't be used: {reason}")]
     InvalidUrl {
-        /// What is wrong.
+        /// What is wrong, and what would be right.
         reason: String,
     },
-    /// A table isn't there.
+    /// A table is missing.
     #[error(
-        "there is no table \"{table}\": call `migrate()` at start, or run the SQL of `schema_sql()`"
+        "table \"{table}\" is missing: call `migrate()` at start, or run the SQL of `schema_sql()`"
     )]
     MissingTable {
         /// The table that was looked for.
         table: String,
     },
-    /// A table is gone that was made.
+    /// A table was created once and is missing now.
     #[error(
-        "there is no table \"{table}\", though \"{versions}\" says that it was made: restore it, or drop \
-         what is left of the store's tables (\"{versions}\" among them) and call `migrate()`"
+        "table \"{table}\" is missing, but \"{versions}\" says that it was created: restore it, or \
+         drop the rest of the store's tables (\"{versions}\" among them) and call `migrate()`"
     )]
     LostTable {
         /// The table that was looked for.
@@ -43,10 +43,10 @@ pub enum SetupError {
         /// The table that holds the versions of the schema.
         versions: String,
     },
-    /// A table of this name is there, but it is not of this store's making.
+    /// There is a table of this name that the store has not created.
     #[error(
-        "there is a table \"{table}\", but no \"{versions}\", which the store makes along with it: choose \
-         another name, or restore the versions if the table is the store's"
+        "table \"{table}\" exists, but not \"{versions}\", which the store creates along with it: \
+         choose another name, or restore \"{versions}\" if the table is the store's"
     )]
     ForeignTable {
         /// The table that was found.
@@ -54,9 +54,10 @@ pub enum SetupError {
         /// The table that would hold the versions of the schema.
         versions: String,
     },
-    /// The tables are of an earlier release.
+    /// The schema is of an earlier release.
     #[error(
-        "the schema of the session table \"{table}\" has version {found}, this release needs {needed}: call `migrate()` at start"
+        "the schema of the session table \"{table}\" has version {found}, and this release needs \
+         {needed}: call `migrate()` at start"
     )]
     OldSchema {
         /// The table of the sessions.
@@ -66,9 +67,10 @@ pub enum SetupError {
         /// The version that this release needs.
         needed: i64,
     },
-    /// The tables are of a later release.
+    /// The schema is of a later release.
     #[error(
-        "the schema of the session table \"{table}\" has version {found}, this release knows only {known}: run the later release"
+        "the schema of the session table \"{table}\" has version {found}, and this release knows \
+         {known} at most: run the later release"
     )]
     NewSchema {
         /// The table of the sessions.
@@ -78,7 +80,7 @@ pub enum SetupError {
         /// The latest version that this release knows.
         known: i64,
     },
-    /// The database can't be reached, or refused a statement.
+    /// The database couldn't be reached, or refused a statement.
     #[error("{0}")]
     Database(DatabaseFailure),
 }
@@ -89,9 +91,10 @@ impl From<DatabaseFailure> for SetupError {
     }
 }
 
-/// What a database said, or why it said nothing.
+/// An error of the database, or of the connection to it.
 ///
-/// Only the message: the details of a database's error can show rows, and the options of a connection hold a password.
+/// It holds the message alone: the details of a database's error can show rows, and the options of
+/// a connection hold a password.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct DatabaseFailure(String);
@@ -113,7 +116,7 @@ impl From<sqlx::Error> for DatabaseFailure {
     }
 }
 
-/// Of a call: whatever the reason, it isn't known to have been done.
+/// Whatever the reason, nobody knows whether the call was done.
 impl From<DatabaseFailure> for StoreError {
     fn from(failure: DatabaseFailure) -> Self {
         Self::unavailable(failure)

@@ -1,4 +1,4 @@
-//! A connection of the pool for the length of one call.
+//! Borrows a connection of the pool for one call.
 
 use sqlx::{SqlStr, pool::PoolConnection};
 
@@ -8,11 +8,12 @@ use crate::{
     statements::{Statements, checked},
 };
 
-/// A connection of the pool, and what is known of its state.
+/// A connection of the pool, and its state.
 ///
-/// A call can be cut off at any point: its future is simply dropped. If that (or an error of the line) happens while a
-/// statement is under way or a transaction is open, nobody knows the connection's state, so it is closed, which ends whatever
-/// it was in the middle of. It must not go back into the pool: its next user would find himself in somebody else's transaction.
+/// A call can be cut off at any point: its future is dropped. If that happens while a statement is
+/// under way or a transaction is open, or if the network fails, the state of the connection is
+/// unknown. It is then closed, which rolls back its transaction. Back in the pool, it would put its
+/// next user into somebody else's transaction.
 pub(crate) struct Lease<'a, D: Dialect> {
     connection: PoolConnection<D>,
     statements: &'a Statements,
@@ -49,7 +50,7 @@ impl<'a, D: Dialect> Lease<'a, D> {
         self.settle(rows)
     }
 
-    /// Runs the last statement of a transaction, and commits if that can go along.
+    /// Runs the last statement of a transaction. The commit goes along with it if the dialect can.
     pub(crate) async fn fetch_last(
         &mut self,
         sql: &SqlStr,
@@ -77,8 +78,8 @@ impl<'a, D: Dialect> Lease<'a, D> {
         self.run(&self.statements.begin).await
     }
 
-    /// A single statement needs a transaction around it only behind a pooler, where its preparation and its execution could
-    /// else reach two different connections of the server.
+    /// Begins a transaction around a single statement if a pooler needs that: without it, the
+    /// pooler may prepare the statement on one server connection and execute it on another.
     pub(crate) async fn begin_single(&mut self) -> Result<(), DatabaseFailure> {
         if self.behind_pooler {
             self.begin().await?;
@@ -86,7 +87,8 @@ impl<'a, D: Dialect> Lease<'a, D> {
         Ok(())
     }
 
-    /// Commits what was done in the transaction, if there is one and `keep` says so of the answer; else rolls it back.
+    /// Ends the transaction, if there is one: commits if `keep` says so of the answer, else rolls
+    /// back.
     ///
     /// # Errors
     /// That of the answer, or if it is unknown whether the commit was done.
@@ -100,14 +102,15 @@ impl<'a, D: Dialect> Lease<'a, D> {
                 self.run(&self.statements.commit).await?;
                 self.in_transaction = false;
             } else {
-                // If this fails, the connection is closed instead; the answer is the same.
+                // If this fails, the connection is closed instead. The answer is the same.
                 self.in_transaction = self.run(&self.statements.rollback).await.is_err();
             }
         }
         answer
     }
 
-    /// After a statement: an error that the database itself tells leaves the connection usable.
+    /// Notes the end of a statement. An error that the database itself returned leaves the
+    /// connection usable.
     fn settle<T>(&mut self, done: Result<T, sqlx::Error>) -> Result<T, DatabaseFailure> {
         self.busy = !matches!(done, Ok(_) | Err(sqlx::Error::Database(_)));
         Ok(done?)

@@ -1,7 +1,8 @@
-//! Sessions of [`tower_kr_session`] in SQLite or PostgreSQL.
+//! SQLite and PostgreSQL stores for [`tower_kr_session`].
 //!
-//! [`SqliteStore`] keeps them in a file, durable on one machine; [`PostgresStore`] in a server that all processes share. Both
-//! are a [`SqlStore`], and a [`SessionStore`](tower_kr_session::SessionStore) for the layer.
+//! [`SqliteStore`] keeps sessions in a file, durable on one machine. [`PostgresStore`] keeps them
+//! in a server that all processes share. Both are a [`SqlStore`], which is a
+//! [`SessionStore`](tower_kr_session::SessionStore) for the layer.
 //!
 //! ```no_run
 //! # #[cfg(feature = "sqlite")]
@@ -9,7 +10,7 @@
 //! use tower_kr_session_sqlx::{Cleanup, SqliteStore};
 //!
 //! let store = SqliteStore::connect("sqlite://sessions.db").await?;
-//! // Makes the tables, or brings them up to date.
+//! // Creates the tables, or brings them up to date.
 //! store.migrate().await?;
 //! // Deletes expired sessions, until the handle is dropped.
 //! let cleanup = store.spawn_cleanup(Cleanup::new());
@@ -17,19 +18,20 @@
 //! # }
 //! ```
 //!
-//! A session is one row. A change locks the row, applies the changes of the request to it (by
-//! [`Record::apply`](tower_kr_session::store::Record::apply), the same for all stores) and writes back what changed. Its values are
-//! one run of bytes: changing one of them writes all of them, up to the size limit of the layer.
+//! A session is one row. A change locks the row, applies what the request changed by
+//! [`Record::apply`](tower_kr_session::store::Record::apply), as every store does, and writes it
+//! back. The values are one column, so a change of one value writes all of them.
 //!
 //! # Features
+//!
 //! `postgres` and `sqlite`, both on by default.
 
-// The links lead to the store that isn't compiled in, too.
+// Links lead to both stores, also to one that isn't compiled in.
 #![cfg_attr(
     not(all(feature = "postgres", feature = "sqlite")),
     allow(rustdoc::broken_intra_doc_links)
 )]
-// Without any database there is nobody who uses what they share.
+// Without any database nothing uses what the two share.
 #![cfg_attr(not(any(feature = "postgres", feature = "sqlite")), allow(dead_code))]
 
 mod answers;

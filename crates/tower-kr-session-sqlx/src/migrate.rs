@@ -1,4 +1,4 @@
-//! The schema: made, brought up to date, and checked at start.
+//! Creates the schema, brings it up to date, and checks it at start.
 
 use std::ops::RangeInclusive;
 
@@ -16,13 +16,14 @@ use crate::{
 };
 
 impl<D: Dialect> SqlStore<D> {
-    /// Makes the tables, or brings them up to the version of this release. Several processes can do this at once, and again:
-    /// one does it, the others wait and find it done.
+    /// Creates the tables, or brings them up to the version of this release.
     ///
-    /// The versions are noted in a table of the store's own, `<table>_migrations`.
+    /// Several processes can call it at once: one does the work, the others wait and find it done.
+    /// A table of the store's own, `<table>_migrations`, records the versions.
     ///
     /// # Errors
-    /// If the database can't be reached or refuses, or its schema is of a later release. Then nothing was changed.
+    /// If the database can't be reached or refuses, a table is somebody else's or was dropped, or
+    /// the schema is of a later release. Nothing is changed then.
     pub async fn migrate(&self) -> Result<(), SetupError> {
         let _turn = self.turns().to_write().await;
         let mut lease = self.lease().await?;
@@ -32,10 +33,11 @@ impl<D: Dialect> SqlStore<D> {
         self.check().await
     }
 
-    /// Checks that the tables are there and of the version of this release, for a start without [`migrate`](Self::migrate).
+    /// Checks that the tables exist in the version of this release, for a start without
+    /// [`migrate`](Self::migrate).
     ///
     /// # Errors
-    /// If they are not, or the database can't be reached.
+    /// If they don't, or the database can't be reached.
     pub async fn check(&self) -> Result<(), SetupError> {
         let mut lease = self.lease().await?;
         lease.begin_single().await?;
@@ -43,7 +45,8 @@ impl<D: Dialect> SqlStore<D> {
         lease.end(checked, |()| true).await
     }
 
-    /// The SQL that [`migrate`](Self::migrate) runs on an empty database, for teams that run their migrations themselves.
+    /// Returns the SQL that [`migrate`](Self::migrate) runs on an empty database, for teams that
+    /// run migrations themselves.
     #[must_use]
     pub fn schema_sql(&self) -> String {
         schema_sql::<D>(self.names())
@@ -89,7 +92,7 @@ impl<D: Dialect> SqlStore<D> {
         if found != known::<D>() {
             return Err(self.other_version(found));
         }
-        // Somebody's own SQL may lack a column.
+        // A schema made by hand may lack a column.
         let columns = HEAD.join(", ");
         let probe = self.filled(&format!(
             "SELECT id, {columns}, {SLOT_COLUMN}, {VALUES} FROM {{sessions}} WHERE 1 = 0"
@@ -98,7 +101,7 @@ impl<D: Dialect> SqlStore<D> {
         Ok(())
     }
 
-    /// The version that the database has, if it has any.
+    /// The version of the schema in the database, if there is any.
     async fn version(&self, lease: &mut Lease<'_, D>) -> Result<Option<i64>, SetupError> {
         if !self.has_table(lease, VERSIONS_SUFFIX).await? {
             return Ok(None);
@@ -112,7 +115,8 @@ impl<D: Dialect> SqlStore<D> {
         Ok(Some(version.unwrap_or(0)))
     }
 
-    /// Without versions there is no table of this store, so whatever has such a name is somebody else's.
+    /// Refuses a table of one of the store's names if there are no versions beside it: the store
+    /// has not created it.
     async fn refuse_foreign(&self, lease: &mut Lease<'_, D>) -> Result<(), SetupError> {
         for suffix in TABLES {
             if self.has_table(lease, suffix).await? {
@@ -157,20 +161,20 @@ impl<D: Dialect> SqlStore<D> {
     }
 }
 
-/// What the tables' names end with, but for that of the versions.
+/// The suffixes of the tables' names, apart from that of the versions.
 const TABLES: [&str; 2] = ["", "_revocations"];
 const VERSIONS_SUFFIX: &str = "_migrations";
 
 const VERSIONS: &str = "CREATE TABLE {migrations} (version bigint PRIMARY KEY);\n";
 
-/// All steps, and the notes that they were done.
+/// All steps, each followed by its version.
 fn schema_sql<D: Dialect>(names: &Names) -> String {
     let all: RangeInclusive<i64> = 1..=known::<D>();
     let steps: String = all.map(|step| step_sql::<D>(names, step)).collect();
     names.fill(VERSIONS) + &steps
 }
 
-/// One step, and the note that it was done.
+/// One step, followed by its version.
 fn step_sql<D: Dialect>(names: &Names, step: i64) -> String {
     let index = usize::try_from(step - 1).unwrap_or(usize::MAX);
     let sql = D::MIGRATIONS.get(index).copied().unwrap_or_default();

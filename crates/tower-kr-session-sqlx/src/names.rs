@@ -1,18 +1,20 @@
-//! The names of the tables: checked once, so that they can stand in statements.
+//! The names of the tables, checked once so that statements can contain them.
 
 use std::fmt;
 
 use crate::error::SetupError;
 
-/// PostgreSQL cuts names after 63 bytes; the longest name that is made of the table's is `<table>_revocations_not_before`.
+/// PostgreSQL cuts names after 63 bytes, and the longest name that is derived from the table's is
+/// `<table>_revocations_not_before`.
 const MAX_NAME_BYTES: usize = 40;
 
-/// What the names of a store's further tables end with.
+/// The suffixes of a store's other tables. A table whose name ends so could be that of another
+/// store.
 const OWN_SUFFIXES: [&str; 2] = ["_revocations", "_migrations"];
 
 const DEFAULT_TABLE: &str = "kr_sessions";
 
-/// Where the store keeps its rows.
+/// The names of a store's tables.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Names {
     schema: Option<String>,
@@ -21,7 +23,7 @@ pub(crate) struct Names {
 
 impl Names {
     /// # Errors
-    /// If a name is no identifier.
+    /// If a name can't be used.
     pub(crate) fn new(schema: Option<String>, table: Option<String>) -> Result<Self, SetupError> {
         let table = table.unwrap_or_else(|| DEFAULT_TABLE.to_owned());
         check("table", &table)?;
@@ -30,7 +32,7 @@ impl Names {
             return Err(SetupError::InvalidName {
                 what: "table",
                 name: table,
-                reason: "the further tables of a store have such names: it could meet those of another one",
+                reason: "it ends like the name of another table of a store",
             });
         }
         if let Some(schema) = &schema {
@@ -39,22 +41,23 @@ impl Names {
         Ok(Self { schema, table })
     }
 
-    /// The sessions, one a row.
+    /// The table of the sessions, one a row.
     pub(crate) fn sessions(&self) -> String {
         self.with_suffix("")
     }
 
-    /// Since when an owner's sign-ins are void.
+    /// The table of revocations: an owner's sign-ins before `not_before` are void.
     pub(crate) fn revocations(&self) -> String {
         self.with_suffix("_revocations")
     }
 
-    /// The schema's versions. The name comes from the table's, so that it can't meet the application's own migrations.
+    /// The table of the schema's versions. It is named after the sessions' table, so that it isn't
+    /// taken for the application's own migrations.
     pub(crate) fn migrations(&self) -> String {
         self.with_suffix("_migrations")
     }
 
-    /// Puts the names into a text that has them in braces.
+    /// Replaces the names in braces.
     pub(crate) fn fill(&self, template: &str) -> String {
         template
             .replace("{sessions}", &self.sessions())
@@ -157,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_is_never_called_as_the_further_tables_of_another_store() {
+    fn a_table_never_has_the_name_of_another_table_of_a_store() {
         for meets in ["app_revocations", "App_Migrations"] {
             let error = names(None, meets).unwrap_err().to_string();
             assert!(error.contains(meets), "{error}");

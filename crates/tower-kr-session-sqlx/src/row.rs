@@ -1,4 +1,4 @@
-//! A record as a row, and back.
+//! Converts a record to the columns of a row, and back.
 
 use std::time::Duration;
 
@@ -12,24 +12,28 @@ use crate::{
     dialect::{Argument, Dialect},
 };
 
-/// A row's slot is the time from which it may be deleted, rounded up to a multiple of this.
+/// The slot of a row is the time from which it may be deleted, rounded up to a multiple of this, in
+/// milliseconds.
 ///
-/// It is the only indexed column that a touch changes, and it changes just every ten minutes. All other touches are updates
-/// that PostgreSQL does without touching any index (HOT).
+/// It is the only indexed column that a touch changes, and it changes every ten minutes only. All
+/// other touches are updates that PostgreSQL does without touching an index (HOT).
 pub(crate) const SLOT_MILLIS: i64 = 600_000;
 
-/// How much longer the row of a user who signed in stays. On one machine the application and the
-/// database have the same clock: if it is ahead, by a time zone say, the sessions of users are found
-/// alive once it is right again. Those without an owner would let a flood fill the disk for a day.
+/// How much longer the row of a session with an owner stays, in milliseconds.
+///
+/// On one machine the application and the database have the same clock. If it is ahead by some
+/// hours (a wrong time zone, say), the sessions of users are still there once it is right again.
+/// Sessions without an owner are not kept longer: a flood of them would fill the disk.
 const OWNED_MILLIS: i64 = 24 * 60 * 60 * 1000;
 
-/// Written after the [`HEAD`](columns::HEAD), and read only by the index.
+/// The column of the slot, written after the [`HEAD`](columns::HEAD) and never read back.
 pub(crate) const SLOT_COLUMN: &str = "reclaim_slot";
 
-/// The values, in the encoding of [`Values::as_bytes`](tower_kr_session::store::Values::as_bytes).
+/// The column of the values, encoded as
+/// [`Values::as_bytes`](tower_kr_session::store::Values::as_bytes).
 pub(crate) const VALUES: &str = "session_values";
 
-/// The arguments for the id, the [`HEAD`](columns::HEAD) and the slot; without the values.
+/// The arguments for the id, the [`HEAD`](columns::HEAD) and the slot.
 pub(crate) fn head(id: SessionId, record: &Record) -> Vec<Argument<'_>> {
     use Argument::{Bytes, Flag, Id, Integer};
     let time = |time: Timestamp| Integer(Some(time.as_unix_millis()));
@@ -76,7 +80,7 @@ pub(crate) fn secret(secret: &SecretHash) -> Argument<'_> {
     Argument::Bytes(Some(secret.as_bytes()))
 }
 
-/// A record without its values, from a row of the id and the [`HEAD`](columns::HEAD).
+/// Reads a record without its values from a row of the id and the [`HEAD`](columns::HEAD).
 ///
 /// # Errors
 /// If the row is of a later version, or no record.
@@ -84,7 +88,7 @@ pub(crate) fn read_head<D: Dialect>(row: &D::Row) -> Result<Record, DecodeError>
     columns::read_head(&Row::<D>(row))
 }
 
-/// A record from a row of the id, the [`HEAD`](columns::HEAD) and the values.
+/// Reads a record from a row of the id, the [`HEAD`](columns::HEAD) and the values.
 ///
 /// # Errors
 /// If the row is of a later version, or no record.
@@ -112,7 +116,7 @@ fn corrupt(_: sqlx::Error) -> DecodeError {
     DecodeError::Corrupt
 }
 
-/// The slot until which rows may be deleted now.
+/// The latest slot whose rows may be deleted now.
 pub(crate) fn past_slot(now: Timestamp) -> i64 {
     now.as_unix_millis().div_euclid(SLOT_MILLIS)
 }

@@ -1,4 +1,4 @@
-//! The statements, with the names of the tables put in once.
+//! The statements of a store, with the names of its tables.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,50 +11,51 @@ use crate::{
     row::{SLOT_COLUMN, SLOT_MILLIS, VALUES},
 };
 
-/// How long a revocation is remembered, in milliseconds: far longer than a sign-in can be on its way.
+/// How long a revocation is remembered, in milliseconds: far longer than a sign-in can take.
 pub(crate) const REMEMBER_REVOCATION: i64 = 24 * 60 * 60 * 1000;
 
-/// A session whose token has this id and this secret. A wrong secret finds no row, so it locks none.
+/// Finds a session by the id and the secret of its token. A wrong secret finds no row, and locks
+/// none.
 const HELD: &str = "id = $1 AND (secret = $2 OR retired_secret = $2)";
 
-/// All statements of a store. Both databases take `$1`, `$2` for arguments; what comes from a request is only ever an argument.
+/// The statements of a store. What comes from a request is only ever an argument (`$1`, `$2`).
 pub(crate) struct Statements {
     pub(crate) begin: SqlStr,
     pub(crate) commit: SqlStr,
     pub(crate) rollback: SqlStr,
-    /// `$1` id. Gives id, head and values.
+    /// `$1` id. Returns id, head and values.
     pub(crate) load: SqlStr,
-    /// `$1` id. Gives a row if there is one.
+    /// `$1` id. Returns a row if there is one.
     pub(crate) exists: SqlStr,
-    /// `$1` id, `$2` secret. Gives a row if the secret is its own, or was before the last rotation.
+    /// `$1` id, `$2` secret. Returns a row if the secret is its current or its retired one.
     pub(crate) held: SqlStr,
-    /// As `held`, and locks the row. Gives id, head and values.
+    /// Like `held`, but locks the row. Returns id, head and values.
     pub(crate) lock: SqlStr,
-    /// As `lock`, without the values.
+    /// Like `lock`, without the values.
     pub(crate) lock_head: SqlStr,
-    /// `$1` id, then head, slot and values. Gives a row if there was none of this id.
+    /// `$1` id, then head, slot and values. Returns a row if there was none of this id.
     pub(crate) insert: SqlStr,
     /// `$1` id, then head and slot.
     pub(crate) update_head: SqlStr,
     /// `$1` id, then head, slot and values.
     pub(crate) update: SqlStr,
-    /// `$1` id. Gives id and head of what was there.
+    /// `$1` id. Returns id and head of what was there.
     pub(crate) delete: SqlStr,
-    /// `$1` owner. Gives id and head.
+    /// `$1` owner. Returns id and head.
     pub(crate) list: SqlStr,
-    /// `$1` owner, `$2` the id to keep. Gives id and head of what was there.
+    /// `$1` owner, `$2` the id to keep. Returns id and head of what was there.
     pub(crate) delete_owned: SqlStr,
     /// `$1` owner, `$2` time.
     pub(crate) revoke: SqlStr,
-    /// `$1` owner. Gives the time of the last revocation.
+    /// `$1` owner. Returns the time of the last revocation.
     pub(crate) revoked_at: SqlStr,
     /// `$1` owner.
     pub(crate) lock_owner: Option<SqlStr>,
     /// `$1` owner.
     pub(crate) share_owner: Option<SqlStr>,
-    /// `$1` slot, `$2` how many. Gives a row for each.
+    /// `$1` slot, `$2` how many. Returns a row for each.
     pub(crate) reclaim: SqlStr,
-    /// `$1` time. Gives a row for each.
+    /// `$1` time. Returns a row for each.
     pub(crate) forget_revocations: SqlStr,
 }
 
@@ -130,7 +131,7 @@ impl Statements {
     }
 }
 
-/// A statement of this crate, in which only checked names and numbers were put. Cheap to clone.
+/// A statement that is made of text of this crate, checked names and numbers. Cheap to clone.
 pub(crate) fn checked(sql: String) -> SqlStr {
     AssertSqlSafe(Arc::<str>::from(sql)).into_sql_str()
 }

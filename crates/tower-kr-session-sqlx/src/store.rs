@@ -1,4 +1,4 @@
-//! The store: each call of the contract is one statement or one short transaction.
+//! The store: each call is one statement or one short transaction.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -19,10 +19,12 @@ use crate::{
     turns::{Turn, Turns},
 };
 
-/// Sessions in a table of a database; see [`PostgresStore`](crate::PostgresStore) and [`SqliteStore`](crate::SqliteStore).
+/// Stores sessions in a table of a database. See [`PostgresStore`](crate::PostgresStore) and
+/// [`SqliteStore`](crate::SqliteStore).
 ///
-/// A clone is the same store. Call [`migrate`](Self::migrate) (or [`check`](Self::check), if the schema is somebody else's
-/// work) at start, and [`spawn_cleanup`](Self::spawn_cleanup) in at least one process.
+/// A clone is the same store. At start, call [`migrate`](Self::migrate), or [`check`](Self::check)
+/// if you create the schema yourself. Call [`spawn_cleanup`](Self::spawn_cleanup) in at least one
+/// process.
 pub struct SqlStore<D: Dialect>(Arc<Shared<D>>);
 
 struct Shared<D: Dialect> {
@@ -30,8 +32,8 @@ struct Shared<D: Dialect> {
     names: Names,
     statements: Statements,
     turns: Turns,
-    /// Whether each statement may run on another connection of the server: then none is kept prepared, and even a single one
-    /// needs a transaction around it.
+    /// Whether a pooler may run each statement on another connection of the server. Then none stays
+    /// prepared, and even a single one needs a transaction around it.
     behind_pooler: bool,
 }
 
@@ -51,7 +53,7 @@ impl<D: Dialect> SqlStore<D> {
         }))
     }
 
-    /// The pool of connections that the store works on.
+    /// Returns the store's pool of connections.
     #[must_use]
     pub fn pool(&self) -> &Pool<D> {
         &self.0.pool
@@ -84,8 +86,8 @@ impl<D: Dialect> SqlStore<D> {
         Ok(lease)
     }
 
-    /// Waits for the turn to change this session. `None` says that the secret opens nothing: it was
-    /// looked at first, so that a wrong one costs nobody a place in a queue.
+    /// Waits for the turn to change this session. Returns `None` if the secret is wrong: where all
+    /// writers share one queue, it is checked first, so that a stranger takes nobody's place.
     async fn turn(
         &self,
         id: SessionId,
@@ -97,7 +99,7 @@ impl<D: Dialect> SqlStore<D> {
                 if let Ok(turn) = writers.try_lock() {
                     return Ok(Some(Turn::All(turn)));
                 }
-                // Readers wait for no writer.
+                // A reader waits for no writer.
                 let arguments = [Argument::Id(Some(id)), row::secret(secret)];
                 let held = self.fetch(&self.0.statements.held, &arguments).await?;
                 Ok(match held.is_empty() {
@@ -108,8 +110,7 @@ impl<D: Dialect> SqlStore<D> {
         }
     }
 
-    /// Runs one statement that writes, in a transaction of its own: with the store's isolation and
-    /// lock timeout, whatever the defaults of the database or of a pool are.
+    /// Runs one statement that writes, with the store's own isolation and lock timeout.
     pub(crate) async fn write(
         &self,
         sql: &SqlStr,
@@ -123,7 +124,7 @@ impl<D: Dialect> SqlStore<D> {
         lease.end(rows, |_| true).await
     }
 
-    /// Runs one statement that is a call by itself.
+    /// Runs one statement.
     pub(crate) async fn fetch(
         &self,
         sql: &SqlStr,
@@ -242,7 +243,7 @@ impl<D: Dialect> Clone for SqlStore<D> {
 }
 
 impl<D: Dialect> fmt::Debug for SqlStore<D> {
-    /// Shows nothing of the connection's options: they hold a password.
+    /// Shows nothing of the connection options, which hold a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SqlStore")
             .field("database", &D::NAME)

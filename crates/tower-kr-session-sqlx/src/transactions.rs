@@ -1,13 +1,15 @@
-//! What happens inside a transaction, and in which order locks are taken.
+//! The statements of each transaction, and the order of its locks.
 //!
-//! No sign-in escapes a revocation: it shares the owner's lock from before it looks for a revocation until its commit is visible, and
-//! a revocation has the owner's lock alone from before it looks for sessions until its own is. So of the two one is over before the
-//! other looks; and (READ COMMITTED) each look is a statement of its own, which sees all that was committed before it.
+//! No sign-in escapes a revocation. A sign-in shares the owner's lock from before it reads the
+//! revocations until its commit is visible. A revocation holds the lock alone from before it reads
+//! the sessions until its commit is visible. So one of the two is over before the other reads.
+//! Under READ COMMITTED each statement sees everything that was committed before it.
 //!
-//! No deadlock: the owner is always locked before sessions, and nobody locks two owners. A revocation is the only one that waits
-//! for several sessions, and whoever holds one of those waits for nobody.
+//! There is no deadlock. An owner is always locked before a session, and no transaction locks two
+//! owners. Only a revocation waits for several sessions, and whoever holds one of those waits for
+//! nobody.
 //!
-//! SQLite gives the whole database to one transaction that writes, so there nothing else is locked.
+//! SQLite gives the whole database to one writing transaction, so nothing else is locked there.
 
 use tower_kr_session::{
     Owner, SessionId, StoreError, Timestamp,
@@ -41,7 +43,7 @@ impl<D: Dialect> SqlStore<D> {
         if let (Some(sign_in), Some(share)) = (&delta.sign_in, &sql.share_owner) {
             lease.fetch(share, &[row::owner(&sign_in.owner)]).await?;
         }
-        // What leaves the values alone doesn't read them either: they may be large.
+        // Values may be large: they aren't read if they don't change.
         let values = delta.clear || !delta.changes().is_empty() || delta.operation.is_some();
         let (lock, update, read) = if values {
             (&sql.lock, &sql.update, row::read::<D> as Read<D>)
@@ -57,7 +59,7 @@ impl<D: Dialect> SqlStore<D> {
         let Some(mut record) = first(id, &rows, read)? else {
             return Ok(ApplyOutcome::Missing);
         };
-        // A stranger must not learn of a revocation.
+        // Only the holder of the token learns of a revocation.
         if let Some(sign_in) = &delta.sign_in
             && record.token_state(secret, at) == TokenState::Current
             && self

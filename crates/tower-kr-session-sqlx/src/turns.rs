@@ -1,4 +1,4 @@
-//! Queues within this process: calls wait here for their turn to write, in order.
+//! Queues within this process, in which calls wait for their turn to write.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -8,11 +8,11 @@ use std::{
 use tokio::sync::{Mutex as Queue, MutexGuard as Writer, OwnedMutexGuard};
 use tower_kr_session::{SessionId, store::SecretHash};
 
-/// Whom a call of this process waits for before it takes a connection to write.
+/// The calls of this process that a call waits for before it takes a connection to write.
 pub(crate) enum Turns {
-    /// All writers of the process: the database takes one at a time.
+    /// All that write: the database takes one writer at a time.
     All(Queue<()>),
-    /// The calls of one token.
+    /// Those with the same token.
     Token(Tokens),
 }
 
@@ -34,17 +34,16 @@ impl Turns {
     }
 }
 
-/// A turn; the next call in the queue goes on when it is dropped.
+/// A turn to write. The next call in the queue goes on when it is dropped.
 pub(crate) enum Turn<'a> {
     All(#[expect(dead_code, reason = "held until it is dropped")] Writer<'a, ()>),
     Token(#[expect(dead_code, reason = "held until it is dropped")] TokenTurn<'a>),
 }
 
-/// One queue for each token in use, gone with its last call.
+/// A queue for each token in use, removed with its last call.
 ///
-/// A session that gets many requests at once holds one connection, not all of them, and polls for no
-/// lock that a neighbour holds. The secret is part of the name, so calls with a wrong one wait for
-/// each other alone.
+/// A session that gets many requests at once uses one connection, not the whole pool. The secret is
+/// part of the key, so calls with a wrong secret wait for each other only.
 #[derive(Default)]
 pub(crate) struct Tokens(Mutex<HashMap<Token, Arc<Queue<()>>>>);
 
@@ -54,7 +53,8 @@ impl Tokens {
     /// The turn to change this session with this secret.
     pub(crate) async fn turn(&self, id: SessionId, secret: &SecretHash) -> TokenTurn<'_> {
         let token = (id, *secret.as_bytes());
-        // Before the wait, so that a call that is dropped while it waits leaves nothing behind.
+        // Made before the wait, so that a call that is dropped while it waits leaves nothing
+        // behind.
         let place = Place {
             tokens: self,
             token,
@@ -73,7 +73,7 @@ impl Tokens {
 
 /// A turn among the calls of one token.
 pub(crate) struct TokenTurn<'a> {
-    // Dropped first: what is left of the queue then is the map's.
+    // Dropped before the place, so that only the map's reference is left if nobody waits.
     _queue: OwnedMutexGuard<()>,
     _place: Place<'a>,
 }

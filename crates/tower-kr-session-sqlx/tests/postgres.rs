@@ -242,7 +242,7 @@ async fn a_frozen_server_is_cut_off_and_serves_again() {
     let mut browser = Browser::new(store.clone());
     browser.counts(1).await;
     server.freeze();
-    browser.is_told_to_come_again().await;
+    browser.is_asked_to_come_again().await;
     let mut tasks = JoinSet::new();
     for number in 0..8 {
         let store = store.clone();
@@ -274,7 +274,7 @@ async fn a_stopped_server_is_unavailable_and_serves_again() {
     server.stop();
     fails_in_time(holder.increment(&store)).await;
     fails_in_time(store.load(holder.id, now())).await;
-    browser.is_told_to_come_again().await;
+    browser.is_asked_to_come_again().await;
     server.restart();
     assert_eq!(browser.comes_again().await, 2);
     serves_again(&store, holder).await;
@@ -317,7 +317,7 @@ async fn an_exhausted_pool_answers_in_time() {
     ];
     fails_in_time(store.load(holder.id, now())).await;
     fails_in_time(holder.increment(&store)).await;
-    browser.is_told_to_come_again().await;
+    browser.is_asked_to_come_again().await;
     drop(taken);
     assert_eq!(browser.comes_again().await, 2);
     serves_again(&store, holder).await;
@@ -517,7 +517,7 @@ async fn calls_cut_off_while_waiting_leave_nothing_open() {
     let count = holder.count(&store).await;
     assert!(
         (done..=300).contains(&count),
-        "{done} were told, {count} are there"
+        "{done} were acknowledged, {count} are there"
     );
     serves_again(&store, holder).await;
 }
@@ -745,7 +745,8 @@ async fn the_contract_holds_behind_a_transaction_pooler() {
     for rule in tower_kr_session::store::contract::rules() {
         rule.check(Arc::clone(&first), Arc::clone(&second)).await;
     }
-    // The pooler is one: without the option, statements are prepared on one connection and looked for on another.
+    // The pooler is one: without the option, statements are prepared on one connection and looked
+    // for on another.
     let usual = open(false).await.unwrap();
     let holder = Holder::new(&*first).await;
     let mut answers = Vec::new();

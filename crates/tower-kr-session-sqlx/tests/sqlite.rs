@@ -32,7 +32,8 @@ use tower_kr_session::{
 };
 use tower_kr_session_sqlx::{SetupError, SqliteStore};
 
-/// The test binary starts itself again as another process that shares the file: `<work> <file> <holder>`.
+/// The test binary starts itself again as another process that shares the file: `<work> <file>
+/// <holder>`.
 const WORK: &str = "KR_SESSION_SQLITE_WORK";
 
 fn main() -> ExitCode {
@@ -52,7 +53,7 @@ fn own_checks() -> Vec<Check> {
     list![
         the_contract_holds_in_several_processes_at_once,
         increments_of_several_processes_are_all_counted,
-        what_a_killed_process_was_told_is_there,
+        what_a_killed_process_acknowledged_is_there,
         a_locked_file_is_unavailable_in_time_and_then_serves_again,
         a_wrong_secret_costs_nobody_a_place_in_a_queue,
         a_full_disk_is_unavailable_and_corrupts_nothing,
@@ -249,7 +250,7 @@ async fn increments_of_several_processes_are_all_counted() {
     assert_eq!(holder.count(&store).await, 6_400);
 }
 
-async fn what_a_killed_process_was_told_is_there() {
+async fn what_a_killed_process_acknowledged_is_there() {
     let (scratch, store) = fresh().await;
     let path = scratch.path().join("own.db");
     let holder = Holder::new(&store).await;
@@ -257,24 +258,24 @@ async fn what_a_killed_process_was_told_is_there() {
     for round in 1..=3 {
         let mut other = spawn("increment for ever", &path, Some(holder));
         let mut lines = BufReader::new(other.stdout.take().unwrap()).lines();
-        let told = |line: Option<std::io::Result<String>>| {
+        let count = |line: Option<std::io::Result<String>>| {
             line.and_then(Result::ok)
                 .and_then(|line| line.parse::<i64>().ok())
         };
         while acknowledged < round * 200 {
-            acknowledged = acknowledged.max(told(lines.next()).expect("the process counts"));
+            acknowledged = acknowledged.max(count(lines.next()).expect("the process counts"));
         }
         other.kill().unwrap();
         other.wait().unwrap();
-        // What it still had told when it died.
-        while let Some(count) = told(lines.next()) {
-            acknowledged = acknowledged.max(count);
+        // What it still acknowledged before it died.
+        while let Some(counted) = count(lines.next()) {
+            acknowledged = acknowledged.max(counted);
         }
         integrity(&path).await;
         let stored = holder.count(&store).await;
         assert!(
             (acknowledged..=acknowledged + 4).contains(&stored),
-            "{acknowledged} were told, {stored} are there"
+            "{acknowledged} were acknowledged, {stored} are there"
         );
         assert_eq!(holder.increment(&store).await.unwrap(), stored + 1);
         acknowledged = stored + 1;
@@ -313,7 +314,7 @@ async fn a_locked_file_is_unavailable_in_time_and_then_serves_again() {
     );
     let text = refused.unwrap_err().to_string();
     assert!(text.contains("locked"), "{text}");
-    browser.is_told_to_come_again().await;
+    browser.is_asked_to_come_again().await;
     // Readers don't wait for a writer.
     holder.record(&impatient).await;
     sqlx::raw_sql("ROLLBACK")

@@ -54,8 +54,8 @@ impl Browser {
         assert_eq!(response.body(), &count.to_string());
     }
 
-    /// Visits and is told in time to come again, with the cookie kept.
-    pub(crate) async fn is_told_to_come_again(&mut self) {
+    /// Visits and is asked in time to come again; the cookie stays.
+    pub(crate) async fn is_asked_to_come_again(&mut self) {
         let started = Instant::now();
         let response = self.visit().await;
         let elapsed = started.elapsed();

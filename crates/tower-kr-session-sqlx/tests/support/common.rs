@@ -26,7 +26,8 @@ use super::{ABSOLUTE, Holder, IDLE, delta, now, set, until};
 pub(crate) trait Fixture: Copy + Send + Sync + 'static {
     type Database: Dialect;
 
-    /// A store of this table that gives up on locks after a second, with a pool of its own, not yet migrated.
+    /// A store of this table that gives up on locks after a second, with a pool of its own, not yet
+    /// migrated.
     fn open(self, table: &str) -> impl Future<Output = SqlStore<Self::Database>> + Send;
 
     /// Runs one statement and returns how many rows it changed.
@@ -61,14 +62,14 @@ pub(crate) fn checks<F: Fixture>(fixture: F) -> Vec<Check> {
     }
     add![
         several_can_migrate_at_once_and_again,
-        a_missing_table_and_another_schema_are_told_at_start,
-        a_table_that_was_dropped_is_told_as_such,
-        a_table_of_somebody_else_is_told_as_such,
+        a_missing_table_and_another_schema_are_errors_at_start,
+        a_dropped_table_is_reported_as_dropped,
+        a_table_of_another_application_is_refused,
         the_schema_sql_makes_what_migrate_makes,
         names_may_be_words_of_sql,
         a_call_can_be_dropped_at_any_point,
         a_corrupt_row_is_missing_and_kept,
-        a_row_of_a_later_version_is_told_and_kept,
+        a_row_of_a_later_version_is_an_error_and_kept,
         expired_sessions_are_deleted_in_batches,
         a_clock_that_is_ahead_deletes_nothing_that_lives,
         the_rows_of_users_outlast_a_machine_that_is_hours_ahead,
@@ -104,11 +105,11 @@ async fn several_can_migrate_at_once_and_again<F: Fixture>(fixture: F) {
     assert_eq!(sessions.await, 6);
 }
 
-async fn a_missing_table_and_another_schema_are_told_at_start<F: Fixture>(fixture: F) {
-    let store = fixture.open("told").await;
+async fn a_missing_table_and_another_schema_are_errors_at_start<F: Fixture>(fixture: F) {
+    let store = fixture.open("checked").await;
     let error = store.check().await.unwrap_err();
     assert!(
-        matches!(&error, SetupError::MissingTable { table } if table == "told"),
+        matches!(&error, SetupError::MissingTable { table } if table == "checked"),
         "{error:?}"
     );
     assert!(error.to_string().contains("migrate()"), "{error}");
@@ -116,7 +117,7 @@ async fn a_missing_table_and_another_schema_are_told_at_start<F: Fixture>(fixtur
     store.migrate().await.unwrap();
     store.check().await.unwrap();
     fixture
-        .execute("UPDATE told_migrations SET version = 0".into())
+        .execute("UPDATE checked_migrations SET version = 0".into())
         .await;
     let error = store.check().await.unwrap_err();
     assert!(
@@ -131,7 +132,7 @@ async fn a_missing_table_and_another_schema_are_told_at_start<F: Fixture>(fixtur
         "{error:?}"
     );
     fixture
-        .execute("UPDATE told_migrations SET version = 7".into())
+        .execute("UPDATE checked_migrations SET version = 7".into())
         .await;
     for error in [
         store.check().await.unwrap_err(),
@@ -150,18 +151,18 @@ async fn a_missing_table_and_another_schema_are_told_at_start<F: Fixture>(fixtur
         );
     }
     fixture
-        .execute("UPDATE told_migrations SET version = 1".into())
+        .execute("UPDATE checked_migrations SET version = 1".into())
         .await;
     store.check().await.unwrap();
     fixture
-        .execute("ALTER TABLE told DROP COLUMN persistent".into())
+        .execute("ALTER TABLE checked DROP COLUMN persistent".into())
         .await;
     let error = store.check().await.unwrap_err();
     assert!(error.to_string().contains("persistent"), "{error}");
 }
 
 /// `migrate()` can't be the answer: the versions say that all is done.
-async fn a_table_that_was_dropped_is_told_as_such<F: Fixture>(fixture: F) {
+async fn a_dropped_table_is_reported_as_dropped<F: Fixture>(fixture: F) {
     for dropped in ["gone", "gone_revocations"] {
         let store = migrated(fixture, "gone").await;
         fixture.execute(format!("DROP TABLE {dropped}")).await;
@@ -187,7 +188,7 @@ async fn a_table_that_was_dropped_is_told_as_such<F: Fixture>(fixture: F) {
 }
 
 /// Nor does the store put its rows into a table of the application.
-async fn a_table_of_somebody_else_is_told_as_such<F: Fixture>(fixture: F) {
+async fn a_table_of_another_application_is_refused<F: Fixture>(fixture: F) {
     for taken in ["taken", "taken_revocations"] {
         fixture
             .execute(format!("CREATE TABLE {taken} (id int)"))
@@ -268,7 +269,8 @@ async fn a_call_can_be_dropped_at_any_point<F: Fixture>(fixture: F) {
         )
         .await;
         cut_off(store.reclaim(now(), 10), polls).await;
-        // Nothing is left open: another pool gets at the row within its lock timeout, and the pool of the store serves.
+        // Nothing is left open: another pool gets at the row within its lock timeout, and the pool
+        // of the store serves.
         let before = counted;
         counted = holder.increment(&other).await.unwrap();
         let done = counted - before - 1;
@@ -327,7 +329,7 @@ async fn a_corrupt_row_is_missing_and_kept<F: Fixture>(fixture: F) {
     }
 }
 
-async fn a_row_of_a_later_version_is_told_and_kept<F: Fixture>(fixture: F) {
+async fn a_row_of_a_later_version_is_an_error_and_kept<F: Fixture>(fixture: F) {
     let store = migrated(fixture, "later").await;
     let owner = Owner::new("max").unwrap();
     let holder = Holder::with(&store, |record| record.owner = Some(owner.clone())).await;
@@ -353,7 +355,8 @@ async fn a_row_of_a_later_version_is_told_and_kept<F: Fixture>(fixture: F) {
     assert_eq!(store.remove_owned(&owner, None, now()).await.unwrap(), 1);
 }
 
-/// Some sessions that are over since long, one that is over but may still be committed to, and a live one.
+/// Some sessions that are over since long, one that is over but may still be committed to, and a
+/// live one.
 async fn over_and_alive<F: Fixture>(store: &Store<F>, over: usize) -> [Holder; 2] {
     let start = now();
     for _ in 0..over {
@@ -392,7 +395,8 @@ async fn expired_sessions_are_deleted_in_batches<F: Fixture>(fixture: F) {
         "{applied:?}"
     );
     alive.record(&store).await;
-    // Ten minutes and the grace after its deadline, the row of an abandoned session is gone for certain.
+    // Ten minutes and the grace after its deadline, the row of an abandoned session is gone for
+    // certain.
     over_for(&store, RECLAIM_GRACE + Duration::from_secs(600), |_| {}).await;
     assert_eq!(store.reclaim(now(), 10).await.unwrap(), 1);
 }
@@ -439,7 +443,8 @@ async fn a_clock_that_is_ahead_deletes_nothing_that_lives<F: Fixture>(fixture: F
     assert_eq!(revocations.await, 1, "a revocation of now is not forgotten");
 }
 
-/// The clock of the database may be wrong as well, by a time zone say: on one machine there is but one clock.
+/// The clock of the database may be wrong as well, by a time zone say: on one machine there is but
+/// one clock.
 async fn the_rows_of_users_outlast_a_machine_that_is_hours_ahead<F: Fixture>(fixture: F) {
     let store = migrated(fixture, "zones").await;
     let owner = Owner::new("max").unwrap();

@@ -1,4 +1,5 @@
-//! A pooler as PgBouncer is with `pool_mode = transaction`: each transaction goes to the next connection of the server.
+//! A pooler as PgBouncer is with `pool_mode = transaction`: each transaction goes to the next
+//! connection of the server.
 
 use std::{collections::VecDeque, sync::Arc};
 

@@ -15,7 +15,7 @@ use crate::{
 rule_list![
     a_record_comes_back_as_it_was_created,
     create_never_overwrites,
-    a_taken_id_is_told_before_a_revocation,
+    a_taken_id_exists_also_for_a_revoked_owner,
     an_unknown_session_is_missing_and_apply_does_not_create_it,
     a_wrong_secret_is_missing_and_changes_nothing,
     rotation_admits_the_new_token_and_tells_the_old_one_for_a_minute,
@@ -69,7 +69,7 @@ async fn create_never_overwrites<S: SessionStore>(connections: Connections<S>) {
     assert_eq!(session.value("a").await.as_deref(), Some(&b"first"[..]));
 }
 
-async fn a_taken_id_is_told_before_a_revocation<S: SessionStore>(connections: Connections<S>) {
+async fn a_taken_id_exists_also_for_a_revoked_owner<S: SessionStore>(connections: Connections<S>) {
     let user = owner("user");
     let session = connections.session(&[("a", "1")]).await;
     let revoked = connections
