@@ -3,7 +3,6 @@
 // Helpers of tests may panic as tests do; the lint's own exception covers test functions only.
 #![allow(clippy::unwrap_used)]
 
-mod agreement;
 mod clocks;
 mod concurrency;
 mod consent;
@@ -13,6 +12,7 @@ mod failures;
 mod guessing;
 mod handles;
 mod lifetime;
+mod model;
 mod outcomes;
 mod routing;
 mod sign_in;

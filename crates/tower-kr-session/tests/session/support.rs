@@ -69,22 +69,28 @@ pub(crate) struct App {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) remote: Arc<Remote>,
     pub(crate) new: fn() -> Self,
+    pub(crate) needs_io: bool,
 }
 
 impl App {
     /// Over the memory store.
     pub(crate) fn in_memory() -> Self {
         let remote = Arc::new(Remote::default());
-        Self::over(remote.memory.clone(), remote, Self::in_memory)
+        Self::over(remote.memory.clone(), remote, Self::in_memory, false)
     }
 
     /// Over a store that needs I/O.
     pub(crate) fn over_io() -> Self {
         let remote = Arc::new(Remote::default());
-        Self::over(Arc::clone(&remote), remote, Self::over_io)
+        Self::over(Arc::clone(&remote), remote, Self::over_io, true)
     }
 
-    fn over(store: impl SessionStore, remote: Arc<Remote>, new: fn() -> Self) -> Self {
+    fn over(
+        store: impl SessionStore,
+        remote: Arc<Remote>,
+        new: fn() -> Self,
+        needs_io: bool,
+    ) -> Self {
         let start = Timestamp::from_unix_millis(1_800_000_000_000);
         let clock = Arc::new(ManualClock::new(start));
         let layer = SessionLayer::new(store)
@@ -98,6 +104,7 @@ impl App {
             clock,
             remote,
             new,
+            needs_io,
         }
     }
 
