@@ -9,8 +9,8 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// An authentication assurance level of NIST SP 800-63B-4, for
 /// [`SessionLayer::assurance_level`](crate::SessionLayer::assurance_level).
 ///
-/// It is about how long a session may go on without the user proving himself again. How he proves himself (at level 2 and 3 with
-/// two factors) is the application's business.
+/// It bounds how long a session may go on before users prove their identity again. How they prove
+/// it (at levels 2 and 3 with two factors) is up to the application.
 ///
 /// | level | overall, at most | without activity, at most | section |
 /// |---|---|---|---|
@@ -21,14 +21,15 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 pub enum AssuranceLevel {
     /// Some confidence: one factor.
     Aal1,
-    /// High confidence: two factors. The least for personal data, for federal agencies.
+    /// High confidence: two factors. The minimum for personal data at US federal agencies.
     Aal2,
     /// Very high confidence: two factors, one of them a hardware key.
     Aal3,
 }
 
 impl AssuranceLevel {
-    /// The longest that a session may live, whatever its activity: the absolute timeout of the level.
+    /// Returns the absolute timeout of the level: the longest that a session may live, whatever its
+    /// activity.
     #[must_use]
     pub const fn absolute_timeout(self) -> Duration {
         match self {
@@ -38,7 +39,8 @@ impl AssuranceLevel {
         }
     }
 
-    /// The longest that a session may live without activity, touch interval included; `None` at level 1, which has no such rule.
+    /// Returns the longest that a session may live without activity, touch interval included;
+    /// `None` at level 1, which has no such rule.
     #[must_use]
     pub const fn longest_inactivity(self) -> Option<Duration> {
         match self {
@@ -48,9 +50,9 @@ impl AssuranceLevel {
         }
     }
 
-    /// The idle timeout that the level sets: 57 minutes at level 2 and 14 at level 3, so that it stays within the
-    /// [longest inactivity](Self::longest_inactivity) together with a touch interval of a twentieth; a day at level 1, whose
-    /// users come back daily.
+    /// Returns the idle timeout that the level sets: 57 minutes at level 2 and 14 at level 3, so
+    /// that it stays within the [longest inactivity](Self::longest_inactivity) together with a
+    /// touch interval of a twentieth; a day at level 1, whose users come back daily.
     #[must_use]
     pub const fn idle_timeout(self) -> Duration {
         match self {
@@ -60,7 +62,7 @@ impl AssuranceLevel {
         }
     }
 
-    /// The longest idle timeout that one session may be given.
+    /// Returns the longest idle timeout that a handler may give one session.
     pub(crate) const fn longest_idle_timeout(self) -> Duration {
         match self {
             Self::Aal1 => self.absolute_timeout(),

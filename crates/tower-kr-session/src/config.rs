@@ -1,4 +1,4 @@
-//! What a layer was set up with, checked once and shared by all its requests.
+//! The settings of a layer: their checks, and the form in which all its requests share them.
 
 use std::{
     sync::{
@@ -24,10 +24,11 @@ use crate::{
 pub(crate) type ErrorHook = Arc<dyn Fn(&SessionError, &mut response::Parts) + Send + Sync>;
 pub(crate) type Predicate = Arc<dyn Fn(&request::Parts) -> bool + Send + Sync>;
 
-/// Sessions of more than this are no sessions; it also keeps the encoding's 32-bit offsets far from their end.
+/// The largest size of a session, in bytes. It also keeps the encoding's 32-bit offsets far from
+/// overflow.
 const MAX_SESSION_BYTES: u64 = 1024 * 1024 * 1024;
 
-/// What the setters of a layer collect.
+/// The settings of a layer, as its setters collect them.
 #[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) store: Arc<ErasedStore>,
@@ -127,7 +128,7 @@ impl Settings {
     }
 }
 
-/// Checks whether a layer with these timeouts keeps the level.
+/// Checks that a layer with these timeouts meets the level.
 fn check_assurance(
     level: AssuranceLevel,
     idle: IdleLimit,
@@ -157,28 +158,29 @@ fn check_assurance(
     Ok(())
 }
 
-/// The settings as requests use them.
+/// The checked settings, as requests use them.
 pub(crate) struct Config {
     pub(crate) store: Arc<ErasedStore>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) cookie: CookieTemplate,
     pub(crate) idle: IdleLimit,
-    /// Of a session that nobody has signed in to.
+    /// The idle limit of a session that nobody has signed in to.
     pub(crate) anonymous_idle: IdleLimit,
     pub(crate) absolute_timeout: Duration,
-    /// The longest that a handler may give one session.
+    /// The longest idle timeout that a handler may give one session.
     pub(crate) longest_idle_timeout: Duration,
     pub(crate) longest_absolute_timeout: Duration,
     pub(crate) io_timeout: Duration,
     pub(crate) max_session_bytes: u64,
     pub(crate) session_limit: SessionLimit,
-    /// Goes with the cookie's removal.
+    /// Sent with the cookie's removal.
     pub(crate) clear_site_data: Option<HeaderValue>,
     pub(crate) on_error: Option<ErrorHook>,
     pub(crate) https_when: Predicate,
-    /// Asked only if the cookie is not essential.
+    /// `None` if the cookie is essential.
     pub(crate) consent_when: Option<Predicate>,
-    /// When [`Sessions`](crate::Sessions) last ended all sessions of somebody.
+    /// When [`Sessions`](crate::Sessions) last revoked all sessions of a user, in Unix
+    /// milliseconds.
     pub(crate) last_revocation: AtomicI64,
     pub(crate) events: Arc<Events>,
     withheld_was_logged: AtomicBool,
@@ -189,8 +191,9 @@ impl Config {
         self.clock.now()
     }
 
-    /// The time of a sign-in or a revocation: after every revocation that this process has seen through, also within one
-    /// millisecond. So a handler can end a user's other sessions and then sign him in.
+    /// Returns the time of a sign-in or a revocation, later than every revocation that this process
+    /// completed, even within one millisecond. So a handler can end a user's other sessions and
+    /// then sign them in.
     pub(crate) fn now_after_revocations(&self) -> Timestamp {
         let revoked = self.last_revocation.load(Ordering::SeqCst);
         self.clock
@@ -198,7 +201,8 @@ impl Config {
             .max(Timestamp::from_unix_millis(revoked.saturating_add(1)))
     }
 
-    /// The limit that a session gets when its user signs in, if it has the one of anonymous sessions.
+    /// Returns the idle limit that a sign-in gives the session: the ordinary one if it has that of
+    /// anonymous sessions, else `None`.
     pub(crate) fn idle_at_sign_in(&self, record: &Record) -> Option<IdleLimit> {
         let anonymous = record.owner.is_none() && record.idle == self.anonymous_idle;
         (anonymous && self.anonymous_idle != self.idle).then_some(self.idle)
@@ -211,7 +215,7 @@ impl Config {
         }
     }
 
-    /// Whether cookies of this layer depend on the head of the request.
+    /// Returns whether the cookies of this layer depend on the head of the request.
     pub(crate) fn asks_for_head(&self) -> bool {
         self.asks_for_scheme() || self.consent_when.is_some()
     }
@@ -230,7 +234,7 @@ impl Config {
             .is_some_and(|consents| !consents(parts))
     }
 
-    /// Every visitor may do this for long, so it is told once.
+    /// Logs, once, that a session was not stored for want of consent: every visitor may cause this.
     pub(crate) fn log_withheld(&self) {
         if !self.withheld_was_logged.swap(true, Ordering::Relaxed) {
             tracing::info!(
@@ -242,8 +246,8 @@ impl Config {
 
 /// Marks a request that came over TLS, for [`SecurePolicy::SameAsRequest`].
 ///
-/// A server whose requests don't carry the scheme in their URI (HTTP/1.1 never does) puts it into the request's extensions
-/// where it accepts TLS connections.
+/// A server whose requests don't carry the scheme in their URI (those of HTTP/1.1 never do) puts
+/// this into the request's extensions where it accepts TLS connections.
 #[derive(Clone, Copy, Debug)]
 pub struct Https;
 
@@ -254,7 +258,7 @@ pub(crate) fn is_https(parts: &request::Parts) -> bool {
 /// The longest timeout: 400 days, the longest age of a cookie (RFC 6265bis, section 5.5).
 pub(crate) const MAX_TIMEOUT: Duration = kr_cookie::LIFETIME_LIMIT;
 
-/// A layer that can't work as configured.
+/// Error returned for a layer that can't work as configured.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
@@ -266,10 +270,11 @@ pub enum ConfigError {
     Timeout {
         /// The setter's name.
         name: &'static str,
-        /// What it was given.
+        /// The value that it was given.
         value: Duration,
     },
-    /// The touch interval is longer than the idle timeout: sessions would live more than twice as long as asked for.
+    /// The touch interval is longer than the idle timeout, so sessions would live more than twice
+    /// as long as asked for.
     #[error(
         "touch_interval ({touch_interval:?}) must not be longer than idle_timeout ({idle_timeout:?})"
     )]
@@ -279,7 +284,7 @@ pub enum ConfigError {
         /// The idle timeout.
         idle_timeout: Duration,
     },
-    /// Anonymous sessions would outlive those of users.
+    /// The idle timeout of anonymous sessions is longer than the ordinary one.
     #[error(
         "anonymous_idle_timeout ({anonymous_idle_timeout:?}) must not be longer than idle_timeout ({idle_timeout:?})"
     )]
@@ -292,24 +297,24 @@ pub enum ConfigError {
     /// A timeout is longer than the layer's assurance level allows.
     #[error("{name} must be at most {longest:?} at {level} (NIST SP 800-63B-4), not {value:?}")]
     Assurance {
-        /// The level that the layer was given.
+        /// The level of the layer.
         level: AssuranceLevel,
-        /// The setters' names.
+        /// The names of the setters.
         name: &'static str,
-        /// What they come to.
+        /// The timeout that they add up to.
         value: Duration,
         /// The longest that the level allows.
         longest: Duration,
     },
-    /// No session per owner is allowed, so nobody could sign in.
+    /// The limit allows no session per owner, so nobody could sign in.
     #[error("max_sessions_per_owner must be at least 1")]
     SessionLimit,
-    /// The layer allows sessions that the store can't hold, or more than a session can have at all.
+    /// The layer allows sessions larger than the store can hold, or than 1 GiB.
     #[error("max_session_bytes is {limit}, but the store holds at most {largest} bytes a session")]
     SessionBytes {
-        /// What the layer allows, in bytes.
+        /// The size that the layer allows, in bytes.
         limit: u64,
-        /// What the store can hold, in bytes.
+        /// The size that is possible, in bytes.
         largest: u64,
     },
 }

@@ -1,4 +1,4 @@
-//! What can go wrong, and which status that is.
+//! Errors of sessions, and their HTTP statuses.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,36 +12,39 @@ use crate::{
     store::StoreError,
 };
 
-/// Seconds that a client is told to wait before it tries again when the store is down.
+/// How many seconds a client shall wait before it tries again when the store is down
+/// (`Retry-After`).
 pub(crate) const RETRY_AFTER: &str = "5";
 
-/// Why a session could not be read or written.
+/// Error returned when a session could not be read or written.
 ///
-/// With the feature `axum` it is a response by itself: the [`status`](Self::status), a short text that holds no secret, and for
-/// a store that is down a `Retry-After`.
+/// With the feature `axum` it converts into a response: its [`status`](Self::status), a short text
+/// without secrets and, if the store is down, `Retry-After`. Each variant names its status at the
+/// end.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SessionError {
-    /// The store is down, too slow, or its answer was lost. It is unknown whether what was sent was done; nothing is sent
-    /// twice. 503
+    /// The store is down or too slow, or its answer was lost. The outcome of the call is unknown,
+    /// and nothing is sent twice. 503
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A call of this session was dropped before the store answered, so it is unknown whether it was done. 503
+    /// A call of this session was dropped before the store answered, so its outcome is unknown. 503
     #[error("a session call was dropped before the store answered")]
     Interrupted,
-    /// The session was alive when the request looked at it and is gone now: signed out, revoked, expired or displaced by newer
-    /// sign-ins meanwhile. 409
+    /// The session ended after the request saw it alive: signed out, revoked, expired or displaced
+    /// by newer sign-ins. 409
     #[error("the session ended while the request was running")]
     Ended,
     /// The token was replaced by another request (a sign-in) moments ago. 409
     #[error("the session's token was replaced by another request")]
     Superseded,
-    /// All sessions of the user were revoked after his sign-in was checked. 409
-    #[error("all sessions of this user were revoked while he signed in")]
+    /// All sessions of the user were revoked after their sign-in was checked. 409
+    #[error("all sessions of this user were revoked while they signed in")]
     Revoked,
-    /// The user has as many sessions as the layer allows, and it refuses further ones
-    /// ([`SessionLimit::Refuse`](crate::SessionLimit::Refuse)). The client's session is what it was; only one that lost a race
-    /// against other sign-ins of this user has ended. 409: it works once he has ended one of his sessions.
+    /// The user has as many sessions as the layer allows, and the layer refuses further ones
+    /// ([`SessionLimit::Refuse`](crate::SessionLimit::Refuse)). The client's session stays as it
+    /// was, unless it lost a race against other sign-ins of this user and ended. The sign-in works
+    /// once the user has ended one of their sessions. 409
     #[error("this user has {limit} sessions already: one of them has to end first")]
     TooManySessions {
         /// How many sessions a user may have.
@@ -57,7 +60,8 @@ pub enum SessionError {
         /// How often the update was tried.
         attempts: u32,
     },
-    /// The request carries several different session cookies, and it can't be told which one is meant. 400
+    /// The request carries several different session cookies, and it is unclear which one is meant.
+    /// 400
     #[error("the request carries several different session cookies")]
     AmbiguousCookie,
     /// The session would become larger than allowed; nothing was stored. 413
@@ -68,14 +72,14 @@ pub enum SessionError {
         /// The limit, in bytes.
         limit: u64,
     },
-    /// A request notes changes of too many keys at a time; [`save`](crate::Session::save) in between, or keep them in one
-    /// value. 413
-    #[error("changes of more than {limit} session values can't be noted at a time")]
+    /// A request set too many keys at a time: [`save`](crate::Session::save) in between, or keep
+    /// them in one value. 413
+    #[error("more than {limit} session values can't be changed at a time")]
     TooManyChanges {
-        /// How many keys can be noted.
+        /// How many keys can be set at a time.
         limit: usize,
     },
-    /// A sign-in or a `save` would start a session, and the visitor has not consented to its cookie
+    /// A sign-in or a `save` would start a session, but the visitor has not consented to its cookie
     /// ([`SessionLayer::consent_when`](crate::SessionLayer::consent_when)). 403
     #[error("the visitor has not consented to the session cookie")]
     NoConsent,
@@ -85,8 +89,8 @@ pub enum SessionError {
     /// The owner is empty or too long. 400
     #[error(transparent)]
     InvalidOwner(#[from] InvalidOwner),
-    /// The value to increment is no integer of 64 bits. 500
-    #[error("session value `{key}` is no integer of 64 bits")]
+    /// The value to increment is not a 64-bit integer. 500
+    #[error("session value `{key}` is not a 64-bit integer")]
     NotAnInteger {
         /// The key.
         key: KeyBuf,
@@ -102,7 +106,7 @@ pub enum SessionError {
     Decode {
         /// The key.
         key: KeyBuf,
-        /// What serde_json says.
+        /// The error of serde_json.
         source: Arc<serde_json::Error>,
     },
     /// The value can't be written as JSON. 500
@@ -110,27 +114,28 @@ pub enum SessionError {
     Encode {
         /// The key.
         key: KeyBuf,
-        /// What serde_json says.
+        /// The error of serde_json.
         source: Arc<serde_json::Error>,
     },
-    /// The limit given to this session makes no sense. 500
+    /// A handler gave this session a timeout out of range. 500
     #[error(
         "the {name} of a session must be longer than zero and at most {} s", longest.as_secs()
     )]
     InvalidLimit {
-        /// Which timeout it is.
+        /// The name of the timeout.
         name: &'static str,
-        /// The longest one: 400 days, or what the layer's [assurance level](crate::AssuranceLevel) allows.
+        /// The longest allowed: 400 days, or what the layer's
+        /// [assurance level](crate::AssuranceLevel) allows.
         longest: Duration,
     },
-    /// The head of the response has left: what needs a cookie can't be done any more, and a value change needs
-    /// [`Session::detach`](crate::Session::detach) and `save`. 500
+    /// The head of the response has left. A change that needs a cookie is too late, and a change of
+    /// values needs [`Session::detach`](crate::Session::detach) and `save`. 500
     #[error("the response head has left: {0}")]
     ResponseSent(&'static str),
 }
 
 impl SessionError {
-    /// The status of the response to a request that failed with this error.
+    /// Returns the status of the response to a request that failed with this error.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self {
@@ -164,7 +169,7 @@ impl SessionError {
         fits.ok_or(Self::InvalidLimit { name, longest })
     }
 
-    /// Why the integer at `key` was not added to.
+    /// Returns why the integer at `key` was not added to.
     pub(crate) fn not_added(key: &KeyBuf, refused: &ApplyOutcome) -> Self {
         let key = key.clone();
         match refused {
@@ -173,7 +178,8 @@ impl SessionError {
         }
     }
 
-    /// What a client may read: the message of an error that it can act on, else just the status.
+    /// Returns the message for clients: that of an error which they can act on, else one that says
+    /// no more than the status.
     #[must_use]
     pub fn public_message(&self) -> String {
         match self {
@@ -184,7 +190,7 @@ impl SessionError {
         }
     }
 
-    /// Whether the client may simply try again later.
+    /// Returns whether the client may try again later.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         self.status() == StatusCode::SERVICE_UNAVAILABLE

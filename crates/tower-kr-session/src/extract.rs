@@ -1,4 +1,4 @@
-//! The session as an axum extractor, and errors as axum responses (feature `axum`).
+//! The axum extractor for [`Session`], and errors as axum responses (feature `axum`).
 
 use axum_core::{
     extract::FromRequestParts,
@@ -23,7 +23,8 @@ impl<S: Sync> FromRequestParts<S> for Session {
     }
 }
 
-/// A handler asked for a [`Session`], but no [`SessionLayer`](crate::SessionLayer) is around it. 500
+/// Rejection of a handler that extracts a [`Session`] without a
+/// [`SessionLayer`](crate::SessionLayer) around it. 500
 #[derive(Clone, Debug, thiserror::Error)]
 #[error(
     "no SessionLayer around this route: add `.layer(SessionLayer::new(store))` after the routes that use `Session`"
@@ -31,7 +32,7 @@ impl<S: Sync> FromRequestParts<S> for Session {
 pub struct MissingSessionLayer(());
 
 impl IntoResponse for MissingSessionLayer {
-    /// Logs the cause; the client is told nothing of the server's set-up.
+    /// Logs the cause. The client learns nothing about the server's set-up.
     fn into_response(self) -> Response {
         tracing::error!("{self}");
         StatusCode::INTERNAL_SERVER_ERROR.into_response()
@@ -39,7 +40,8 @@ impl IntoResponse for MissingSessionLayer {
 }
 
 impl IntoResponse for SessionError {
-    /// The status of the error, its public message as text, and `Retry-After` if the store is down.
+    /// Responds with the status of the error, its public message as text, and `Retry-After` if the
+    /// store is down.
     fn into_response(self) -> Response {
         let message = self.public_message();
         let mut response = if self.is_temporary() {

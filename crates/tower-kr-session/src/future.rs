@@ -1,4 +1,4 @@
-//! The response future: runs the handler, then commits its session before the head leaves.
+//! The response future, which runs the handler and commits its session before the head leaves.
 
 use std::{
     fmt,
@@ -44,7 +44,7 @@ enum State<B> {
     Handling(Session),
     /// The response waits for the commit.
     Committing(Box<Committing<B>>),
-    /// Nothing is left to do: the session is committed, or a layer outside of this one commits it.
+    /// Nothing is left to do: the session is committed, or an outer layer commits it.
     Passing,
 }
 
@@ -122,7 +122,7 @@ where
     }
 }
 
-/// Writes into the response what became of the session.
+/// Writes the outcome of the commit into the response.
 fn finish<B: Default>(session: &Session, committed: Committed, response: &mut Response<B>) {
     let (config, https) = session.config();
     if let Err(error) = committed.result {
@@ -138,8 +138,8 @@ fn finish<B: Default>(session: &Session, committed: Committed, response: &mut Re
     }
 }
 
-/// A commit failed: no success and none of the handler's headers may reach the client. A handler's
-/// own 5xx stays.
+/// Replaces the response after a failed commit: neither a success nor a header of the handler may
+/// reach the client. A handler's own 5xx stays.
 fn refuse<B: Default>(config: &Config, error: SessionError, response: &mut Response<B>) {
     config.events.commit_failed(&error, config.now());
     if !response.status().is_server_error() {

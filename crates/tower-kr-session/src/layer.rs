@@ -29,7 +29,7 @@ const DEFAULT_IO_TIMEOUT: Duration = Duration::from_secs(10);
 const DEFAULT_MAX_SESSION_BYTES: u64 = 256 * 1024;
 const DEFAULT_SESSION_LIMIT: SessionLimit = SessionLimit::EndOldest(100);
 
-/// Gives each request a [`Session`](crate::Session), and stores what the handler did with it.
+/// Gives each request a [`Session`](crate::Session), and commits it before the response leaves.
 ///
 /// ```
 /// use std::time::Duration;
@@ -48,26 +48,28 @@ const DEFAULT_SESSION_LIMIT: SessionLimit = SessionLimit::EndOldest(100);
 /// | [`cookie`](Self::cookie) | `__Host-Kr.Session`; Secure, HttpOnly, SameSite=Lax, Path=/ |
 /// | [`assurance_level`](Self::assurance_level) | none: the timeouts below |
 /// | [`idle_timeout`](Self::idle_timeout) | 20 minutes |
-/// | [`anonymous_idle_timeout`](Self::anonymous_idle_timeout) | as the idle timeout |
+/// | [`anonymous_idle_timeout`](Self::anonymous_idle_timeout) | the idle timeout |
 /// | [`absolute_timeout`](Self::absolute_timeout) | 12 hours |
 /// | [`io_timeout`](Self::io_timeout) | 10 seconds |
 /// | [`touch_interval`](Self::touch_interval) | a twentieth of the idle timeout |
 /// | [`max_session_bytes`](Self::max_session_bytes) | 256 KiB |
 /// | [`max_sessions_per_owner`](Self::max_sessions_per_owner) | 100; then the oldest one ends |
 /// | [`clear_site_data`](Self::clear_site_data) | nothing |
-/// | [`consent_when`](Self::consent_when) | nobody is asked; a cookie that is [essential](CookieBuilder::essential), as is the default, never needs it |
+/// | [`consent_when`](Self::consent_when) | nobody is asked; an [essential](CookieBuilder::essential) cookie, the default, never needs consent |
 ///
-/// A second layer inside the first passes requests through: the outer one counts.
+/// A second layer inside the first one passes requests through; the outer one counts.
 #[derive(Clone)]
 pub struct SessionLayer {
-    /// Config by all clones: a router that was not finished with `with_state` clones its layers for each request.
+    /// Shared by all clones: a router that was not finished with `with_state` clones its layers for
+    /// each request.
     settings: Arc<Settings>,
-    /// `axum` calls [`Layer::layer`] once for each route; all, and all clones, share one set-up.
+    /// Made once: axum calls [`Layer::layer`] for each route, and all of them share one
+    /// configuration.
     config: Arc<OnceLock<Arc<Config>>>,
 }
 
 impl SessionLayer {
-    /// A layer on this store, with the default settings.
+    /// Creates a layer on this store, with the default settings.
     pub fn new(store: impl SessionStore) -> Self {
         Self {
             settings: Arc::new(Settings {
@@ -97,17 +99,19 @@ impl SessionLayer {
         self
     }
 
-    /// The cookie that carries the token. Keep it `HttpOnly` and `Secure`; a name that starts with `__Host-` or
-    /// `__Host-Http-` keeps sibling domains from planting one (RFC 6265bis, section 4.1.3).
+    /// Sets the cookie that carries the token. Keep it `HttpOnly` and `Secure`. A name that starts
+    /// with `__Host-` or `__Host-Http-` keeps sibling domains from planting one (RFC 6265bis,
+    /// section 4.1.3).
     ///
-    /// A cookie without Max-Age and Expires ends with the browser's session; how long a session lives is enforced by the server,
-    /// never by the cookie.
+    /// A cookie without Max-Age and Expires ends with the browser's session. The server, never the
+    /// cookie, decides how long a session lives.
     #[must_use]
     pub fn cookie(self, cookie: CookieBuilder) -> Self {
         self.with(|settings| settings.cookie = cookie)
     }
 
-    /// Sets the timeouts that NIST SP 800-63B-4 asks for at this level, and holds everything to them. Default: none.
+    /// Sets the timeouts that NIST SP 800-63B-4 asks for at this level, and refuses longer ones.
+    /// Default: none.
     ///
     /// | level | idle | absolute |
     /// |---|---|---|
@@ -115,10 +119,11 @@ impl SessionLayer {
     /// | [`Aal2`](AssuranceLevel::Aal2) | 57 minutes | 24 hours |
     /// | [`Aal3`](AssuranceLevel::Aal3) | 14 minutes | 12 hours |
     ///
-    /// A session may live up to the touch interval longer than its idle timeout; both together stay within the hour of level 2 and
-    /// the 15 minutes of level 3. Setters that follow may shorten the timeouts. One that makes them longer than the level allows
-    /// fails in [`check`](Self::check), and a handler that gives its session such a limit gets
-    /// [`SessionError::InvalidLimit`]. Sessions that were stored before keep the limits that they carry.
+    /// A session may live up to the touch interval longer than its idle timeout; both together stay
+    /// within the hour of level 2 and the 15 minutes of level 3. Later setters may shorten the
+    /// timeouts. One that makes them longer than the level allows fails in [`check`](Self::check).
+    /// A handler that gives its session such a limit gets [`SessionError::InvalidLimit`]. Sessions
+    /// that were stored before keep their limits.
     ///
     /// ```
     /// use std::time::Duration;
@@ -140,18 +145,20 @@ impl SessionLayer {
         })
     }
 
-    /// How long a session lives without a request. Default: 20 minutes. From 1 ms to 400 days.
+    /// Sets how long a session lives without a request, from 1 ms to 400 days. Default: 20 minutes.
     #[must_use]
     pub fn idle_timeout(self, timeout: Duration) -> Self {
         self.with(|settings| settings.idle_timeout = timeout)
     }
 
-    /// How long a session that nobody has signed in to lives without a request. Default: as any other. From 1 ms to the idle
-    /// timeout.
+    /// Sets how long a session that nobody has signed in to lives without a request, from 1 ms to
+    /// the idle timeout. Default: the idle timeout.
     ///
-    /// Crawlers and passers-by start sessions that they never come back to; so they leave the store sooner. When its user signs in,
-    /// the session gets the ordinary idle timeout, unless a handler gave it one of its own with
-    /// [`set_idle_timeout`](crate::Session::set_idle_timeout); to see that, a sign-in loads the session first.
+    /// Crawlers and passers-by start sessions that they never come back to. With a shorter timeout
+    /// these leave the store sooner. When a user signs in, the session gets the ordinary idle
+    /// timeout, unless a handler gave it its own with
+    /// [`set_idle_timeout`](crate::Session::set_idle_timeout). To find out, a sign-in loads the
+    /// session first.
     ///
     /// ```
     /// use std::time::Duration;
@@ -168,44 +175,48 @@ impl SessionLayer {
         self.with(|settings| settings.anonymous_idle_timeout = Some(timeout))
     }
 
-    /// How long a session lives at most, from its start or the last sign-in, whatever its activity. Default: 12 hours. From
-    /// 1 ms to 400 days.
+    /// Sets how long a session lives at most, from its start or the last sign-in, whatever its
+    /// activity, from 1 ms to 400 days. Default: 12 hours.
     #[must_use]
     pub fn absolute_timeout(self, timeout: Duration) -> Self {
         self.with(|settings| settings.absolute_timeout = timeout)
     }
 
-    /// How long a call to the store may take; then the request fails with 503. Default: 10 seconds. A commit may need up
-    /// to three calls (say, to end another user's session and start a new one), and one that signs in as many more as
+    /// Sets how long a call to the store may take before the request fails with 503. Default: 10
+    /// seconds. A commit may need up to three calls, say, to end another user's session and start a
+    /// new one. One that signs in needs further calls, as
     /// [`max_sessions_per_owner`](Self::max_sessions_per_owner) says.
     #[must_use]
     pub fn io_timeout(self, timeout: Duration) -> Self {
         self.with(|settings| settings.io_timeout = timeout)
     }
 
-    /// How stale the stored idle deadline may become before a request that only reads writes it anew: at most one such write in
-    /// each interval. A session may live up to this much longer than its idle timeout, never shorter. Default: a twentieth of the
-    /// idle timeout.
+    /// Sets how stale the stored idle deadline may become before a request that only reads moves
+    /// it: at most one such write in each interval. A session may live up to this much longer than
+    /// its idle timeout, never shorter. Default: a twentieth of the idle timeout.
     #[must_use]
     pub fn touch_interval(self, interval: Duration) -> Self {
         self.with(|settings| settings.touch_interval = Some(interval))
     }
 
-    /// How many bytes the keys and values of a session may have together. Default: 256 KiB.
+    /// Sets how many bytes the keys and values of a session may have together. Default: 256 KiB.
     #[must_use]
     pub fn max_session_bytes(self, bytes: u64) -> Self {
         self.with(|settings| settings.max_session_bytes = bytes)
     }
 
-    /// How many sessions a user may have at a time, and what a sign-in on top of them does. Default:
-    /// [`SessionLimit::EndOldest(100)`](SessionLimit::EndOldest), so that one account can't fill the store.
+    /// Sets how many sessions a user may have at a time, and what a sign-in above that does.
+    /// Default: [`SessionLimit::EndOldest(100)`](SessionLimit::EndOldest), so that one account
+    /// can't fill the store.
     ///
-    /// Of new sessions that sign in at the same time, on whatever node, exactly as many are left as are allowed: the newest ones under
-    /// `EndOldest`, the oldest ones under `Refuse`. A session that loses such a race ends, and its sign-in is answered 409 if it wasn't yet.
+    /// Of new sessions that sign in at the same time, on whatever node, exactly as many stay as are
+    /// allowed: the newest ones under `EndOldest`, the oldest ones under `Refuse`. A session that
+    /// loses such a race ends, and its sign-in is answered with 409 if it wasn't answered yet.
     ///
-    /// A sign-in costs one call of [`list`](SessionStore::list) after its write (under `Refuse` one before it too), and one call for
-    /// each session that it ends. If the store fails in one of them, the sign-in is answered 503 and is stored all the same: the
-    /// response carries its cookie, and the next sign-in of this user puts the number right.
+    /// A sign-in costs one call of [`list`](SessionStore::list) after its write (under `Refuse`
+    /// also one before it), and one call for each session that it ends. If the store fails in one
+    /// of them, the sign-in is stored but answered with 503. The response carries its cookie, and
+    /// the next sign-in of this user corrects the number.
     ///
     /// ```
     /// use tower_kr_session::{MemoryStore, SessionLayer, SessionLimit};
@@ -220,13 +231,14 @@ impl SessionLayer {
         self.with(|settings| settings.session_limit = limit)
     }
 
-    /// What the browser is told to forget, besides the cookie, when a session ends (`Clear-Site-Data`; ASVS 5.0, 14.3.1): pages
-    /// in its cache, what scripts stored. Default: nothing.
+    /// Sets what the browser is asked to delete, besides the cookie, when a session ends
+    /// (`Clear-Site-Data`; ASVS 5.0, 14.3.1): cached pages, what scripts stored. Default: nothing.
     ///
-    /// The header goes with the cookie's removal: after [`sign_out`](crate::Session::sign_out) and
-    /// [`destroy`](crate::Session::destroy), unless the same request started another session; not when a session expires or is
-    /// revoked, of which no response tells. [`SiteData`] says what each kind costs: [`Cookies`](SiteData::Cookies) are those of
-    /// the whole registrable domain.
+    /// The header is sent with the cookie's removal: after [`sign_out`](crate::Session::sign_out)
+    /// and [`destroy`](crate::Session::destroy), unless the same request started another session.
+    /// It is not sent when a session expires or is revoked, since no response says so. [`SiteData`]
+    /// says what each kind costs: [`Cookies`](SiteData::Cookies) are those of the whole registrable
+    /// domain.
     ///
     /// ```
     /// use tower_kr_session::{MemoryStore, SessionLayer, SiteData};
@@ -242,15 +254,17 @@ impl SessionLayer {
         self.with(|settings| settings.clear_site_data = kinds)
     }
 
-    /// Where the time comes from. Default: the system's clock. Tests give a [`ManualClock`](crate::ManualClock).
+    /// Sets where the time comes from. Default: the system's clock. Tests pass a
+    /// [`ManualClock`](crate::ManualClock).
     #[must_use]
     pub fn clock(self, clock: impl Clock) -> Self {
         self.with(|settings| settings.clock = Arc::new(clock))
     }
 
-    /// Called when the layer answers a request itself, or when a commit failed behind a handler's own 5xx: to count, or to
-    /// change the head of the response. The body is empty; an outer layer can write one, since the
-    /// [`SessionError`] also lies in the response's extensions.
+    /// Sets a hook that is called when the layer answers a request itself, or when a commit failed
+    /// behind a handler's own 5xx. It can count, or change the head of the response. The body is
+    /// empty; an outer layer can write one, since the [`SessionError`] is also in the response's
+    /// extensions.
     #[must_use]
     pub fn on_error(
         self,
@@ -259,11 +273,12 @@ impl SessionLayer {
         self.with(|settings| settings.on_error = Some(Arc::new(hook)))
     }
 
-    /// How [`SecurePolicy::SameAsRequest`](kr_cookie::SecurePolicy::SameAsRequest) tells whether a request came over HTTPS.
-    /// Default: by the scheme in its URI, or the extension [`Https`](crate::Https).
+    /// Sets how [`SecurePolicy::SameAsRequest`](kr_cookie::SecurePolicy::SameAsRequest) decides
+    /// whether a request came over HTTPS. Default: by the scheme in its URI, or the extension
+    /// [`Https`](crate::Https).
     ///
-    /// Forwarded headers count only if you say so here, and then only if every request passes your proxy: anybody can send
-    /// them.
+    /// Forwarded headers count only if you say so here. Do that only if every request passes your
+    /// proxy, since anybody can send them.
     #[must_use]
     pub fn https_when(
         self,
@@ -272,13 +287,15 @@ impl SessionLayer {
         self.with(|settings| settings.https_when = Arc::new(predicate))
     }
 
-    /// Whether a visitor consents to a cookie that is not [`essential`](CookieBuilder::essential). Default: such a cookie is sent
-    /// without asking, as one that is essential always is.
+    /// Sets how to find out whether a visitor consents to a cookie that is not
+    /// [`essential`](CookieBuilder::essential). Default: such a cookie is sent without asking, like
+    /// an essential one.
     ///
-    /// Without consent no session starts: the request reads what it wrote, its status is
-    /// [`Status::RequestOnly`](crate::Status::RequestOnly), and in the end nothing is stored and no cookie sent. Whoever counts on it
-    /// is told: a sign-in and a [`save`](crate::Session::save) fail with [`SessionError::NoConsent`]. A session that exists goes on,
-    /// new tokens included, until it ends; to end it when consent is withdrawn, [`destroy`](crate::Session::destroy) it.
+    /// Without consent no session starts. The request reads what it wrote, its status is
+    /// [`Status::RequestOnly`](crate::Status::RequestOnly), and in the end nothing is stored and no
+    /// cookie is sent. A sign-in and a [`save`](crate::Session::save) fail with
+    /// [`SessionError::NoConsent`]. A session that exists goes on, new tokens included, until it
+    /// ends; to end it when consent is withdrawn, [`destroy`](crate::Session::destroy) it.
     ///
     /// ```
     /// use kr_cookie::CookieBuilder;
@@ -301,15 +318,16 @@ impl SessionLayer {
         self.with(|settings| settings.consent_when = Some(Arc::new(predicate)))
     }
 
-    /// Whether the layer can work as configured.
+    /// Checks that the layer can work as configured.
     ///
     /// # Errors
-    /// If a setting is out of its range, the cookie breaks a rule, or the store can't hold the largest session.
+    /// If a setting is out of its range, the cookie breaks a rule, or the store can't hold the
+    /// largest session.
     pub fn check(&self) -> Result<(), ConfigError> {
         self.config().map(drop)
     }
 
-    /// A handle for the code outside of requests: it lists and ends sessions.
+    /// Returns a handle that lists and ends sessions from outside of requests.
     ///
     /// # Errors
     /// As [`check`](Self::check).
@@ -330,8 +348,8 @@ impl<S> Layer<S> for SessionLayer {
     type Service = SessionService<S>;
 
     /// # Panics
-    /// If [`check`](SessionLayer::check) fails: a layer is made at the start of a server, and a misconfigured one must not get
-    /// to its first user.
+    /// If [`check`](SessionLayer::check) fails. Layers are applied at the start of a server, and a
+    /// misconfigured one must not reach its first user.
     fn layer(&self, inner: S) -> SessionService<S> {
         match self.config() {
             Ok(config) => SessionService::new(inner, config),

@@ -1,4 +1,4 @@
-//! The tower service: hands a session to each request.
+//! The tower service, which gives each request its session.
 
 use std::{
     fmt,
@@ -54,11 +54,11 @@ where
         let too_many = matches!(candidates, Candidates::TooMany);
         let session = Session::new(Arc::clone(&self.config), candidates, https, withheld);
         if let Some(outer) = request.extensions_mut().insert(session.clone()) {
-            // A layer outside of this one has the session in its hands. Found out last, since it is rare.
+            // An outer layer handles the session. Found out last, since it is rare.
             request.extensions_mut().insert(outer);
             return ResponseFuture::passing(self.inner.call(request));
         }
-        // Told by the layer whose session it is, once.
+        // Reported once, by the layer whose session it is.
         if too_many {
             let config = &self.config;
             config

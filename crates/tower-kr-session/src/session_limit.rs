@@ -1,30 +1,34 @@
-//! How many sessions a user may have at a time.
+//! The limit of sessions per user.
 
 use crate::{
     model::{SessionId, Timestamp},
     store::SessionSummary,
 };
 
-/// How many sessions one owner may have at a time, and what a sign-in does that comes on top (ASVS 5.0, 7.1.2), for
+/// How many sessions a user may have at a time, and what a sign-in above that does (ASVS 5.0,
+/// 7.1.2), for
 /// [`SessionLayer::max_sessions_per_owner`](crate::SessionLayer::max_sessions_per_owner).
 ///
-/// Sessions are ordered by the time of their last sign-in, and within a millisecond by their id.
+/// Sessions are ordered by the time of their last sign-in, and within one millisecond by id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SessionLimit {
-    /// So many. The sign-in succeeds and ends the oldest one: a forgotten session keeps nobody out, and neither does an attacker
-    /// who signs in again and again.
+    /// At most this many. The sign-in succeeds and ends the oldest session, so neither a forgotten
+    /// session nor an attacker who signs in again and again locks the user out.
     EndOldest(u32),
-    /// So many. The sign-in is refused with [`SessionError::TooManySessions`](crate::SessionError::TooManySessions) until a session
-    /// is ended or expires. A session that is open already may sign in again.
+    /// At most this many. The sign-in is refused with
+    /// [`SessionError::TooManySessions`](crate::SessionError::TooManySessions) until a session
+    /// ends. A session that already counts may sign in again.
     Refuse(u32),
-    /// Any number, and no call to the store to count them.
+    /// Any number. The store is not asked to count them.
     Unlimited,
 }
 
 impl SessionLimit {
-    /// Which of an owner's sessions have to end after `own` has signed in. Each sign-in asks this after its own write, so the last
-    /// one sees them all, and since the order is the same for all of them, what one keeps no other ends.
+    /// Returns which of a user's sessions must end after `own` has signed in. Each sign-in asks
+    /// this after its own write, so the last one sees them all. The order is the same for all, so
+    /// no sign-in ends what another one keeps. `own` is not exempt: two sign-ins that end each
+    /// other would leave none.
     pub(crate) fn surplus(
         self,
         mut sessions: Vec<SessionSummary>,
@@ -38,7 +42,8 @@ impl SessionLimit {
                     .find(|session| session.id == own)
                     .and_then(|session| session.authenticated_at);
                 sessions.sort_by_key(|session| {
-                    // A sign-in of the future is one of a clock that ran ahead. It was here before this one.
+                    // A sign-in in the future comes from a clock that ran ahead. It counts as older
+                    // than `own`, or it would lock the user out.
                     let at = session.authenticated_at.filter(|at| *at <= now);
                     (at.or(signed_in.map(before)), session.id)
                 });
@@ -47,7 +52,7 @@ impl SessionLimit {
             Self::Refuse(limit) => {
                 sessions.sort_by_key(|session| (session.authenticated_at, session.id));
                 let older = sessions.iter().position(|session| session.id == own);
-                // Those that were there before stay, also if the limit was a higher one then.
+                // Sessions that were there before stay, even if the limit was higher then.
                 let kept = older.unwrap_or(sessions.len()).max(limit as usize);
                 sessions.drain(..kept.min(sessions.len()));
             }
@@ -56,7 +61,7 @@ impl SessionLimit {
         sessions.iter().map(|session| session.id).collect()
     }
 
-    /// Whether the limit lets anybody sign in at all.
+    /// Returns whether the limit lets anybody sign in at all.
     pub(crate) const fn is_possible(self) -> bool {
         !matches!(self, Self::EndOldest(0) | Self::Refuse(0))
     }

@@ -1,4 +1,4 @@
-//! Sessions as seen from outside of requests: list them, end them.
+//! Lists and ends sessions from outside of requests.
 
 use std::{
     fmt,
@@ -12,8 +12,9 @@ use crate::{
     store::{RemoveOutcome, SessionSummary},
 };
 
-/// Lists and ends the sessions of users: for "your sessions", "sign out everywhere else", a changed password, an administrator.
-/// Made by [`SessionLayer::sessions`](crate::SessionLayer::sessions); cheap to clone.
+/// Lists and ends the sessions of users, for a page of "your sessions", "sign out everywhere else",
+/// a changed password, or an administrator. Made by
+/// [`SessionLayer::sessions`](crate::SessionLayer::sessions); cheap to clone.
 ///
 /// ```
 /// use tower_kr_session::{MemoryStore, Owner, SessionLayer};
@@ -36,7 +37,7 @@ impl Sessions {
         Self(config)
     }
 
-    /// The live sessions of a user, the oldest first.
+    /// Returns the live sessions of a user, the oldest first.
     ///
     /// # Errors
     /// If the store can't answer.
@@ -46,7 +47,7 @@ impl Sessions {
         Ok(list.within(config.io_timeout).await?)
     }
 
-    /// Asks the store for a session that doesn't exist, to see that it answers: for a readiness probe.
+    /// Checks that the store answers, for a readiness probe: loads a session that doesn't exist.
     ///
     /// # Errors
     /// If the store can't answer.
@@ -69,12 +70,14 @@ impl Sessions {
         let config = &self.0;
         let load = config.store.load(id, config.now());
         let record = load.within(config.io_timeout).await?;
-        // A session has one owner for its whole life, so what was read still holds when it is removed.
+        // A session has one owner for its whole life, so what was read still holds when it is
+        // removed.
         let owned = record.is_some_and(|record| record.owner.as_ref() == Some(owner));
         Ok(owned && self.revoke_as_admin(id).await?)
     }
 
-    /// Ends any session, whoever its owner is: for administrators. Returns `false` if there is no live session of this id.
+    /// Ends any session, whoever its owner is, for administrators. Returns `false` if there is no
+    /// live session of this id.
     ///
     /// The caller checks that the person who asks may do this. An id from a user's form belongs to
     /// [`revoke_owned`](Self::revoke_owned).
@@ -92,7 +95,8 @@ impl Sessions {
         Ok(revoked)
     }
 
-    /// Ends all sessions of a user, also those whose sign-in is on its way. Returns how many were alive.
+    /// Ends all sessions of a user, including those whose sign-in is on its way. Returns how many
+    /// were alive.
     ///
     /// # Errors
     /// If the store can't answer: some sessions may be gone; call again.
@@ -100,15 +104,20 @@ impl Sessions {
         self.remove_owned(owner, None).await
     }
 
-    /// Ends all sessions of a user but one ("sign out everywhere else"), and turns away sign-ins of this user that are on their
-    /// way. Returns how many were alive.
+    /// Ends all sessions of a user but one ("sign out everywhere else"), and refuses sign-ins of
+    /// this user that are on their way. Returns how many were alive.
     ///
-    /// A handler that signs the user in as well, say after he proved himself again, calls [`Session::save`](crate::Session::save)
-    /// first, or its own sign-in is on its way too and is refused:
+    /// A handler that also signs the user in, say after a fresh proof of identity, calls
+    /// [`Session::save`](crate::Session::save) first. Otherwise its own sign-in is still on its way
+    /// and is refused:
     ///
     /// ```
     /// # use tower_kr_session::{Owner, Session, SessionError, Sessions};
-    /// # async fn change_password(session: Session, sessions: Sessions, user: Owner) -> Result<(), SessionError> {
+    /// # async fn change_password(
+    /// #     session: Session,
+    /// #     sessions: Sessions,
+    /// #     user: Owner,
+    /// # ) -> Result<(), SessionError> {
     /// session.sign_in(user.as_str())?;
     /// session.save().await?;
     /// if let Some(id) = session.id().await? {

@@ -1,4 +1,4 @@
-//! What a browser is told to forget when a session ends.
+//! `Clear-Site-Data`: what a browser is asked to delete when a session ends.
 
 use http::{HeaderName, HeaderValue};
 
@@ -7,17 +7,20 @@ pub(crate) const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-si
 /// A kind of data that a browser keeps for a site, for
 /// [`SessionLayer::clear_site_data`](crate::SessionLayer::clear_site_data).
 ///
-/// The kinds are those of the W3C's [Clear Site Data](https://www.w3.org/TR/clear-site-data/); of these, each browser clears what it
-/// knows. Browsers follow the header over HTTPS (and on `localhost`) only.
+/// The kinds are those of the W3C's [Clear Site Data](https://www.w3.org/TR/clear-site-data/). A
+/// browser ignores kinds that it doesn't know, and obeys the header only over HTTPS and on
+/// `localhost`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum SiteData {
-    /// `"cache"`: what was cached of this origin.
+    /// `"cache"`: the browser's cache of this origin.
     Cache,
-    /// `"cookies"`: the cookies of the whole registrable domain. A logout at `shop.example.com` clears those of `example.com` and of
-    /// all its other hosts as well, and credentials of HTTP authentication too.
+    /// `"cookies"`: the cookies of the whole registrable domain. A logout at `shop.example.com`
+    /// also clears those of `example.com` and all its other hosts, and credentials of HTTP
+    /// authentication.
     Cookies,
-    /// `"storage"`: the origin's local and session storage, databases, caches of scripts and service workers.
+    /// `"storage"`: the origin's local and session storage, databases, caches of scripts and
+    /// service workers.
     Storage,
 }
 
@@ -32,7 +35,7 @@ impl SiteData {
         }
     }
 
-    /// The header of these kinds, each named once; `None` if there are none.
+    /// Returns the header for these kinds, each named once; `None` if there are none.
     pub(crate) fn header(kinds: &[Self]) -> Option<HeaderValue> {
         let named = Self::ALL.into_iter().filter(|kind| kinds.contains(kind));
         let directives: Vec<_> = named.map(Self::directive).collect();

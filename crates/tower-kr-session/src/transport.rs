@@ -1,4 +1,4 @@
-//! How a token travels: in a cookie. The only file that knows cookies.
+//! Cookies in and out: the tokens of a request, and the `Set-Cookie` of a response.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use kr_cookie::LIFETIME_LIMIT;
@@ -10,11 +10,11 @@ use crate::{
     site_data::CLEAR_SITE_DATA,
 };
 
-/// More different tokens than a browser has reason to send are an attack with planted cookies ("cookie tossing"); the bound
-/// keeps the store's work bounded.
+/// The most different tokens that a browser has reason to send. More are an attack with planted
+/// cookies ("cookie tossing"), and would cost the store a load each.
 const MAX_CANDIDATES: usize = 4;
 
-/// What a request's cookies offer as the session's token.
+/// The tokens among the cookies of a request.
 pub(crate) enum Candidates {
     None,
     One(TokenText),
@@ -23,7 +23,7 @@ pub(crate) enum Candidates {
     TooMany,
 }
 
-/// Finds cookies of this name whose value can be a token. Everything else is as if it weren't there.
+/// Finds the cookies of this name whose value can be a token. Everything else counts as absent.
 pub(crate) fn candidates(headers: &HeaderMap, name: &str) -> Candidates {
     let mut values = headers.get_all(header::COOKIE).iter();
     let Some(first) = values.next() else {
@@ -53,16 +53,17 @@ pub(crate) fn candidates(headers: &HeaderMap, name: &str) -> Candidates {
     Candidates::Several(several.into())
 }
 
-/// The token of a client that sends this cookie and no other: to read it as a list of one takes 15 ns longer.
+/// Reads the token of a client that sends this cookie and no other. Reading it as a list of one
+/// takes 15 ns longer.
 fn only_cookie(value: &[u8], name: &str) -> Option<TokenText> {
     let value = value.strip_prefix(name.as_bytes())?;
     TokenText::read(value.strip_prefix(b"=")?)
 }
 
-/// What the response tells the client about its cookie.
+/// The change of the cookie that a response carries.
 #[derive(Debug)]
 pub(crate) enum CookieChange {
-    /// A new token; `persistent_until` makes the cookie outlive the browser's session.
+    /// Sets a new token; `persistent_until` makes the cookie outlive the browser's session.
     Set {
         text: TokenText,
         persistent_until: Option<Timestamp>,
@@ -70,7 +71,8 @@ pub(crate) enum CookieChange {
     Remove,
 }
 
-/// Sends the change, and keeps the response, which was [marked as private](mark_private), out of every cache (ASVS 5.0, 14.3.2).
+/// Writes the change into the response, and keeps the response, which is already
+/// [marked as private](mark_private), out of every cache (ASVS 5.0, 14.3.2).
 pub(crate) fn send(
     change: &CookieChange,
     headers: &mut HeaderMap,
@@ -114,10 +116,11 @@ pub(crate) fn send(
 const VARY_BY: HeaderValue = HeaderValue::from_static("Cookie");
 const KEEP_PRIVATE: HeaderValue = HeaderValue::from_static("private, no-cache");
 
-/// The response depends on the session: config caches must keep apart what different cookies got, or not keep it at all.
+/// Marks a response that depends on the session: shared caches must keep apart the responses for
+/// different cookies, or not keep them at all.
 pub(crate) fn mark_private(headers: &mut HeaderMap) {
-    // Added unasked, since most responses have none of them: to ask first, by way of entries, takes 45 ns instead of 20 on every
-    // response that used its session.
+    // Added without a look, since most responses have none of them. A look first, through entries,
+    // takes 45 ns instead of 20 on every response that used its session.
     if headers.append(header::VARY, VARY_BY) && varied_by_cookie(headers) {
         take_back(headers, header::VARY);
     }
@@ -126,7 +129,7 @@ pub(crate) fn mark_private(headers: &mut HeaderMap) {
     }
 }
 
-/// Whether the handler's own values, all but the last, say so already.
+/// Returns whether the handler's own values, all but the last one, already say so.
 fn varied_by_cookie(headers: &HeaderMap) -> bool {
     headers
         .get_all(header::VARY)
@@ -142,7 +145,7 @@ fn varied_by_cookie(headers: &HeaderMap) -> bool {
         })
 }
 
-/// Takes the last value away again.
+/// Removes the last value again.
 fn take_back(headers: &mut HeaderMap, name: HeaderName) {
     let mut values: Vec<_> = headers.get_all(&name).iter().cloned().collect();
     values.pop();

@@ -1,4 +1,4 @@
-//! Time as the layer sees it: Unix milliseconds from an injected clock.
+//! Time: Unix milliseconds from an injected clock.
 
 use std::{
     fmt,
@@ -26,31 +26,32 @@ use time::OffsetDateTime;
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// The timestamp of `millis` milliseconds after (or, if negative, before) the Unix epoch.
+    /// Creates the timestamp of `millis` milliseconds after (or, if negative, before) the Unix
+    /// epoch.
     #[must_use]
     pub const fn from_unix_millis(millis: i64) -> Self {
         Self(millis)
     }
 
-    /// Milliseconds since the Unix epoch.
+    /// Returns the milliseconds since the Unix epoch.
     #[must_use]
     pub const fn as_unix_millis(self) -> i64 {
         self.0
     }
 
-    /// This time plus `duration`, at most the last representable time.
+    /// Adds a duration. Returns at most the last representable time.
     #[must_use]
     pub fn saturating_add(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(millis(duration)))
     }
 
-    /// This time minus `duration`, at least the first representable time.
+    /// Subtracts a duration. Returns at least the first representable time.
     #[must_use]
     pub fn saturating_sub(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(millis(duration)))
     }
 
-    /// How long after `earlier` this time is; zero if it is not after it.
+    /// Returns how long after `earlier` this time is; zero if it isn't after it.
     #[must_use]
     pub fn saturating_duration_since(self, earlier: Self) -> Duration {
         let millis = self.0.saturating_sub(earlier.0);
@@ -58,9 +59,9 @@ impl Timestamp {
     }
 }
 
-/// Whole milliseconds of a duration, as the arithmetic of [`Timestamp`] needs them.
+/// Returns the whole milliseconds of a duration, for the arithmetic of [`Timestamp`].
 ///
-/// In 64 bits: `as_millis` counts in 128, and this is on every request's path.
+/// It counts in 64 bits, since it is on the path of every request; `as_millis` counts in 128.
 fn millis(duration: Duration) -> i64 {
     let seconds = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
     let millis = i64::from(duration.subsec_millis());
@@ -71,7 +72,7 @@ pub(crate) fn is_timeout(value: Duration, longest: Duration) -> bool {
     value >= Duration::from_millis(1) && value <= longest
 }
 
-/// Limits are kept in milliseconds: what a record carries must be what a store gives back.
+/// Rounds a limit down to milliseconds, which is what stores keep.
 pub(crate) fn whole_millis(value: Duration) -> Duration {
     Duration::from_millis(u64::try_from(value.as_millis()).unwrap_or(u64::MAX))
 }
@@ -86,20 +87,21 @@ impl From<SystemTime> for Timestamp {
 }
 
 impl From<Timestamp> for OffsetDateTime {
-    /// Times outside the years that [`OffsetDateTime`] covers become the Unix epoch.
+    /// Converts a time; one outside the years that [`OffsetDateTime`] covers becomes the Unix
+    /// epoch.
     fn from(timestamp: Timestamp) -> Self {
         OffsetDateTime::from_unix_timestamp_nanos(i128::from(timestamp.0) * 1_000_000)
             .unwrap_or(OffsetDateTime::UNIX_EPOCH)
     }
 }
 
-/// Where the layer takes the time from. Stores have no clock: they get the time as an argument.
+/// A source of the time for the layer. Stores have no clock: they get the time as an argument.
 pub trait Clock: Send + Sync + 'static {
-    /// The time now.
+    /// Returns the current time.
     fn now(&self) -> Timestamp;
 
-    /// The time now, as exact as the clock can tell it: when a user signed in, or his sessions were revoked, is put in order by it. By
-    /// default as [`now`](Self::now).
+    /// Returns the current time, as exactly as the clock can. It puts sign-ins and revocations of a
+    /// user in order. By default, calls [`now`](Self::now).
     fn exact_now(&self) -> Timestamp {
         self.now()
     }
@@ -117,9 +119,10 @@ impl<C: Clock + ?Sized> Clock for Arc<C> {
 
 /// The system's clock, the default.
 ///
-/// On Linux it is the one that the kernel moves at each of its ticks (`CLOCK_REALTIME_COARSE`): it may be 10 ms behind, and usually 1
-/// to 4, which no timeout of a session feels, and is read in a quarter of the time. What is compared with times of sessions is best
-/// read from it too: `SystemTime::now()` is that much ahead.
+/// On Linux it is the clock that the kernel moves at each of its ticks (`CLOCK_REALTIME_COARSE`).
+/// It is read in a quarter of the time (5 ns instead of 22), and is usually 1 to 4 ms behind, at
+/// most 10, which no timeout of a session notices. `SystemTime::now()` is that much ahead of it, so
+/// compare times of sessions with this clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
@@ -143,7 +146,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that only moves when told to, for tests of timeouts without waiting.
+/// A clock that moves only when a test says so, to test timeouts without waiting.
 ///
 /// ```
 /// use std::{sync::Arc, time::Duration};
@@ -156,7 +159,7 @@ impl Clock for SystemClock {
 pub struct ManualClock(AtomicI64);
 
 impl ManualClock {
-    /// A clock that stands at `start`.
+    /// Creates a clock that stands at `start`.
     #[must_use]
     pub const fn new(start: Timestamp) -> Self {
         Self(AtomicI64::new(start.0))
@@ -167,7 +170,7 @@ impl ManualClock {
         self.0.fetch_add(millis(duration), Ordering::SeqCst);
     }
 
-    /// Puts the clock at `time`, which may be earlier than now.
+    /// Sets the clock to `time`, which may be in its past.
     pub fn set(&self, time: Timestamp) {
         self.0.store(time.0, Ordering::SeqCst);
     }

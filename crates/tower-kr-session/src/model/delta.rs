@@ -1,4 +1,5 @@
-//! What one request changed, as the store is told: never the whole session, so that requests in parallel don't undo each other.
+//! The changes of one request. A store never gets the whole session, so parallel requests don't
+//! undo each other.
 
 use std::mem;
 
@@ -6,20 +7,22 @@ use bytes::Bytes;
 
 use super::{clock::Timestamp, id::SecretHash, key::KeyBuf, limits::LimitsChange, owner::Owner};
 
-/// The changes that one [`apply`](crate::SessionStore::apply) makes, all or none.
+/// The changes that one [`apply`](crate::SessionStore::apply) makes, all or nothing.
 ///
-/// In this order: [`clear`](Self::clear), then [`changes`](Self::changes), then [`operation`](Self::operation). A delta without
-/// any change is a *touch*: it only moves the idle deadline.
+/// Their order is [`clear`](Self::clear), [`changes`](Self::changes),
+/// [`operation`](Self::operation). A delta without any change is a *touch*: it only moves the idle
+/// deadline.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Delta {
-    /// Removes all values that the session has at that moment.
+    /// Whether to remove all values that the session has at that moment.
     pub clear: bool,
-    /// The value to set at a key, or `None` to remove it; sorted by key, no key twice.
+    /// The value to set at a key, or `None` to remove it. Sorted by key, without duplicates.
     changes: Vec<(KeyBuf, Option<Bytes>)>,
     /// One atomic operation on one key.
     pub operation: Option<(KeyBuf, Operation)>,
-    /// Replaces the secret hash; the old one is kept as *retired* for [`RETIRED_FOR`](crate::model::RETIRED_FOR).
+    /// Replaces the secret hash; the old one is kept as *retired* for
+    /// [`RETIRED_FOR`](crate::model::RETIRED_FOR).
     pub rotate: Option<SecretHash>,
     /// Gives the session an owner, and a fresh absolute deadline.
     pub sign_in: Option<SignIn>,
@@ -30,7 +33,7 @@ pub struct Delta {
 }
 
 impl Delta {
-    /// A delta that changes nothing yet.
+    /// Creates a delta that changes nothing yet.
     #[must_use]
     pub const fn new(max_bytes: u64) -> Self {
         Self {
@@ -48,7 +51,7 @@ impl Delta {
         }
     }
 
-    /// Whether the delta only moves the idle deadline.
+    /// Returns whether the delta only moves the idle deadline.
     #[must_use]
     pub fn is_touch(&self) -> bool {
         !self.clear
@@ -59,19 +62,20 @@ impl Delta {
             && self.limits == LimitsChange::default()
     }
 
-    /// What happens to single keys: the value to set, or `None` to remove; sorted by key, no key twice.
+    /// Returns the changes of single keys: the value to set, or `None` to remove it. Sorted by key,
+    /// without duplicates.
     #[must_use]
     pub fn changes(&self) -> &[(KeyBuf, Option<Bytes>)] {
         &self.changes
     }
 
-    /// What the delta does to this key; `None` if it does nothing to it.
+    /// Returns the change of this key, or `None` if there is none.
     pub(crate) fn noted(&self, key: &str) -> Option<Option<&Bytes>> {
         let index = find(&self.changes, key).ok()?;
         Some(self.changes[index].1.as_ref())
     }
 
-    /// Takes the changes of values along, as a delta of their own.
+    /// Takes the changes of values out, as a delta of their own.
     pub(crate) fn take_values(&mut self) -> Self {
         Self {
             clear: mem::take(&mut self.clear),
@@ -80,7 +84,7 @@ impl Delta {
         }
     }
 
-    /// Puts the changes of values of another delta in the place of its own.
+    /// Replaces the changes of values by those of another delta.
     pub(crate) fn put_values(&mut self, values: Self) {
         self.clear = values.clear;
         self.changes = values.changes;
@@ -90,13 +94,14 @@ impl Delta {
         self.changes
     }
 
-    /// Sets or removes one key, instead of what was noted for it before.
+    /// Sets (or with `None`, removes) the value at one key, in place of an earlier change of that
+    /// key.
     pub fn change(&mut self, key: KeyBuf, value: Option<Bytes>) {
         change(&mut self.changes, key, value);
     }
 }
 
-/// Notes a change in a list that is sorted by key, no key twice.
+/// Puts a change into a list that is sorted by key, without duplicates.
 pub(crate) fn change(
     changes: &mut Vec<(KeyBuf, Option<Bytes>)>,
     key: KeyBuf,
@@ -108,22 +113,23 @@ pub(crate) fn change(
     }
 }
 
-/// Where a key stands in such a list, or where it would.
+/// Returns the place of a key in such a list, or the place where it would be.
 pub(crate) fn find(changes: &[(KeyBuf, Option<Bytes>)], key: &str) -> Result<usize, usize> {
     changes.binary_search_by(|(noted, _)| noted.as_str().cmp(key))
 }
 
-/// An operation on the value that the store has at that moment.
+/// An atomic operation on the value that the store has at that moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Operation {
-    /// Adds to an integer (ASCII digits, as serde_json writes an `i64`); an absent value counts as 0.
+    /// Adds to an integer (ASCII digits, as serde_json writes an `i64`); an absent value counts
+    /// as 0.
     Increment(i64),
     /// Sets (or with `None`, removes) the value if it is still the expected one (`None`: absent).
     CompareAndSet {
-        /// What the value must be.
+        /// The expected value.
         expected: Option<Bytes>,
-        /// What it becomes.
+        /// The new value.
         new: Option<Bytes>,
     },
 }
@@ -134,12 +140,12 @@ pub enum Operation {
 pub struct SignIn {
     /// The user.
     pub owner: Owner,
-    /// When his credentials were checked.
+    /// When their credentials were checked.
     pub authenticated_at: Timestamp,
 }
 
 impl SignIn {
-    /// A sign-in of this user at this time.
+    /// Creates the sign-in of this user at this time.
     #[must_use]
     pub const fn new(owner: Owner, authenticated_at: Timestamp) -> Self {
         Self {
@@ -152,15 +158,15 @@ impl SignIn {
 /// The times at which a request is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Instants {
-    /// When the request first used the session: the idle deadline is judged at this time, so that a slow request doesn't lose
-    /// what it did because it took long.
+    /// When the request first used the session. The idle deadline is judged at this time, so that a
+    /// slow request doesn't lose its changes.
     pub first_contact: Timestamp,
-    /// The time now: the absolute deadline is judged at this time.
+    /// The current time. The absolute deadline is judged at this time.
     pub now: Timestamp,
 }
 
 impl Instants {
-    /// A request whose first contact is now.
+    /// Returns the times of a request whose first contact is now.
     #[must_use]
     pub const fn at(now: Timestamp) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! A record as one run of bytes, for a store that keeps it as one value.
+//! Encodes a record as one run of bytes, for a store that keeps it as one value.
 
 use std::time::Duration;
 
@@ -13,26 +13,27 @@ use super::{
 
 const FORMAT_VERSION: u8 = 1;
 
-/// What every record takes: version, flags, the secret, three times and three limits.
+/// The bytes that every record takes: version, flags, secret, three times and three limits.
 const HEAD: usize = 2 + 32 + 3 * 8 + 3 * 8;
 const RETIRED: usize = 32 + 8;
 const TIME: usize = 8;
 const OWNER_LENGTH: usize = 2;
 
-/// The most that a record takes besides its values.
+/// The most bytes that a record takes besides its values.
 const LARGEST_HEAD: usize = HEAD + RETIRED + TIME + OWNER_LENGTH + MAX_OWNER_BYTES;
 
-/// Values take at most this many times their own size, and four bytes: a key of one byte with an empty value
-/// takes seven.
+/// Values take at most this many times their own size, and four bytes: a key of one byte with an
+/// empty value takes seven.
 const WORST_EXPANSION: u64 = 7;
 
-/// The largest session, in bytes of keys and values, whose encoded record has at most `bytes`.
+/// Returns the largest session, in bytes of keys and values, whose encoded record has at most
+/// `bytes`.
 pub(crate) const fn largest_session(bytes: u64) -> u64 {
     bytes.saturating_sub(LARGEST_HEAD as u64 + 4) / WORST_EXPANSION
 }
 
 impl Record {
-    /// The record in one run of bytes, for a store that keeps it as one value.
+    /// Encodes the record as one run of bytes, for a store that keeps it as one value.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.encoded_length());
@@ -69,7 +70,8 @@ impl Record {
         bytes
     }
 
-    /// Exactly: what is shared afterwards need not be copied or kept larger than it is.
+    /// Returns the exact length, so that the bytes can be shared afterwards without a copy or spare
+    /// room.
     fn encoded_length(&self) -> usize {
         let owner = self.owner.as_ref();
         HEAD + self.retired.as_ref().map_or(0, |_| RETIRED)
@@ -78,12 +80,13 @@ impl Record {
             + self.values.as_bytes().len()
     }
 
-    /// Reads what [`encode`](Self::encode) wrote.
+    /// Decodes what [`encode`](Self::encode) wrote.
     ///
     /// # Errors
-    /// [`DecodeError::UnknownVersion`] for a record of a later release: keep it, answer with
-    /// [`StoreError::UnknownVersion`](crate::StoreError::UnknownVersion). [`DecodeError::Corrupt`] for anything else: keep it,
-    /// log it, treat it as missing.
+    /// [`DecodeError::UnknownVersion`] for a record of a later release: the store keeps it and
+    /// answers with [`StoreError::UnknownVersion`](crate::StoreError::UnknownVersion).
+    /// [`DecodeError::Corrupt`] for anything else: the store keeps it, logs it and treats it as
+    /// missing.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader(bytes);
         let [version] = reader.array()?;
@@ -136,19 +139,19 @@ impl Record {
     }
 }
 
-/// Why bytes are no record.
+/// Error returned for bytes that aren't a record of this release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
-    /// The record was written by a later release.
+    /// A later release wrote the record.
     #[error(
         "session record of format version {version}; this release reads version {FORMAT_VERSION}"
     )]
     UnknownVersion {
-        /// The version that the record names.
+        /// The format version of the record.
         version: u8,
     },
-    /// The bytes are no record.
+    /// The bytes aren't a record.
     #[error("corrupt session record")]
     Corrupt,
 }

@@ -1,4 +1,5 @@
-//! Who a session is (the public id) and what proves it (the token, and the hash that a store keeps of it).
+//! The public id of a session, the token that proves it, and the hash of its secret that a store
+//! keeps.
 
 use std::{fmt, str::FromStr};
 
@@ -18,12 +19,13 @@ const SECRET_BYTES: usize = TOKEN_BYTES - ID_BYTES;
 
 /// The public handle of a session, a UUIDv7 (RFC 9562, section 5.7).
 ///
-/// It is no secret: it may be logged, listed and put in an admin page. Knowing it admits nobody.
+/// It is not a secret: it may be logged, listed and shown in an admin page. Knowing it opens no
+/// session.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(Uuid);
 
 impl SessionId {
-    /// A new id: the time in its head, 74 random bits in its tail.
+    /// Generates a new id: the time in its head, 74 random bits in its tail.
     #[must_use]
     pub fn generate(now: Timestamp) -> Self {
         let millis = u64::try_from(now.as_unix_millis()).unwrap_or(0);
@@ -32,13 +34,13 @@ impl SessionId {
         Self(Builder::from_unix_timestamp_millis(millis, &tail).into_uuid())
     }
 
-    /// The id of these bytes, as a store kept them.
+    /// Creates the id from the bytes that a store kept.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; ID_BYTES]) -> Self {
         Self(Uuid::from_bytes(bytes))
     }
 
-    /// The bytes of the id, for a store to keep.
+    /// Returns the bytes of the id, for a store to keep.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; ID_BYTES] {
         self.0.as_bytes()
@@ -68,7 +70,7 @@ impl FromStr for SessionId {
     }
 }
 
-/// As text, in the form of [`Display`](fmt::Display): an id may stand in JSON, a form or a path.
+/// Serializes as text, in the form of [`Display`](fmt::Display), for JSON, forms and paths.
 impl Serialize for SessionId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
@@ -82,12 +84,13 @@ impl<'de> Deserialize<'de> for SessionId {
     }
 }
 
-/// A text that is no session id.
+/// Error returned for a text that isn't a session id.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a session id: expected a UUID such as 01890a5d-ac96-774b-bcce-b302099a8057")]
 pub struct InvalidSessionId(());
 
-/// What a token says: which session is meant, and the hash by which a store recognises its secret. The secret itself is not kept.
+/// A decoded token: the id of the session, and the hash of the secret. The secret itself is not
+/// kept.
 #[derive(Clone, Copy)]
 pub(crate) struct Token {
     id: SessionId,
@@ -95,7 +98,7 @@ pub(crate) struct Token {
 }
 
 impl Token {
-    /// The cookie carries the id followed by 256 random secret bits.
+    /// Reads the bytes of a token: the id, followed by 256 random secret bits.
     fn of_bytes(bytes: &[u8; TOKEN_BYTES]) -> Self {
         let mut id = [0; ID_BYTES];
         id.copy_from_slice(&bytes[..ID_BYTES]);
@@ -109,7 +112,7 @@ impl Token {
         Self::of_bytes(&text.to_bytes())
     }
 
-    /// The same session with a new secret: what a rotation hands out.
+    /// Returns a token of the same session with a new secret.
     pub(crate) fn rotated(&self) -> NewToken {
         NewToken::new(self.id)
     }
@@ -123,15 +126,15 @@ impl Token {
     }
 }
 
-/// A token that the client has yet to be told, in the text that it is sent as. It never reaches a store, a log or an error: only
-/// [`SecretHash`] leaves this crate.
+/// A new token, with the text for the client's cookie. The text never reaches a store, a log or an
+/// error: only [`SecretHash`] leaves this crate.
 pub(crate) struct NewToken {
     pub(crate) token: Token,
     pub(crate) text: TokenText,
 }
 
 impl NewToken {
-    /// A new session's token.
+    /// Generates the token of a new session.
     pub(crate) fn generate(now: Timestamp) -> Self {
         Self::new(SessionId::generate(now))
     }
@@ -147,21 +150,21 @@ impl NewToken {
     }
 }
 
-/// SHA-256 of a token's secret: all that a store keeps of it.
+/// The SHA-256 of a token's secret, which is all that a store keeps of it.
 ///
-/// The secret has 256 random bits, so a plain hash without salt or stretching is enough: someone with a dump of the store
-/// can't find it. Comparison takes the same time whatever the difference.
+/// The secret has 256 random bits, so a plain hash without salt or stretching is enough: nobody can
+/// find it in a dump of the store. Comparisons take constant time.
 #[derive(Clone, Copy)]
 pub struct SecretHash([u8; SECRET_BYTES]);
 
 impl SecretHash {
-    /// The hash of these bytes, as a store kept them.
+    /// Creates the hash from the bytes that a store kept.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; SECRET_BYTES]) -> Self {
         Self(bytes)
     }
 
-    /// The bytes of the hash, for a store to keep.
+    /// Returns the bytes of the hash, for a store to keep.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; SECRET_BYTES] {
         &self.0

@@ -1,4 +1,4 @@
-//! Names of values in a session.
+//! Keys: the names of values in a session.
 
 use std::{
     borrow::Borrow,
@@ -9,10 +9,10 @@ use std::{
     sync::Arc,
 };
 
-/// Longest key, in bytes of UTF-8.
+/// The longest key, in bytes of UTF-8.
 pub const MAX_KEY_BYTES: usize = 256;
 
-/// A key with the type of its value: `get(COUNTER)` knows what it returns.
+/// A key that knows the type of its value, so `get(COUNTER)` knows what it returns.
 ///
 /// ```
 /// use tower_kr_session::SessionKey;
@@ -21,7 +21,7 @@ pub const MAX_KEY_BYTES: usize = 256;
 /// assert_eq!(COUNTER.as_str(), "counter");
 /// ```
 ///
-/// A bad name doesn't compile where it is a constant:
+/// In a constant, an invalid name doesn't compile:
 ///
 /// ```compile_fail
 /// # use tower_kr_session::SessionKey;
@@ -33,11 +33,11 @@ pub struct SessionKey<T> {
 }
 
 impl<T> SessionKey<T> {
-    /// A key of this name.
+    /// Creates a key of this name.
     ///
     /// # Panics
-    /// If the name is empty, longer than [`MAX_KEY_BYTES`] or has a control character; in a constant that is an error of
-    /// compilation.
+    /// If the name is empty, longer than [`MAX_KEY_BYTES`] or has a control character. In a
+    /// constant, that is a compile error.
     #[must_use]
     pub const fn new(name: &'static str) -> Self {
         match check(name) {
@@ -53,7 +53,7 @@ impl<T> SessionKey<T> {
         }
     }
 
-    /// The name of the key.
+    /// Returns the name of the key.
     #[must_use]
     pub const fn as_str(&self) -> &'static str {
         self.name
@@ -74,12 +74,12 @@ impl<T> fmt::Debug for SessionKey<T> {
     }
 }
 
-/// Whatever names a value: [`SessionKey`], `&str`, `&String` or `&KeyBuf`. It is sealed: an application names keys with these.
+/// A type that names a value: [`SessionKey`], `&str`, `&String` or `&KeyBuf`. This trait is sealed.
 pub trait KeyName: sealed::Sealed {
-    /// The name, not yet checked.
+    /// Returns the name, unchecked.
     fn name(&self) -> &str;
 
-    /// The name, checked.
+    /// Checks the name and returns it.
     ///
     /// # Errors
     /// If the name is empty, too long or has a control character.
@@ -88,7 +88,7 @@ pub trait KeyName: sealed::Sealed {
         check(name).map(|()| name)
     }
 
-    /// The name, checked and owned.
+    /// Checks the name and returns it as an owned key.
     ///
     /// # Errors
     /// If the name is empty, too long or has a control character.
@@ -106,14 +106,15 @@ mod sealed {
     impl Sealed for &super::KeyBuf {}
 }
 
-/// A [`KeyName`] whose value has the type `T`. Text can name a value of any type, a [`SessionKey`] just of its own.
+/// A [`KeyName`] for values of type `T`. Text can name a value of any type, a [`SessionKey`] only
+/// of its own.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no key of a session value of type `{T}`",
     note = "use a `SessionKey<{T}>`, a `&str` or a `&String`"
 )]
 pub trait Key<T>: KeyName {}
 
-/// A [`KeyName`] at which a `V` can be put: for a `SessionKey<String>` also a `str`.
+/// A [`KeyName`] at which a `V` can be inserted: for a `SessionKey<String>` also a `str`.
 #[diagnostic::on_unimplemented(
     message = "a `{V}` can't be put at a key of type `{Self}`",
     note = "the value of a `SessionKey<T>` is a `&T`; a `&str` or a `&String` as key takes any type"
@@ -177,19 +178,19 @@ impl KeyName for &KeyBuf {
 
 impl<T> Key<T> for &KeyBuf {}
 
-/// A key that is checked and owned; cheap to clone.
+/// An owned, checked key; cheap to clone.
 #[derive(Clone)]
 pub struct KeyBuf(Repr);
 
 #[derive(Clone)]
 enum Repr {
-    /// Most keys are constants: they cost no allocation.
+    /// Most keys are constants, which cost no allocation.
     Static(&'static str),
     Shared(Arc<str>),
 }
 
 impl KeyBuf {
-    /// A key of this name.
+    /// Creates a key of this name.
     ///
     /// # Errors
     /// If the name is empty, longer than [`MAX_KEY_BYTES`] or has a control character.
@@ -198,7 +199,7 @@ impl KeyBuf {
         Ok(Self(Repr::Shared(name.into())))
     }
 
-    /// The name.
+    /// Returns the name.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match &self.0 {
@@ -228,7 +229,7 @@ impl FromStr for KeyBuf {
     }
 }
 
-/// As the hash of its text, so that a map can be asked with a `&str`.
+/// Hashes like its text, so that a map can be searched with a `&str`.
 impl Hash for KeyBuf {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.as_str().hash(state);
@@ -290,7 +291,8 @@ pub enum InvalidKey {
     },
 }
 
-/// Works on bytes, since it runs in constants: control characters are 00-1F, 7F and, in UTF-8, C2 80-C2 9F.
+/// Checks a name. Works on bytes, since it runs in constants: control characters are 00-1F, 7F and,
+/// in UTF-8, C2 80-C2 9F.
 const fn check(name: &str) -> Result<(), InvalidKey> {
     let bytes = name.as_bytes();
     if bytes.is_empty() {

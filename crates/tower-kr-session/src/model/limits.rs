@@ -1,4 +1,4 @@
-//! How long a session lives, as its record carries it.
+//! The limits that a record carries.
 
 use std::time::Duration;
 
@@ -21,12 +21,13 @@ pub struct LimitsChange {
 pub struct IdleLimit {
     /// How long a session lives without a request.
     pub timeout: Duration,
-    /// How stale the stored idle deadline may become before a read writes it anew.
+    /// How stale the stored idle deadline may become before a read moves it.
     pub touch_interval: Duration,
 }
 
 impl IdleLimit {
-    /// This idle timeout, in whole milliseconds, with a touch interval of its twentieth.
+    /// Creates the limit of an idle timeout, in whole milliseconds, with a touch interval of a
+    /// twentieth.
     #[must_use]
     pub fn new(timeout: Duration) -> Self {
         let timeout = whole_millis(timeout);

@@ -1,4 +1,5 @@
-//! Plain data: what a session is, what a request changes in it, and how it is stored. No I/O, no async, no `http`.
+//! Plain data: what a session is, what a request changes in it, and how it is encoded. No I/O, no
+//! async, no `http`.
 
 mod clock;
 mod delta;

@@ -1,15 +1,15 @@
-//! The application's user id, as a session carries it.
+//! The owner of a session: the application's user id.
 
 use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// Longest owner, in bytes of UTF-8.
+/// The longest owner, in bytes of UTF-8.
 pub const MAX_OWNER_BYTES: usize = 256;
 
-/// The application's id of the user who signed in, for listing and revoking his sessions.
+/// The application's id of the user who signed in, to list and revoke their sessions.
 ///
-/// Any text of 1 to [`MAX_OWNER_BYTES`] bytes; to a store it is data. It is written once per session id.
+/// It is any text of 1 to 256 bytes, and opaque to a store. It is written once per session id.
 ///
 /// ```
 /// use tower_kr_session::Owner;
@@ -22,7 +22,7 @@ pub const MAX_OWNER_BYTES: usize = 256;
 pub struct Owner(Arc<str>);
 
 impl Owner {
-    /// The owner of this id.
+    /// Creates the owner from a user id.
     ///
     /// # Errors
     /// If the id is empty or longer than [`MAX_OWNER_BYTES`].
@@ -34,7 +34,7 @@ impl Owner {
         }
     }
 
-    /// The user id as the application gave it.
+    /// Returns the user id as the application gave it.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

@@ -1,4 +1,4 @@
-//! A session as a store keeps it, and the one place that says what a delta does to it.
+//! The record of a session, and the one place that says what a delta does to it.
 
 use std::{ops::Range, time::Duration};
 
@@ -13,39 +13,42 @@ use super::{
     values::{Edit, Values},
 };
 
-/// How long the holder of a token that was rotated away is still recognised (and refused as *superseded*, not as unknown).
+/// How long a token that was rotated away is still recognised, and refused as *superseded* rather
+/// than unknown.
 pub const RETIRED_FOR: Duration = Duration::from_secs(60);
 
-/// How long after its deadline a store keeps a record at least, so that a request that began in time can still commit.
+/// How long a store keeps a record after its deadline at least, so that a request that began in
+/// time can still commit.
 pub const RECLAIM_GRACE: Duration = Duration::from_secs(5 * 60);
 
-/// A session as a store keeps it. It carries its own limits, so that every process judges it alike.
+/// A session as a store keeps it. It carries its own limits, so every process judges it alike.
 ///
-/// A store that can lock a record loads it, calls [`apply`](Self::apply), writes it back and is done; one that has its own
-/// language (Redis, SQL) does the same there.
+/// A store that can lock a record loads it, calls [`apply`](Self::apply) and writes it back. A
+/// store with a language of its own (Redis) does the same there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Record {
-    /// Hash of the secret in the token that admits.
+    /// The hash of the current token's secret.
     pub secret: SecretHash,
-    /// The hash before the last rotation, to recognise its holder, never to admit him. Apart, since most sessions have none.
+    /// The hash before the last rotation, to recognise the old token, never to let it in. Boxed,
+    /// since most sessions have none.
     pub retired: Option<Box<Retired>>,
     /// The user who signed in.
     pub owner: Option<Owner>,
     /// When the session began.
     pub created_at: Timestamp,
-    /// When the user last proved who he is.
+    /// When the user last proved who they are.
     pub authenticated_at: Option<Timestamp>,
-    /// How long the session lives without a request, and how exact that is kept.
+    /// How long the session lives without a request, and how precisely that is kept.
     pub idle: IdleLimit,
     /// How long the session lives at most, from its start or the last sign-in.
     pub absolute_timeout: Duration,
     /// Whether the cookie outlives the browser's session.
     pub persistent: bool,
-    /// The session is dead from this time on if no request moves it. It is up to one touch interval late; see
-    /// [`expires_at`](Self::expires_at).
+    /// The session is expired from this time on, unless a request moves the deadline. It is up to
+    /// one touch interval late; see [`expires_at`](Self::expires_at).
     pub idle_deadline: Timestamp,
-    /// The session is dead from this time on, whatever happens.
+    /// The session is expired from this time on, whatever happens.
     pub absolute_deadline: Timestamp,
     /// The values.
     pub values: Values,
@@ -54,30 +57,30 @@ pub struct Record {
 /// A secret that was rotated away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retired {
-    /// Its hash.
+    /// The hash of the secret.
     pub secret: SecretHash,
     /// When it was rotated away.
     pub at: Timestamp,
 }
 
-/// What the holder of a token is to a record.
+/// How a token relates to a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenState {
-    /// The record is alive and the token is its own.
+    /// The record is alive, and this is its current token.
     Current,
     /// The record is alive, but the token was rotated away within [`RETIRED_FOR`].
     Superseded,
-    /// The record is expired, or the secret is not its own.
+    /// The record is expired, or the secret is wrong.
     Missing,
 }
 
-/// What [`apply`](crate::SessionStore::apply) found and did.
+/// The outcome of [`apply`](crate::SessionStore::apply).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ApplyOutcome {
     /// Everything in the delta was done.
     Applied(Receipt),
-    /// Nothing was done: there is no such record, it is expired, or the secret is not its own.
+    /// Nothing was done: there is no such record, it is expired, or the secret is wrong.
     Missing,
     /// Nothing was done: the token was rotated away within the last minute.
     Superseded,
@@ -85,32 +88,33 @@ pub enum ApplyOutcome {
     Conflict,
     /// Nothing was done: the session has another owner, and an owner is written once.
     OtherOwner,
-    /// Nothing was done: all sessions of the owner were revoked after the sign-in was checked.
+    /// Nothing was done: all sessions of the owner were revoked at or after the time of the
+    /// sign-in.
     Revoked,
     /// Nothing was done: the values would have become larger than allowed.
     TooLarge {
         /// The size that the values would have, in bytes.
         size: u64,
     },
-    /// Nothing was done: the value to increment is no integer of 64 bits.
+    /// Nothing was done: the value to increment is not a 64-bit integer.
     NotAnInteger,
     /// Nothing was done: the sum doesn't fit in 64 bits.
     Overflow,
 }
 
-/// What [`remove`](crate::SessionStore::remove) found and did.
+/// The outcome of [`remove`](crate::SessionStore::remove).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RemoveOutcome {
     /// The record is gone.
     Removed,
-    /// There was no such record, the secret is not its own, or (without a secret) it was expired.
+    /// There was no such record, the secret is wrong, or (without a secret) the record was expired.
     Missing,
     /// Nothing was done: the token was rotated away within the last minute.
     Superseded,
 }
 
-/// What [`Record::removal`] decides.
+/// The decision of [`Record::removal`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Removal {
     /// Whether the store deletes the record.
@@ -119,7 +123,7 @@ pub struct Removal {
     pub outcome: RemoveOutcome,
 }
 
-/// What the holder of a session needs to know after a change.
+/// What a request needs to know of the record after a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Receipt {
@@ -136,7 +140,7 @@ pub struct Receipt {
 }
 
 impl Receipt {
-    /// What a store that doesn't work on a [`Record`] answers.
+    /// Creates the receipt of a store that doesn't work on a [`Record`].
     #[must_use]
     pub const fn new(
         incremented: Option<i64>,
@@ -156,7 +160,7 @@ impl Receipt {
 }
 
 impl Record {
-    /// A new session without values or owner.
+    /// Creates the record of a new session, without values or owner.
     #[must_use]
     pub fn new(
         secret: SecretHash,
@@ -180,10 +184,10 @@ impl Record {
         }
     }
 
-    /// What the holder of a token with this hash is to this record.
+    /// Returns how a token with this secret relates to this record.
     ///
-    /// A deadline that lies further ahead than the limits allow (a clock was wrong) counts as if it were at the limit: for this
-    /// question that makes no difference, since the limit lies ahead too; the next write puts it right.
+    /// A deadline further ahead than the limits allow (a clock was wrong) makes no difference here,
+    /// since the limit lies ahead too. The next write corrects it.
     #[must_use]
     pub fn token_state(&self, secret: &SecretHash, at: Instants) -> TokenState {
         if self.is_expired(at) {
@@ -204,10 +208,10 @@ impl Record {
 
     /// Decides what [`remove`](crate::SessionStore::remove) does with this record.
     ///
-    /// The holder of the current secret ends the session, however old it looks: the clock that
-    /// `at` was read from may be ahead, and an acknowledged logout must hold once it is right again.
-    /// A retired secret removes nothing. Without a secret the record goes in any case, and the
-    /// answer says whether a live session ended.
+    /// The current secret ends the session, however old it looks: the clock that `at` was read from
+    /// may be ahead, and an acknowledged logout must hold once the clock is right again. A retired
+    /// secret removes nothing. Without a secret the record goes in any case, and the outcome says
+    /// whether a live session ended.
     #[must_use]
     pub fn removal(&self, secret: Option<&SecretHash>, at: Instants) -> Removal {
         let (deletes, outcome) = match secret {
@@ -222,21 +226,23 @@ impl Record {
         Removal { deletes, outcome }
     }
 
-    /// Whether a deadline has passed.
+    /// Returns whether a deadline has passed.
     #[must_use]
     pub fn is_expired(&self, at: Instants) -> bool {
         at.first_contact >= self.idle_deadline || at.now >= self.absolute_deadline
     }
 
-    /// The time until which the session lives for certain without a further request.
+    /// Returns the time until which the session certainly lives without a further request.
     #[must_use]
     pub fn expires_at(&self, now: Timestamp) -> Timestamp {
         expires_at(self.idle, self.idle_deadline, self.absolute_deadline, now)
             .min(now.saturating_add(self.absolute_timeout))
     }
 
-    /// Whether a read at this time has to move the idle deadline: it is staler than the touch interval, or further ahead than it can be,
-    /// by more than that interval: requests of one moment, on nodes whose clocks differ a little, don't each put it right.
+    /// Returns whether a read at this time must move the idle deadline. It must if the deadline is
+    /// staler than the touch interval, or further ahead than possible by more than that interval.
+    /// (By less, requests of one moment on nodes whose clocks differ a little would each correct
+    /// it.)
     #[must_use]
     pub fn touch_is_due(&self, now: Timestamp) -> bool {
         let latest = idle_deadline(now, self.idle, self.absolute_deadline);
@@ -245,7 +251,7 @@ impl Record {
         stale || self.idle_deadline > latest.saturating_add(self.idle.touch_interval)
     }
 
-    /// When a store may drop the record: [`RECLAIM_GRACE`] after its deadline.
+    /// Returns when a store may drop the record: [`RECLAIM_GRACE`] after its deadline.
     #[must_use]
     pub fn reclaim_at(&self) -> Timestamp {
         self.idle_deadline
@@ -253,8 +259,8 @@ impl Record {
             .saturating_add(RECLAIM_GRACE)
     }
 
-    /// Does everything that the delta says, or nothing. Of the outcomes only [`ApplyOutcome::Missing`] (for an absent record) and
-    /// [`ApplyOutcome::Revoked`] are the store's own to find.
+    /// Applies all of the delta, or nothing. A store itself only finds [`ApplyOutcome::Missing`]
+    /// for an absent record, and [`ApplyOutcome::Revoked`].
     pub fn apply(&mut self, secret: &SecretHash, delta: &Delta, at: Instants) -> ApplyOutcome {
         match self.token_state(secret, at) {
             TokenState::Current => {}
@@ -283,7 +289,7 @@ impl Record {
     /// Gives a new session the values, the owner and the limits of a delta.
     ///
     /// # Errors
-    /// If the values would be too large: their size, in bytes.
+    /// Returns the size of the values in bytes, if it would be too large.
     pub(crate) fn start_with(&mut self, delta: &Delta, now: Timestamp) -> Result<(), u64> {
         if let Err(ApplyOutcome::TooLarge { size }) = self.replace_values(delta, None) {
             return Err(size);
@@ -335,7 +341,8 @@ impl Record {
         }
     }
 
-    /// Changes one value of unchanged length in place, if nobody shares the values: without a copy of all the others.
+    /// Changes one value of unchanged length in place, without a copy of the others, if nobody
+    /// shares the values.
     fn overwrite(&mut self, place: Option<Range<usize>>, value: &[u8], delta: &Delta) -> bool {
         self.values.size() <= delta.max_bytes
             && place.is_some_and(|place| self.values.overwrite(place, value))
@@ -369,7 +376,7 @@ impl Record {
         Ok(())
     }
 
-    /// What a delta does besides the values.
+    /// Applies the changes of a delta that don't concern values.
     fn edit_head(&mut self, delta: &Delta, now: Timestamp) {
         if let Some(secret) = delta.rotate {
             self.retired = Some(Box::new(Retired {
@@ -391,7 +398,8 @@ impl Record {
         }
         let latest = now.saturating_add(self.absolute_timeout);
         if let Some(sign_in) = &delta.sign_in {
-            // Written once: who signs in again has the same, and a second copy would count nowhere.
+            // Written once. A user who signs in again has the same owner, and a second copy would
+            // cost memory that no limit counts.
             self.owner.get_or_insert_with(|| sign_in.owner.clone());
             self.authenticated_at = Some(sign_in.authenticated_at);
             self.absolute_deadline = latest;
@@ -401,15 +409,16 @@ impl Record {
     }
 }
 
-/// The deadline that a request now gives a session: late by the touch interval, so that reads needn't write each time, never
-/// past the absolute deadline.
+/// Returns the idle deadline that a request gives a session now. It is late by the touch interval,
+/// so that reads needn't write each time, but never past the absolute deadline.
 fn idle_deadline(now: Timestamp, idle: IdleLimit, absolute_deadline: Timestamp) -> Timestamp {
     now.saturating_add(idle.timeout)
         .saturating_add(idle.touch_interval)
         .min(absolute_deadline)
 }
 
-/// The early bound: the idle deadline less the touch interval, or the absolute deadline; at most what a request now would give.
+/// Returns the early bound of a session's end: the idle deadline less the touch interval, or the
+/// absolute deadline, but at most what a request would give it now.
 pub(crate) fn expires_at(
     idle: IdleLimit,
     idle_deadline: Timestamp,
@@ -424,7 +433,8 @@ pub(crate) fn expires_at(
     early.min(now.saturating_add(idle.timeout))
 }
 
-/// Adds to a stored integer. Only the digits that an `i64` is written with count as one: no plus sign, blanks or leading zeros.
+/// Adds to a stored integer. It must be written as `i64`'s `Display` writes it: no plus sign,
+/// blanks or leading zeros.
 pub(crate) fn increment(current: Option<&[u8]>, by: i64) -> Result<i64, ApplyOutcome> {
     let current = match current {
         Some(digits) => parse_integer(digits).ok_or(ApplyOutcome::NotAnInteger)?,
@@ -439,7 +449,7 @@ fn parse_integer(digits: &[u8]) -> Option<i64> {
     (buffer.format(number).as_bytes() == digits).then_some(number)
 }
 
-/// The bytes of an integer as [`increment`] reads them.
+/// Writes an integer as [`increment`] reads it.
 pub(crate) fn integer_bytes(number: i64) -> Bytes {
     Bytes::copy_from_slice(itoa::Buffer::new().format(number).as_bytes())
 }
@@ -490,7 +500,8 @@ mod tests {
         let record = record();
         assert!(!record.touch_is_due(after(1_000)));
         assert!(record.touch_is_due(after(1_001)));
-        // A request at 1,000 ms didn't write, and still the session lives its whole idle timeout from there.
+        // The request at 1,000 ms didn't write, and yet the session lives its whole idle timeout
+        // from there.
         assert!(!record.is_expired(Instants::at(after(20_999))));
         assert!(record.is_expired(Instants::at(after(21_000))));
         assert_eq!(record.expires_at(START), after(20_000));

@@ -1,23 +1,23 @@
-//! A token as a cookie carries it: 48 bytes as 64 characters of base64url (RFC 4648, section 5).
+//! The text of a token in a cookie: 48 bytes as 64 characters of base64url (RFC 4648, section 5).
 //!
-//! It has this one length, so it needs no padding and no allocation.
+//! It has only this length, so it needs no padding and no allocation.
 
 use std::fmt;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
-/// Bytes of a token.
+/// The bytes of a token.
 pub(crate) const TOKEN_BYTES: usize = 48;
 
-/// Characters of a token.
+/// The characters of a token.
 pub(crate) const TOKEN_CHARACTERS: usize = 64;
 
-/// What can be a token: a text of its length and alphabet.
+/// A text that can be a token: it has the length and the alphabet of one.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct TokenText([u8; TOKEN_CHARACTERS]);
 
 impl TokenText {
-    /// `None` if it isn't 64 characters of the alphabet.
+    /// Reads a text, or returns `None` if it isn't 64 characters of the alphabet.
     pub(crate) fn read(text: &[u8]) -> Option<Self> {
         let text: &[u8; TOKEN_CHARACTERS] = text.try_into().ok()?;
         let known = text
@@ -49,7 +49,7 @@ const fn is_known(character: u8) -> bool {
     character.is_ascii_alphanumeric() | (character == b'-') | (character == b'_')
 }
 
-/// It holds a secret.
+/// Shows nothing: the text holds a secret.
 impl fmt::Debug for TokenText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("TokenText(..)")

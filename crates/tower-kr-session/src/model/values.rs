@@ -1,13 +1,13 @@
 //! The values of a session: sorted, flat, shared and immutable.
 //!
-//! One allocation holds all entries, so a snapshot costs a reference count, a lookup a binary search, and the bytes are at the
-//! same time what a store keeps:
+//! One allocation holds all entries. So a snapshot costs a reference count, a lookup is a binary
+//! search, and a store keeps the same bytes:
 //!
 //! ```text
 //! count: u32 | end of each entry: count x u32 | entries: key length u16, key, value
 //! ```
 //!
-//! Numbers are little-endian, ends count from the first entry, and the keys ascend.
+//! Numbers are little-endian, ends count from the first entry, and keys ascend.
 
 use std::{cmp::Ordering, fmt, iter, ops::Range, sync::Arc};
 
@@ -16,18 +16,18 @@ use super::key::KeyName;
 const NUMBER: usize = size_of::<u32>();
 const KEY_LENGTH: usize = size_of::<u16>();
 
-/// What a change leaves at a key: a value, or nothing.
+/// A change of a key: its new value, or `None` to remove it.
 pub(crate) type Edit<'a> = (&'a str, Option<&'a [u8]>);
 
-/// The values of a session: opaque bytes by key, in the order of the keys. A clone shares them.
+/// The values of a session: opaque bytes by key, sorted by key. A clone shares them.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Values(Option<Arc<[u8]>>);
 
 impl Values {
-    /// Reads what [`as_bytes`](Self::as_bytes) gave.
+    /// Decodes what [`as_bytes`](Self::as_bytes) returned.
     ///
     /// # Errors
-    /// If the bytes are not the whole encoding of values, with valid keys in ascending order.
+    /// If the bytes are not the complete encoding of values with valid keys in ascending order.
     pub fn decode(bytes: &[u8]) -> Result<Self, CorruptValues> {
         if bytes.is_empty() {
             return Ok(Self::default());
@@ -37,7 +37,7 @@ impl Values {
         let mut start = 0;
         for index in 0..flat.count {
             let end = flat.end(index).ok_or(CorruptValues)?;
-            // Entries follow each other without a gap, so that the sizes add up.
+            // Entries follow each other without gaps, so the sizes add up.
             if end < start || (index + 1 == flat.count && end != flat.data.len()) {
                 return Err(CorruptValues);
             }
@@ -54,45 +54,47 @@ impl Values {
         Ok(Self(Some(bytes.into())))
     }
 
-    /// The encoding of all values, empty if there are none.
+    /// Returns the encoding of all values, empty if there are none.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         self.0.as_deref().unwrap_or_default()
     }
 
-    /// The value at this key.
+    /// Returns the value at this key.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&[u8]> {
         let flat = self.flat()?;
         flat.data.get(flat.find(key)?)
     }
 
-    /// All keys and values, in the order of the keys.
+    /// Iterates over all keys and values, in the order of the keys.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
         let flat = self.flat();
         (0..self.len()).filter_map(move |index| flat.and_then(|flat| flat.entry(index)))
     }
 
-    /// The number of values.
+    /// Returns the number of values.
     #[must_use]
     pub fn len(&self) -> usize {
         self.flat().map_or(0, |flat| flat.count)
     }
 
-    /// Whether there are no values.
+    /// Returns whether there are no values.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_none()
     }
 
-    /// The size that counts against the limit of a session: the bytes of all keys and values.
+    /// Returns the size that counts against the limit of a session: the bytes of all keys and
+    /// values.
     #[must_use]
     pub fn size(&self) -> u64 {
         let overhead = NUMBER + self.len() * (NUMBER + KEY_LENGTH);
         self.as_bytes().len().saturating_sub(overhead) as u64
     }
 
-    /// These values with `edits`, which are sorted by key, no key twice; if `clear`, none of the old values stays.
+    /// Returns these values with `edits`, which are sorted by key without duplicates. With `clear`,
+    /// none of the old values stays.
     pub(crate) fn edited(&self, clear: bool, edits: &[Edit<'_>]) -> Self {
         let base = if clear { None } else { self.flat() };
         let merged = || Merge {
@@ -107,7 +109,8 @@ impl Values {
             return Self::default();
         }
         let head = NUMBER + count * NUMBER;
-        // One allocation of the exact size, zeroed and then filled: a vector would be copied once more into the `Arc`.
+        // One allocation of the exact size, zeroed and then filled. A vector would be copied once
+        // more into the `Arc`.
         let mut bytes: Arc<[u8]> = iter::repeat_n(0, head + length).collect();
         if let Some(bytes) = Arc::get_mut(&mut bytes) {
             write_number(bytes, 0, count);
@@ -125,7 +128,7 @@ impl Values {
         Self(Some(bytes))
     }
 
-    /// Where the value at this key stands in [`as_bytes`](Self::as_bytes).
+    /// Returns the place of the value at this key in [`as_bytes`](Self::as_bytes).
     pub(crate) fn locate(&self, key: &str) -> Option<Range<usize>> {
         let flat = self.flat()?;
         let place = flat.find(key)?;
@@ -133,8 +136,8 @@ impl Values {
         Some(before + place.start..before + place.end)
     }
 
-    /// Puts `value` over the one that stands there, if nobody else holds these values and the lengths are the same: a counter's
-    /// usual step, without an allocation. `false` if that can't be done.
+    /// Overwrites the value at `place`, if nobody else holds these values and the lengths are the
+    /// same. Returns whether it did. It is the usual step of a counter, without an allocation.
     pub(crate) fn overwrite(&mut self, place: Range<usize>, value: &[u8]) -> bool {
         let bytes = self.0.as_mut().and_then(Arc::get_mut);
         match bytes.and_then(|bytes| bytes.get_mut(place)) {
@@ -151,9 +154,10 @@ impl Values {
     }
 }
 
-/// Values of any order; of a key that comes twice, the last one counts.
+/// Collects entries in any order. If a key comes twice, the last one counts.
 impl<K: AsRef<str>, V: AsRef<[u8]>> FromIterator<(K, V)> for Values {
-    /// Keys that are no valid session keys are the caller's error; [`Values::decode`] would refuse them later.
+    /// Collects the entries. Invalid keys are the caller's error; [`Values::decode`] would refuse
+    /// them later.
     fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
         let mut entries: Vec<(K, V)> = entries.into_iter().collect();
         entries.reverse();
@@ -168,7 +172,7 @@ impl<K: AsRef<str>, V: AsRef<[u8]>> FromIterator<(K, V)> for Values {
 }
 
 impl fmt::Debug for Values {
-    /// Shows keys and lengths only: values may be private.
+    /// Shows only keys and lengths, since values may be private.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map()
             .entries(
@@ -179,7 +183,7 @@ impl fmt::Debug for Values {
     }
 }
 
-/// Bytes that are no encoding of values.
+/// Error returned for bytes that aren't the encoding of values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not the encoding of session values")]
 pub struct CorruptValues;
@@ -225,7 +229,8 @@ impl<'a> Flat<'a> {
         Some((str::from_utf8(key).ok()?, value))
     }
 
-    /// Where the value of the key lies among the entries. Compares bytes: that is the order of UTF-8 text too.
+    /// Returns the place of the key's value among the entries. Compares bytes, which is the order
+    /// of UTF-8 text too.
     fn find(&self, key: &str) -> Option<Range<usize>> {
         let (mut low, mut high) = (0, self.count);
         while low < high {
@@ -244,7 +249,7 @@ impl<'a> Flat<'a> {
     }
 }
 
-/// Old entries and edits, merged in the order of their keys.
+/// Merges old entries and edits in the order of their keys.
 struct Merge<'a> {
     base: Option<Flat<'a>>,
     index: usize,

@@ -1,4 +1,4 @@
-//! Any store behind one type, so that no type parameter reaches a handler.
+//! Erases the type of a store, so that no type parameter reaches a handler.
 
 #[cfg(feature = "memory")]
 use std::any::Any;
@@ -19,14 +19,14 @@ use crate::model::{
 #[cfg(feature = "metrics")]
 use crate::telemetry::metrics::StoreTimer;
 
-/// The in-memory store, which answers at once, or any other one.
+/// The in-memory table, which answers at once, or any other store.
 pub(crate) enum ErasedStore {
     #[cfg(feature = "memory")]
     Memory(MemoryStore),
     Other(Box<dyn Other>),
 }
 
-/// What a store says to a call.
+/// The answer of a store to a call.
 pub(crate) enum Answer<'a, T> {
     #[cfg_attr(not(feature = "memory"), expect(dead_code))]
     Now(Result<T, StoreError>),
@@ -61,7 +61,7 @@ impl ErasedStore {
         Self::Other(Box::new(store))
     }
 
-    /// Whether each call is answered before it returns.
+    /// Returns whether each call is answered before it returns.
     pub(crate) const fn answers_at_once(&self) -> bool {
         !matches!(self, Self::Other(_))
     }
@@ -70,7 +70,7 @@ impl ErasedStore {
         self.other().largest_session()
     }
 
-    /// The store behind boxed futures: for calls that are too rare to have a way of their own.
+    /// Returns the store behind boxed futures, for calls that are too rare for a way of their own.
     fn other(&self) -> &dyn Other {
         match self {
             #[cfg(feature = "memory")]
@@ -162,7 +162,7 @@ impl<'a, T> Answer<'a, T> {
         Self::Later(Call { operation, future })
     }
 
-    /// The answer, or an error if it takes longer than `io_timeout`.
+    /// Returns the answer, or an error if it takes longer than `io_timeout`.
     pub(crate) async fn within(self, io_timeout: Duration) -> Result<T, StoreError> {
         match self {
             Self::Now(answer) => answer,
@@ -197,7 +197,7 @@ impl<T> Call<'_, T> {
     }
 }
 
-/// Declares [`SessionStore`] once more, with boxed futures: the form of it that can be a trait object.
+/// Declares [`Other`]: [`SessionStore`] with boxed futures, which can be a trait object.
 macro_rules! boxed {
     ($(fn $call:ident($($argument:ident: $kind:ty),*) -> $answer:ty;)*) => {
         pub(crate) trait Other: Send + Sync {

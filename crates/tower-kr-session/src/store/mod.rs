@@ -1,4 +1,4 @@
-//! The store contract: what a session store does, and the types that it does it with.
+//! The store contract: the trait of session stores, and the types that it uses.
 
 #[cfg(feature = "contract")]
 pub mod contract;
@@ -23,17 +23,20 @@ use crate::model::{Owner, SessionId, Timestamp};
 
 /// Keeps the records of sessions.
 ///
-/// A store judges records by the times that it is given and has no clock of its own. It is implemented with plain `async fn`s;
-/// each call is cut off after the layer's I/O timeout, so a call must be safe to drop at any point.
+/// A store has no clock: it judges records by the times that it is given. Implement it with plain
+/// `async fn`s. The layer cuts off each call after its I/O timeout, so a call must be safe to drop
+/// at any point.
 ///
-/// The rules that every store keeps are a test suite: the module `contract` (feature of the same name). In short:
+/// A test suite checks the rules that every store keeps: the module `contract` (feature of the same
+/// name). In short:
 ///
-/// - [`apply`](Self::apply) is one atomic step, does all of a delta or nothing, and never creates a record.
+/// - [`apply`](Self::apply) is one atomic step. It does all of a delta or nothing, and never
+///   creates a record.
 /// - [`create`](Self::create) never overwrites.
-/// - An expired record is never served, whatever the store's own expiry did. The store's own expiry removes it no earlier than
+/// - An expired record is never served. The store's own expiry removes it no earlier than
 ///   [`Record::reclaim_at`], so that a slow request can still commit.
 /// - The index of owners is written before the record, so that no session escapes a revocation.
-/// - Nothing that isn't idempotent is sent twice.
+/// - An operation that isn't idempotent is never sent twice.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no store of sessions",
     note = "a `SessionLayer` is made of a `MemoryStore`, a `RedisStore`, a `SqliteStore`, a `PostgresStore` or a `SessionStore` of your own",
@@ -41,10 +44,12 @@ use crate::model::{Owner, SessionId, Timestamp};
     note = "give the layer the store itself or an `Arc` of it, not a reference"
 )]
 pub trait SessionStore: Send + Sync + 'static {
-    /// The record of this id, if there is one and it is alive `now`. The caller compares the secret.
+    /// Returns the record of this id, if there is one and it is alive at `now`. The caller compares
+    /// the secret.
     ///
     /// # Errors
-    /// If the store can't answer, or the record is of a later format version. A corrupt record is logged and reads as absent.
+    /// If the store can't answer, or the record has a later format version. A corrupt record is
+    /// logged and counts as absent.
     fn load(
         &self,
         id: SessionId,
@@ -64,8 +69,8 @@ pub trait SessionStore: Send + Sync + 'static {
         now: Timestamp,
     ) -> impl Future<Output = Result<CreateOutcome, StoreError>> + Send;
 
-    /// Does what the delta says to a live record, if the secret is its own, all or nothing, in one atomic step; see
-    /// [`Record::apply`] for what each outcome means. Never creates.
+    /// Applies a delta to a live record whose current secret is `secret`: all or nothing, in one
+    /// atomic step. Never creates a record. [`Record::apply`] says what each outcome means.
     ///
     /// # Errors
     /// If the store can't answer: the delta may or may not have been done.
@@ -78,8 +83,8 @@ pub trait SessionStore: Send + Sync + 'static {
     ) -> impl Future<Output = Result<ApplyOutcome, StoreError>> + Send;
 
     /// Removes a record: with a secret only if it is the record's current one (a user's logout),
-    /// without one in any case (an administrator's revocation). [`Record::removal`] decides both:
-    /// a logout ends also a session that is expired at `at`, since a clock may be wrong.
+    /// without one in any case (an administrator's revocation). [`Record::removal`] decides both: a
+    /// logout ends also a session that is expired at `at`, since a clock may be wrong.
     ///
     /// # Errors
     /// If the store can't answer: the record may or may not be gone.
@@ -90,8 +95,9 @@ pub trait SessionStore: Send + Sync + 'static {
         at: Instants,
     ) -> impl Future<Output = Result<RemoveOutcome, StoreError>> + Send;
 
-    /// The live sessions of a user, the oldest first. All that was stored before the call is in it: after each sign-in the layer
-    /// counts the user's sessions with it ([`SessionLayer::max_sessions_per_owner`](crate::SessionLayer::max_sessions_per_owner)).
+    /// Returns the live sessions of a user, the oldest first, including all that were stored before
+    /// the call. After each sign-in the layer counts the user's sessions with it
+    /// ([`SessionLayer::max_sessions_per_owner`](crate::SessionLayer::max_sessions_per_owner)).
     ///
     /// # Errors
     /// If the store can't answer.
@@ -101,9 +107,10 @@ pub trait SessionStore: Send + Sync + 'static {
         now: Timestamp,
     ) -> impl Future<Output = Result<Vec<SessionSummary>, StoreError>> + Send;
 
-    /// Removes all sessions of a user but `except`, also those whose sign-in is on its way: one that was checked at or before
-    /// `now` and reaches the store later is answered [`ApplyOutcome::Revoked`] or [`CreateOutcome::Revoked`]. Returns how many live
-    /// sessions were removed.
+    /// Removes all sessions of a user but `except`, including those whose sign-in is on its way:
+    /// one that was checked at or before `now` and reaches the store later is answered with
+    /// [`ApplyOutcome::Revoked`] or [`CreateOutcome::Revoked`]. Returns how many live sessions were
+    /// removed.
     ///
     /// # Errors
     /// If the store can't answer: some sessions may be gone already; call again.
@@ -114,8 +121,8 @@ pub trait SessionStore: Send + Sync + 'static {
         now: Timestamp,
     ) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
-    /// The largest session that the store can hold, in bytes of keys and values; `None` if it sets no limit. A layer that
-    /// allows more is misconfigured and says so at start.
+    /// Returns the largest session that the store can hold, in bytes of keys and values; `None` if
+    /// it has no limit. A layer that allows more fails its check at the start.
     fn largest_session(&self) -> Option<u64> {
         None
     }
@@ -172,7 +179,7 @@ impl<S: SessionStore> SessionStore for Arc<S> {
     }
 }
 
-/// What [`SessionStore::create`] did.
+/// The outcome of [`SessionStore::create`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CreateOutcome {
@@ -180,11 +187,12 @@ pub enum CreateOutcome {
     Created,
     /// Nothing was done: there is a record of this id.
     Exists,
-    /// Nothing was done: all sessions of the owner were revoked after the sign-in was checked.
+    /// Nothing was done: all sessions of the owner were revoked at or after the time of the
+    /// sign-in.
     Revoked,
 }
 
-/// A session in the list of a user's sessions. It holds nothing that admits anybody.
+/// A session in the list of a user's sessions. It holds nothing that opens a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SessionSummary {
@@ -192,14 +200,14 @@ pub struct SessionSummary {
     pub id: SessionId,
     /// When the session began.
     pub created_at: Timestamp,
-    /// When the user last proved who he is.
+    /// When the user last proved who they are.
     pub authenticated_at: Option<Timestamp>,
-    /// Until when the session lives for certain without a further request.
+    /// Until when the session certainly lives without a further request.
     pub expires_at: Timestamp,
 }
 
 impl SessionSummary {
-    /// What is to be said of this record in a list.
+    /// Creates the summary of a record.
     #[must_use]
     pub fn new(id: SessionId, record: &Record, now: Timestamp) -> Self {
         Self {

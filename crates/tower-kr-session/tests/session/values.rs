@@ -143,7 +143,7 @@ async fn a_failing_increment_changes_nothing_and_says_why(app: App) {
             let text = session.increment("text", 1).await.unwrap_err();
             assert_eq!(
                 text.to_string(),
-                "session value `text` is no integer of 64 bits"
+                "session value `text` is not a 64-bit integer"
             );
             let full = session.increment("full", 1).await.unwrap_err();
             assert!(matches!(full, SessionError::Overflow { .. }), "{full}");

@@ -1,4 +1,4 @@
-//! Sessions in the memory of this process.
+//! The in-memory store: a table of records in this process.
 
 mod eviction;
 mod expiry;
@@ -31,15 +31,17 @@ use crate::{
 const DEFAULT_ANONYMOUS_BYTES: u64 = 64 * 1024 * 1024;
 const DEFAULT_OWNED_BYTES: u64 = 192 * 1024 * 1024;
 
-/// Values of a session take at most this many times their own size: a key of one byte with an empty value takes 7 bytes.
+/// Values of a session take at most this many times their own size: a key of one byte with an empty
+/// value takes 7 bytes.
 const WORST_EXPANSION: u64 = 8;
 
-/// Sessions in the memory of this process: the fastest store, and gone with the process.
+/// Keeps sessions in the memory of this process: the fastest store, but gone with the process.
 ///
-/// Its capacity is counted in bytes, in two shares: sessions without an owner can't push out those of users who signed in. A
-/// full share drops the least recently used of 16 of its sessions, drawn at random; one that expired more than five minutes ago
-/// goes before all others. So none of the 15 most recently used is ever dropped, and one of the more recently used half once in 65,536
-/// times. A clone is the same store.
+/// Its capacity is counted in bytes, in two shares, so that sessions without an owner can't push
+/// out those of users who signed in. A full share drops the least recently used of 16 random
+/// sessions; one that expired more than five minutes ago goes first. So none of the 15 most
+/// recently used sessions is ever dropped, and one of the more recently used half only once in
+/// 65,536 times. A clone is the same store.
 ///
 /// ```
 /// use tower_kr_session::{MemoryStore, SessionLayer};
@@ -53,8 +55,8 @@ const WORST_EXPANSION: u64 = 8;
 #[derive(Clone)]
 pub struct MemoryStore(Arc<Shared>);
 
-// A session is found and changed under the lock of its shard. No thread holds two of those. The index of owners is the innermost lock:
-// under it nothing else is locked.
+// A session is found and changed under the lock of its shard. No thread locks two shards. The index
+// of owners is the innermost lock.
 struct Shared {
     shards: Shards,
     anonymous: Budget,
@@ -77,12 +79,14 @@ impl Shared {
         Stamp(self.growth.load(Ordering::Relaxed))
     }
 
-    /// The stamp of whatever makes the store grow: it is later than those of all sessions used until now.
+    /// Returns the stamp of a change that makes the store grow, later than those of all sessions
+    /// used until now.
     fn growing(&self) -> Stamp {
         Stamp(self.growth.fetch_add(1, Ordering::Relaxed).wrapping_add(1))
     }
 
-    /// Does what the delta says. A session is in the index of owners before it has its owner, so that no revocation misses it.
+    /// Applies a delta. A session is in the index of owners before it has its owner, so that no
+    /// revocation misses it.
     fn apply(
         &self,
         id: SessionId,
@@ -107,7 +111,7 @@ impl Shared {
         applied
     }
 
-    /// Removes a session if it may go; `false` if it stays or isn't there.
+    /// Removes a session if it may go. Returns `false` if it stays or isn't there.
     fn remove_if(&self, id: SessionId, may_go: impl FnOnce(&Record) -> bool) -> bool {
         let mut shard = self.shards.of(id);
         let Some(slot) = shard.find(id, self.stamp()) else {
@@ -125,7 +129,8 @@ impl Shared {
         removed.is_some()
     }
 
-    /// Releases what a session held outside its table. The caller took it out of the table, and still has the lock of its shard.
+    /// Releases what a session held outside its table. The caller took it out of the table, and
+    /// still has the lock of its shard.
     fn forget(&self, slot: &Slot) {
         let record = slot.record();
         self.budget(Share::of(record)).release(footprint(record));
@@ -153,21 +158,22 @@ pub struct MemoryStoreBuilder {
 }
 
 impl MemoryStoreBuilder {
-    /// Memory for sessions without an owner, in bytes. Default: 64 MiB.
+    /// Sets the memory for sessions without an owner, in bytes. Default: 64 MiB.
     #[must_use]
     pub const fn anonymous_bytes(mut self, bytes: u64) -> Self {
         self.anonymous_bytes = bytes;
         self
     }
 
-    /// Memory for sessions of users who signed in, in bytes. Default: 192 MiB.
+    /// Sets the memory for sessions of users who signed in, in bytes. Default: 192 MiB.
     #[must_use]
     pub const fn owned_bytes(mut self, bytes: u64) -> Self {
         self.owned_bytes = bytes;
         self
     }
 
-    /// The store. If a share is too small for the largest session that the layer allows, the layer says so at its start.
+    /// Builds the store. If a share is too small for the largest session that a layer allows, the
+    /// layer fails its check at the start.
     #[must_use]
     pub fn build(self) -> MemoryStore {
         let smaller = self.anonymous_bytes.min(self.owned_bytes);
@@ -183,7 +189,8 @@ impl MemoryStoreBuilder {
 }
 
 impl MemoryStore {
-    /// A store of the default capacity: 64 MiB for anonymous sessions, 192 MiB for those with an owner.
+    /// Creates a store of the default capacity: 64 MiB for anonymous sessions, 192 MiB for those
+    /// with an owner.
     #[must_use]
     pub fn new() -> Self {
         Self::builder().build()
@@ -198,14 +205,16 @@ impl MemoryStore {
         }
     }
 
-    /// Does the housekeeping that otherwise rides on the start of new sessions: forgets what expired more than five minutes
-    /// before `now`. Call it now and then if memory must shrink without new sessions.
+    /// Removes the sessions that expired more than five minutes before `now`, which otherwise
+    /// happens as new sessions start. Call it now and then if memory must shrink without new
+    /// sessions.
     pub fn run_pending_tasks(&self, now: Timestamp) {
         self.0.sweep_all(now);
     }
 
-    /// How many live sessions were dropped so far because their share was full. A share that drops any is too small for the sessions
-    /// that come in their idle timeout, or somebody floods it.
+    /// Returns how many live sessions were dropped so far because their share was full. A share
+    /// that drops any is too small for the sessions that start within an idle timeout, or somebody
+    /// floods it.
     ///
     /// ```
     /// # use tower_kr_session::MemoryStore;
@@ -219,7 +228,7 @@ impl MemoryStore {
         }
     }
 
-    /// How many records are held, expired ones included.
+    /// Returns how many records the store holds, including expired ones.
     #[must_use]
     pub fn record_count(&self) -> u64 {
         self.0.shards.iter().map(|shard| shard.len() as u64).sum()
@@ -384,7 +393,8 @@ impl fmt::Debug for MemoryStore {
     }
 }
 
-/// A panic while a lock was held can't leave half a change: everything is checked before it is written.
+/// Locks a mutex. A panic while it was locked left no half-made change, since everything is checked
+/// before it is written.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

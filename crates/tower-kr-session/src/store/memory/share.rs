@@ -1,4 +1,4 @@
-//! The memory that each kind of session may take.
+//! The two shares of the memory, and what each session takes.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -7,28 +7,30 @@ use crate::{
     telemetry::{events, throttle::Throttle},
 };
 
-/// What a session without values takes, in bytes: itself, and its place in a table that has just doubled.
+/// The bytes that a session without values takes: itself, and its place in a table that has just
+/// doubled.
 const EMPTY: u64 = 272;
 
-/// What an owner takes besides his name, in bytes: his place in the index, if this is his only session.
+/// The bytes that an owner takes besides the name: the place in the index, if this is their only
+/// session.
 const OWNED: u64 = 160;
 
-/// What the allocator and a reference count add to a run of bytes, rounding included.
+/// The bytes that the allocator and a reference count add to a run of bytes, rounding included.
 const ALLOCATION: u64 = 32;
 
-/// The footprint of a session that has an owner, besides its values, in bytes.
+/// The largest footprint of a session besides its values, in bytes.
 pub(super) const LARGEST_HEAD: u64 =
     EMPTY + OWNED + 3 * ALLOCATION + MAX_OWNER_BYTES as u64 + size_of::<Retired>() as u64;
 
-/// Whose memory a session is in: so those who never signed in can't push out those who did.
+/// The share of a session, so that visitors who never signed in can't push out users who did.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Share {
     Anonymous,
     Owned,
 }
 
-/// How much memory a share has, and how much its sessions take. The numbers are changed under the lock of a session's shard and
-/// are read as hints.
+/// How much memory a share has, and how much its sessions take. The numbers are changed under the
+/// lock of a session's shard and are read as hints.
 pub(super) struct Budget {
     bytes: u64,
     used: AtomicU64,
@@ -39,7 +41,7 @@ pub(super) struct Budget {
     eviction_log: Throttle,
 }
 
-/// What a session takes in memory, in bytes.
+/// Returns the bytes that a session takes in memory.
 pub(super) fn footprint(record: &Record) -> u64 {
     let allocation = |length: usize| match length {
         0 => 0,
@@ -128,7 +130,7 @@ mod tests {
 
     #[test]
     fn a_session_is_small() {
-        // Its two reference counts lie beside it.
+        // Its two reference counts are beside it.
         assert!(size_of::<Record>() <= 176, "{}", size_of::<Record>());
         assert_eq!(size_of::<Option<Arc<Record>>>(), size_of::<usize>());
     }
