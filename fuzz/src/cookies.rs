@@ -1,8 +1,9 @@
-//! The reader of `Cookie` headers.
+//! Properties of the reader of `Cookie` headers.
 
 use http::{HeaderMap, HeaderValue, header::COOKIE};
 
-/// It reads what the plain definition says, from within the header, from one header as from many.
+/// The reader finds what the plain definition says, as slices of the header, in one header as in
+/// many.
 pub fn cookies(data: &[u8]) {
     let expected: Vec<(&[u8], &[u8])> = data
         .split(|byte| *byte == b';')
@@ -24,7 +25,7 @@ pub fn cookies(data: &[u8]) {
         }
         assert!(!format!("{cookie:?}").contains('\n'));
     }
-    // Each cookie in a header of its own, as HTTP/2 may send them.
+    // Each cookie has its own header, as HTTP/2 may send them.
     let mut headers = HeaderMap::new();
     for pair in data.split(|byte| *byte == b';') {
         let Ok(value) = HeaderValue::from_bytes(pair) else {

@@ -1,10 +1,11 @@
-//! Bytes read as damage to something valid: random bytes alone are hardly ever close enough to be interesting.
+//! Reads bytes as damage to something valid: random bytes alone are rarely close enough to be
+//! interesting.
 
-/// Steps of damage, each made of the next bytes of the input.
+/// Steps of damage, each read from the next bytes of the input.
 pub(crate) struct Damage<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Damage<'a> {
-    /// The next byte; zeros after the end.
+    /// Returns the next byte, or zero after the end.
     pub(crate) fn byte(&mut self) -> u8 {
         let Some((byte, rest)) = self.0.split_first() else {
             return 0;
@@ -13,12 +14,12 @@ impl<'a> Damage<'a> {
         *byte
     }
 
-    /// An index below `length`, which is not zero.
+    /// Returns an index below `length`, which must not be zero.
     pub(crate) fn index(&mut self, length: usize) -> usize {
         (usize::from(self.byte()) << 8 | usize::from(self.byte())) % length
     }
 
-    /// Up to 63 of the next bytes.
+    /// Returns up to 63 of the next bytes.
     pub(crate) fn bytes(&mut self) -> &'a [u8] {
         let length = usize::from(self.byte() % 64).min(self.0.len());
         let (bytes, rest) = self.0.split_at(length);
@@ -26,7 +27,7 @@ impl<'a> Damage<'a> {
         bytes
     }
 
-    /// A number, mostly one at an end of its range.
+    /// Returns a number, mostly one at an end of its range.
     pub(crate) fn number(&mut self) -> i64 {
         match self.byte() % 8 {
             0 => i64::MIN,
@@ -43,7 +44,7 @@ impl<'a> Damage<'a> {
         self.0.is_empty()
     }
 
-    /// A copy of `valid` after all steps: bytes changed, put in, taken out, cut off.
+    /// Returns a copy of `valid` after all steps: bytes changed, inserted, removed, cut off.
     pub(crate) fn to(mut self, valid: &[u8]) -> Vec<u8> {
         let mut bytes = valid.to_vec();
         while !self.is_over() && !bytes.is_empty() {

@@ -1,7 +1,9 @@
-//! What must hold for any bytes, one function for each reader of bytes from outside: it panics where it doesn't hold.
+//! Properties that must hold for any bytes: one function for each reader of bytes from outside,
+//! which panics if its property doesn't hold.
 //!
-//! Two kinds of callers: the targets of cargo-fuzz, which look for such bytes by the coverage that they reach (a nightly compiler),
-//! and `tests/properties.rs`, which tries a million random ones each (any compiler).
+//! They have two callers: the targets of cargo-fuzz, which search for such bytes by coverage (a
+//! nightly compiler), and `tests/properties.rs`, which tries a million random inputs each (any
+//! compiler).
 
 #[path = "../../crates/tower-kr-session-sqlx/src/columns.rs"]
 #[allow(dead_code, reason = "only what reads is looked at")]

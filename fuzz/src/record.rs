@@ -1,4 +1,4 @@
-//! The two encodings of the core: a session's values as one run of bytes, and a whole record as one.
+//! Properties of the two encodings of the core: the values of a session, and a whole record.
 
 use std::{sync::LazyLock, time::Duration};
 
@@ -14,7 +14,7 @@ use crate::damage::Damage;
 
 const LAST: Timestamp = Timestamp::from_unix_millis(i64::MAX);
 
-/// A record with everything that a record can have.
+/// Returns a record with everything that a record can have.
 pub(crate) static FULL: LazyLock<Record> = LazyLock::new(|| {
     let time = Timestamp::from_unix_millis(1_800_000_000_000);
     let idle = IdleLimit::new(Duration::from_secs(1_200));
@@ -31,14 +31,15 @@ pub(crate) static FULL: LazyLock<Record> = LazyLock::new(|| {
     record.owner = Owner::new("max").ok();
     record.authenticated_at = Some(time);
     record.persistent = true;
-    // Short keys: one changed byte makes two of them equal, or puts them out of order.
+    // With short keys, one changed byte makes two of them equal, or puts them out of order.
     record.values = [("a", &b"\"purple\""[..]), ("b", b"41"), ("c", b"")]
         .into_iter()
         .collect();
     record
 });
 
-/// What is read as values is written as it was read, holds valid keys in order, and finds each of them. Anything else is refused.
+/// Bytes that decode as values are encoded as they were, hold valid keys in order, and find each of
+/// them. Other bytes are refused.
 pub fn values(data: &[u8]) {
     for bytes in [data.to_vec(), Damage(data).to(FULL.values.as_bytes())] {
         let Ok(values) = Values::decode(&bytes) else {
@@ -66,7 +67,8 @@ fn check_values(values: &Values) {
     assert_eq!(&entries.into_iter().collect::<Values>(), values);
 }
 
-/// What is read as a record reads the same after it was written, and can be used, whatever its numbers are.
+/// Bytes that decode as a record decode to the same one after it was encoded, and it can be used,
+/// whatever its numbers are.
 pub fn record(data: &[u8]) {
     for bytes in [data.to_vec(), Damage(data).to(&FULL.encode())] {
         if let Ok(record) = Record::decode(&bytes) {
@@ -75,7 +77,7 @@ pub fn record(data: &[u8]) {
     }
 }
 
-/// That nothing in a record that a store gave makes the code stumble that works with it.
+/// Checks that no content of a record makes the code panic that uses it.
 pub(crate) fn check_record(mut record: Record) {
     assert_eq!(Record::decode(&record.encode()).as_ref(), Ok(&record));
     check_values(&record.values);

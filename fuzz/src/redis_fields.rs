@@ -1,4 +1,4 @@
-//! A record as the fields of a hash in Redis.
+//! Properties of a record as the fields of a hash in Redis.
 
 use std::sync::LazyLock;
 
@@ -18,7 +18,8 @@ static VALID: LazyLock<Vec<Field>> = LazyLock::new(|| {
         .collect()
 });
 
-/// What is read as a record reads the same after it was written, and can be used. Anything else is refused.
+/// Fields that decode as a record decode to the same one after it was encoded, and it can be used.
+/// Other fields are refused.
 pub fn redis_fields(data: &[u8]) {
     let mut damage = Damage(data);
     let mut from_nothing = Damage(data);

@@ -1,4 +1,4 @@
-//! A record as the columns of a row.
+//! Properties of a record as the columns of a row.
 
 use std::time::Duration;
 
@@ -89,7 +89,8 @@ fn valid() -> Vec<Cell> {
     cells
 }
 
-/// What is read as a record holds what the columns hold, and can be used. Anything else is refused.
+/// Columns that decode as a record give one that holds what they hold, and can be used. Other
+/// columns are refused.
 pub fn sql_row(data: &[u8]) {
     let mut damage = Damage(data);
     let mut cells = valid();

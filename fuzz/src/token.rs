@@ -1,4 +1,4 @@
-//! The token in a cookie, as the layer finds and decodes it.
+//! Properties of the token in a cookie, as the layer finds and decodes it.
 
 use std::{
     collections::BTreeSet,
@@ -21,11 +21,11 @@ use crate::damage::Damage;
 
 const NAME: &str = "id";
 const LENGTH: usize = 64;
-/// More than this many different ones are an attack, and none is looked up.
+/// More than this many different tokens are an attack, and none is loaded.
 const MOST: usize = 4;
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-/// A store without any session, which remembers what it was asked for.
+/// An empty store, which records the ids that it is asked for.
 #[derive(Default)]
 struct Empty {
     loaded: Mutex<BTreeSet<SessionId>>,
@@ -83,7 +83,7 @@ impl SessionStore for Empty {
 }
 
 thread_local! {
-    /// One runtime, store and layer for all cases of a thread.
+    /// One runtime, store and layer serve all cases of a thread.
     static LAYER: LazyLock<(Runtime, Arc<Empty>, SessionLayer)> = LazyLock::new(|| {
         let store = Arc::new(Empty::default());
         let layer = SessionLayer::new(Arc::clone(&store)).cookie(CookieBuilder::new(NAME));
@@ -92,13 +92,14 @@ thread_local! {
     });
 }
 
-/// The store is asked for exactly the ids of the well-formed tokens, and none of them becomes the token of a new session.
+/// The layer loads exactly the ids of the well-formed tokens, and none of these becomes the token
+/// of a new session.
 pub fn token(data: &[u8]) {
     check(data);
     check(&cookies(data));
 }
 
-/// Cookies that are tokens or almost.
+/// Returns cookies that are tokens, or almost.
 fn cookies(data: &[u8]) -> Vec<u8> {
     let mut damage = Damage(data);
     let mut header = Vec::new();
@@ -173,7 +174,8 @@ fn check(cookie: &[u8]) {
     )));
 }
 
-/// What a request with this cookie has the store look up, how it sees its session, and the cookie of a session that it starts.
+/// Returns the ids that a request with this cookie loads, the status of its session, and the cookie
+/// of the session that it starts.
 fn ask(cookie: &HeaderValue) -> (BTreeSet<SessionId>, Status, Option<HeaderValue>) {
     LAYER.with(|layer| {
         let (runtime, store, layer) = &**layer;
@@ -197,7 +199,7 @@ fn ask(cookie: &HeaderValue) -> (BTreeSet<SessionId>, Status, Option<HeaderValue
         let loaded =
             std::mem::take(&mut *store.loaded.lock().unwrap_or_else(PoisonError::into_inner));
         let set_cookie = response.headers().get(header::SET_COOKIE).cloned();
-        // The body of a refusal is empty: it refuses the write, because the status was a conflict.
+        // A refusal has an empty body: the write was refused, since the cookies are ambiguous.
         (
             loaded,
             response.into_body().unwrap_or(Status::Ambiguous),

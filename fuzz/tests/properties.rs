@@ -1,4 +1,5 @@
-//! The properties with random bytes, on any compiler: a million cases each, or as many as `FUZZ_CASES` says.
+//! Checks the properties with random bytes, on any compiler: a million cases each, or as many as
+//! `FUZZ_CASES` says.
 
 use proptest::{
     collection::vec,
@@ -12,11 +13,11 @@ fn holds(property: fn(&[u8])) {
     });
     let config = Config {
         cases,
-        // What was found is in the message, and becomes a test where it belongs.
+        // The message holds the input that was found, for a test where it belongs.
         failure_persistence: None,
         ..Config::default()
     };
-    // Any bytes, and bytes that mean something to one of the readers more often than chance would have it.
+    // Any bytes, and more often bytes that mean something to one of the readers.
     let telling = prop::sample::select(b"ab=; \t\"\xFF\0\x01\x02\x03\x04\x10iduserv:-09".to_vec());
     let bytes = prop_oneof![vec(any::<u8>(), 0..96), vec(telling, 0..64)];
     let mut runner = TestRunner::new(config);
@@ -39,7 +40,8 @@ macro_rules! properties {
 }
 properties!(cookies, token, values, record, redis_fields, sql_row);
 
-/// Each property has a target of its name: nothing else builds the targets without a nightly compiler.
+/// Checks that each property has a target of its name, since nothing else builds the targets
+/// without a nightly compiler.
 #[test]
 fn every_property_is_a_target() {
     let manifest = include_str!("../Cargo.toml");

@@ -24,7 +24,7 @@ use tokio::{
 };
 use tower_service::Service;
 
-/// A router on a runtime of its own thread.
+/// A router on a current-thread runtime.
 pub struct Driver {
     runtime: Runtime,
     router: Router,
@@ -36,18 +36,18 @@ impl Driver {
         Self::connect(async { router() })
     }
 
-    /// The same for a router that first has to connect to its store.
+    /// Does the same for a router that first has to connect to its store.
     pub fn connect(router: impl Future<Output = Router>) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .expect("a runtime");
-        // As `axum::serve` does: otherwise each request would wrap its handler in the layer anew.
+        // As `axum::serve` does. Otherwise each request would wrap its handler in the layer again.
         let router = runtime.block_on(async { router.await.with_state(()) });
         Self { runtime, router }
     }
 
-    /// The same router and store on another runtime, for another thread.
+    /// Returns the same router and store on another runtime, for another thread.
     pub fn fork(&self) -> Self {
         Self::new(|| self.router.clone())
     }
@@ -60,7 +60,7 @@ impl Driver {
         Response::from_parts(parts, body)
     }
 
-    /// Serves the router on a free port of this machine, for ever.
+    /// Serves the router on a free port of this machine, forever.
     ///
     /// # Errors
     /// If no port is free.
@@ -72,7 +72,7 @@ impl Driver {
         })
     }
 
-    /// How long a request takes, on average over `count` of them; the targets follow each other in a circle.
+    /// Returns the mean time of `count` requests, which go round the targets.
     pub fn time(&mut self, targets: &[Target], count: u32) -> Duration {
         let router = &mut self.router;
         let work = async {
@@ -82,11 +82,12 @@ impl Driver {
             }
             start.elapsed()
         };
-        // A server's task starts each request with a fresh budget; here the loop must not be interrupted by one.
+        // A server's task starts each request with a fresh budget. Here none may interrupt the
+        // loop.
         self.runtime.block_on(unconstrained(work)) / count
     }
 
-    /// How long a request takes, on average over `count` of them, when there is a task for each target. They run on one thread.
+    /// Returns the mean time of `count` requests, with a task for each target, all on one thread.
     pub fn time_concurrently(&mut self, targets: &[Target], count: u32) -> Duration {
         let router = &self.router;
         let each = count as usize / targets.len();
@@ -106,7 +107,7 @@ impl Driver {
         }) / count
     }
 
-    /// Sends a request `count` times: the part that a profiler or a counter looks at.
+    /// Sends a request `count` times, for a profiler or a counter.
     pub fn repeat(&mut self, target: &Target, count: usize) {
         let router = &mut self.router;
         self.runtime.block_on(unconstrained(async {
@@ -117,7 +118,7 @@ impl Driver {
     }
 }
 
-/// Where requests go, and with which cookies.
+/// The path and the cookies of a request.
 #[derive(Clone)]
 pub struct Target {
     uri: Uri,
@@ -147,7 +148,7 @@ impl Target {
     }
 }
 
-/// What a browser sends back after this response.
+/// Returns the cookies that a browser sends back after this response.
 pub fn cookies_of<B>(response: &Response<B>) -> Option<HeaderValue> {
     let pairs: Vec<&[u8]> = response
         .headers()
@@ -159,7 +160,7 @@ pub fn cookies_of<B>(response: &Response<B>) -> Option<HeaderValue> {
         .then(|| HeaderValue::from_bytes(&pairs.join(&b"; "[..])).expect("parts of a header"))
 }
 
-/// The result of a future that has nothing to wait for.
+/// Returns the result of a future that has nothing to wait for.
 pub fn ready<F: Future>(future: F) -> F::Output {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => output,

@@ -1,8 +1,9 @@
-//! The same program, linked again and again with its functions in another order.
+//! Measures with the same program, linked several times with its functions in different orders.
 //!
-//! Where a function lies decides with which others it shares lines of the caches and entries of the predictors. That moves a figure by up
-//! to 30 ns from build to build, the identity layer's too, though nothing that it runs has changed (Mytkowicz et al. 2009, "Producing Wrong
-//! Data Without Doing Anything Obviously Wrong!"). So short times are means over several orders.
+//! The place of a function decides with which others it shares cache lines and predictor entries.
+//! That moves a figure by up to 30 ns from build to build, even that of the identity layer,
+//! although the code that it runs is the same (Mytkowicz et al. 2009, "Producing Wrong Data Without
+//! Doing Anything Obviously Wrong!"). So short times are means over several orders.
 
 use std::{
     env, fs, io,
@@ -21,7 +22,7 @@ use crate::{
 pub struct Layouts(Vec<PathBuf>);
 
 impl Layouts {
-    /// Those in a folder; without one, this program alone.
+    /// Finds the programs in a folder; without one, uses this program alone.
     ///
     /// # Errors
     /// If the folder can't be read or is empty.
@@ -40,7 +41,7 @@ impl Layouts {
         Ok(Self(programs))
     }
 
-    /// Time per request of each candidate, in the order given.
+    /// Returns the time per request of each candidate, in the order given.
     ///
     /// # Errors
     /// If a process can't be started or fails.
@@ -67,7 +68,7 @@ impl Layouts {
     }
 }
 
-/// Lets a process measure.
+/// Runs a process that measures.
 fn ask(
     program: &Path,
     candidates: &[Candidate],
@@ -96,7 +97,7 @@ fn ask(
     }
 }
 
-/// The process that is asked: prints a line for each candidate.
+/// Measures in such a process, and prints a line for each candidate.
 pub fn answer(candidates: &[Candidate], scenario: Scenario, effort: Effort) {
     let figures = timing::compare(candidates, effort, |candidate, driver| {
         scenario.prepare(candidate, driver)

@@ -1,4 +1,5 @@
-//! tower-kr-session beside other session layers: time, memory, instructions and allocations of the same work in the same run.
+//! Compares tower-kr-session with other session layers: time, memory, instructions and allocations
+//! of the same work in the same run.
 
 pub mod candidate;
 pub mod counts;

@@ -26,7 +26,7 @@ use session_bench::{
     report::{self, Section, Thoroughness},
 };
 
-/// tower-kr-session beside other session layers.
+/// Compares tower-kr-session with other session layers.
 #[derive(Parser)]
 struct Arguments {
     #[command(subcommand)]
@@ -67,25 +67,25 @@ enum Command {
     },
     /// Count instructions and allocations, and compare them with the budgets
     Counts {
-        /// Make the counts of now the budgets
+        /// Make the current counts the budgets
         #[arg(long)]
         bless: bool,
     },
-    /// Show where the instructions of a scenario go
+    /// Show where a scenario spends its instructions
     Profile {
         candidate: Candidate,
         scenario: Scenario,
         #[arg(long, default_value_t = 40)]
         lines: usize,
     },
-    /// Send one kind of request for some seconds: something for a sampling profiler to look at
+    /// Send one kind of request for some seconds, for a sampling profiler
     Spin {
         candidate: Candidate,
         scenario: Scenario,
         #[arg(default_value_t = 5)]
         seconds: u64,
     },
-    /// The same for a store in Redis, with many requests at a time
+    /// Do the same for a store in Redis, with many requests at a time
     #[cfg(feature = "redis")]
     SpinRedis {
         store: redis::Store,
@@ -98,13 +98,13 @@ enum Command {
         candidate: Candidate,
         scenario: Scenario,
     },
-    /// A process full of sessions
+    /// Hold many sessions, for another process of this program
     #[command(hide = true)]
     PopulationChild {
         candidate: Candidate,
         population: u32,
     },
-    /// The requests that callgrind counts
+    /// Send the requests that callgrind counts
     #[command(hide = true)]
     Counted {
         candidate: Candidate,
@@ -184,12 +184,12 @@ fn run(command: Command) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Says what the fastest requests took: enough to compare two builds that take turns.
+/// Prints the time of the fastest requests: enough to compare two builds that take turns.
 fn spin(candidate: Candidate, scenario: Scenario, how_long: Duration) {
     let start = Instant::now();
     let mut fastest = Duration::MAX;
     loop {
-        // Anew each time: new sessions must not pile up.
+        // Made anew each time, so that new sessions don't pile up.
         let mut work = Work::prepare(candidate, scenario);
         for _ in 0..50 {
             let begin = Instant::now();

@@ -4,20 +4,20 @@ use std::{future::Future, hint::black_box};
 
 use axum::{Router, extract::FromRequestParts, routing::get};
 
-/// Of one stored text value, in bytes.
+/// The length of one stored text, in bytes.
 pub const VALUE_BYTES: usize = 100;
 
-/// How many text values the sessions have of which one is read or written.
+/// How many texts the sessions have, of which one is read or written.
 pub const SIZES: [usize; 3] = [1, 10, 100];
 
-/// What the handlers do with a session, in the words of one session layer.
+/// The handlers' operations on a session, implemented for each session layer.
 pub trait Handle: FromRequestParts<()> + Send + Sync + 'static {
     fn counter(&self) -> impl Future<Output = Option<i64>> + Send;
     fn set_counter(&self, counter: i64) -> impl Future<Output = ()> + Send;
     fn text(&self, key: &'static str) -> impl Future<Output = Option<String>> + Send;
     fn set_text(&self, key: &'static str, text: &str) -> impl Future<Output = ()> + Send;
 
-    /// Read and write, where a layer has nothing better.
+    /// By default, reads and writes.
     fn increment(&self) -> impl Future<Output = ()> + Send {
         async {
             let counter = self.counter().await.unwrap_or(0);
@@ -26,8 +26,9 @@ pub trait Handle: FromRequestParts<()> + Send + Sync + 'static {
     }
 }
 
-/// All routes: `/untouched`, `/read`, `/read-write`, `/increment`, `/new`, for the sizes `/seed-N`, `/get-text` and
-/// `/set-text`, and to check that the others do what they say, `/counter`.
+/// Returns all routes: `/untouched`, `/read`, `/read-write`, `/increment` and `/new`; for sizes
+/// `/seed-N`, `/get-text` and `/set-text`; and `/counter`, which checks that the others do what
+/// they say.
 pub fn routes<H: Handle>() -> Router {
     let mut router = Router::new()
         .route("/untouched", get(async || "ok"))
@@ -90,7 +91,7 @@ const TEXT: &str = match str::from_utf8(&[b'y'; VALUE_BYTES]) {
     Err(_) => unreachable!(),
 };
 
-/// `key-00` to `key-99`.
+/// Returns a key, `key-00` to `key-99`.
 static KEYS: [&str; 100] = {
     const BYTES: [[u8; 6]; 100] = {
         let mut keys = [*b"key-00"; 100];

@@ -1,4 +1,4 @@
-//! What a request does with its session.
+//! Scenarios: what a request does with its session.
 
 use axum::http::{HeaderValue, Uri};
 use clap::ValueEnum;
@@ -14,26 +14,26 @@ pub enum Scenario {
     UntouchedNoCookie,
     /// The handler ignores the session of the request's cookie.
     UntouchedCookie,
-    /// One small value is read.
+    /// The handler reads one small value.
     Read,
-    /// A counter goes up, by the best call that the layer has for it.
+    /// The handler increments a counter, with the best call that the layer has for it.
     Increment,
-    /// A value is read, and another one written.
+    /// The handler reads a value and writes another one.
     ReadWrite,
-    /// A session starts.
+    /// The handler starts a session.
     New,
-    /// One text of a session that has so many.
+    /// The handler reads one text of a session that has this many.
     ReadOf1,
     ReadOf10,
     ReadOf100,
-    /// One text of a session that has so many is replaced, without a look at it.
+    /// The handler replaces one text of a session that has this many, without reading it.
     WriteOf1,
     WriteOf10,
     WriteOf100,
 }
 
 impl Scenario {
-    /// Those on a session with one small value.
+    /// The scenarios on a session with one small value.
     pub const SMALL: [Self; 6] = [
         Self::UntouchedNoCookie,
         Self::UntouchedCookie,
@@ -43,7 +43,7 @@ impl Scenario {
         Self::New,
     ];
 
-    /// Those on sessions of several sizes.
+    /// The scenarios on sessions of several sizes.
     pub const SIZES: [Self; 6] = [
         Self::ReadOf1,
         Self::ReadOf10,
@@ -57,7 +57,7 @@ impl Scenario {
         Self::value_variants()
     }
 
-    /// As the tables name it.
+    /// Returns the name in tables.
     pub const fn title(self) -> &'static str {
         match self {
             Self::UntouchedNoCookie => "untouched, no cookie",
@@ -75,7 +75,7 @@ impl Scenario {
         }
     }
 
-    /// As the command line and the budgets name it.
+    /// Returns the name on the command line and in the budgets.
     pub fn key(self) -> String {
         self.to_possible_value()
             .map_or_else(String::new, |value| value.get_name().to_owned())
@@ -93,7 +93,8 @@ impl Scenario {
         }
     }
 
-    /// Where a session starts that fits the scenario; `None`: the request has no cookie.
+    /// Returns the path that starts a session for the scenario, or `None` if the request has no
+    /// cookie.
     const fn seed(self) -> Option<&'static str> {
         match self {
             Self::UntouchedNoCookie | Self::New => None,
@@ -104,7 +105,8 @@ impl Scenario {
         }
     }
 
-    /// Starts the session that the request needs, if the candidate keeps sessions, and gives the request.
+    /// Starts the session that the request needs, if the candidate keeps sessions, and returns the
+    /// request.
     pub fn prepare(self, candidate: Candidate, driver: &mut Driver) -> Target {
         if candidate.keeps_sessions() {
             return self.target(driver);
@@ -113,14 +115,15 @@ impl Scenario {
         Target::new(Uri::from_static(self.path()), cookie)
     }
 
-    /// Starts the session that the request needs, and gives the request.
+    /// Starts the session that the request needs, and returns the request.
     pub fn target(self, driver: &mut Driver) -> Target {
         let cookie = self.seed().map(|path| start(driver, path));
         Target::new(Uri::from_static(self.path()), cookie)
     }
 }
 
-/// As long as ours, and in memory of its own as they all are: to send a static one would cost the driver 15 ns less.
+/// A cookie as long as ours, in memory of its own as they all are: a static one would cost the
+/// driver 15 ns less.
 pub fn cookie_without_session() -> HeaderValue {
     HeaderValue::from_str(concat!(
         "__Host-Kr.Session=",
@@ -129,7 +132,7 @@ pub fn cookie_without_session() -> HeaderValue {
     .expect("a header value")
 }
 
-/// Starts a session and gives its cookies.
+/// Starts a session and returns its cookies.
 pub fn start(driver: &mut Driver, path: &'static str) -> HeaderValue {
     let response = driver.send(&Target::new(Uri::from_static(path), None));
     cookies_of(&response).expect("a new session has a cookie")
@@ -139,7 +142,7 @@ pub fn start(driver: &mut Driver, path: &'static str) -> HeaderValue {
 mod tests {
     use super::*;
 
-    /// What is compared must be the same work.
+    /// All candidates must do the same work.
     #[test]
     fn every_candidate_counts() {
         for candidate in Candidate::with_sessions() {

@@ -1,18 +1,18 @@
-//! From noisy timings to figures: the best of several medians, and how far apart they lie.
+//! Turns noisy timings into figures: the best of several medians, and their spread.
 
 use std::{fmt, time::Duration};
 
 /// A figure in nanoseconds, with its spread.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Figure {
-    /// The lowest median of any round: what the work costs when the machine leaves it alone.
+    /// The lowest median of any round: what the work costs on an undisturbed machine.
     pub best: f64,
-    /// How far the median of all rounds lies above the best one, relative to it.
+    /// How far the median of all rounds is above the best one, relative to it.
     pub spread: f64,
 }
 
 impl Figure {
-    /// Of several figures of the same work, as well measured.
+    /// Returns the mean of several figures of the same work.
     pub fn mean(figures: &[Self]) -> Self {
         let count = figures.len() as f64;
         Self {
@@ -31,25 +31,25 @@ impl Figure {
     }
 }
 
-/// The two numbers, for another process to read.
+/// Writes the two numbers, for another process to read.
 impl fmt::Display for Figure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.best, self.spread)
     }
 }
 
-/// The median batch of each round.
+/// The median of each round.
 #[derive(Clone, Debug, Default)]
 pub struct Series(Vec<f64>);
 
 impl Series {
-    /// Takes the median of the batches of one round.
+    /// Adds a round: the median of its batches.
     pub fn add_round(&mut self, batches: &[Duration]) {
         let nanos = batches.iter().map(Duration::as_secs_f64).map(|s| s * 1e9);
         self.add(median(nanos.collect()));
     }
 
-    /// Takes the figure of one round.
+    /// Adds the figure of a round.
     pub fn add(&mut self, nanos: f64) {
         self.0.push(nanos);
     }

@@ -1,4 +1,4 @@
-//! Over a socket: the same router behind `axum::serve`, with `wrk` as the client.
+//! Measures the same router over a socket: behind `axum::serve`, with `wrk` as the client.
 
 use std::{
     env,
@@ -11,7 +11,7 @@ use crate::{candidate::Candidate, drive::Driver, scenario::Scenario};
 const CONNECTIONS: &str = "32";
 const SECONDS: &str = "3s";
 
-/// What `wrk` says of a server.
+/// The figures of `wrk` for a server.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Load {
     pub requests_per_second: f64,
@@ -19,7 +19,8 @@ pub struct Load {
     pub p99_latency: String,
 }
 
-/// Serves a candidate on one thread until the process is ended. Prints the port and the cookie of a session.
+/// Prints the port and the cookie of a session, and serves a candidate on one thread until the
+/// process is ended.
 ///
 /// # Errors
 /// If no port is free.
@@ -32,7 +33,8 @@ pub fn serve(candidate: Candidate, scenario: Scenario) -> io::Result<()> {
     })
 }
 
-/// The best of `rounds` for each candidate, which take turns. `None` if there is no `wrk`.
+/// Returns the best of `rounds` for each candidate; the candidates take turns. Returns `None` if
+/// there is no `wrk`.
 ///
 /// # Errors
 /// If a server can't be started or `wrk` fails.
@@ -106,7 +108,7 @@ impl Drop for Server {
     }
 }
 
-/// `None` also if there were answers without success.
+/// Reads the output of `wrk`. Returns `None` if it can't be read, or a request failed.
 fn parse(text: &str) -> Option<Load> {
     let value = |name: &str| {
         let line = text.lines().find_map(|line| line.trim().strip_prefix(name));

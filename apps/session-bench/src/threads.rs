@@ -1,4 +1,4 @@
-//! One thread and two, on many sessions and on a single hot one.
+//! Measures one thread and two, on many sessions and on a single hot one.
 
 use std::{
     sync::Barrier,
@@ -15,28 +15,28 @@ use crate::{
     stats::{Figure, Series},
 };
 
-/// Sessions of each thread where there are many.
+/// How many sessions each thread has where there are many.
 const MANY: usize = 1_000;
 
 const REQUESTS: u32 = 10_000;
 
-/// Which sessions the threads use.
+/// The sessions that the threads use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Spread {
-    /// Each thread its own thousand.
+    /// Each thread uses its own thousand.
     Many,
-    /// All threads the same one.
+    /// All threads use the same one.
     Hot,
 }
 
-/// Time per request of all threads together: half of it means twice the requests.
+/// The time per request of all threads together: half of it means twice the requests.
 pub struct Scaling {
     pub one: Figure,
     pub two: Figure,
 }
 
 impl Scaling {
-    /// Requests per second of two threads, relative to one.
+    /// Returns the requests per second of two threads, relative to one.
     pub fn factor(&self) -> f64 {
         self.one.best / self.two.best
     }
@@ -88,7 +88,7 @@ fn targets(
         .collect()
 }
 
-/// Nanoseconds per request, over all threads.
+/// Returns the nanoseconds per request, over all threads.
 fn run(drivers: &mut [(Driver, Vec<Target>)]) -> f64 {
     let threads = drivers.len();
     let start = Barrier::new(threads);

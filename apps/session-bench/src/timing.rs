@@ -1,4 +1,4 @@
-//! Time per request in this process, side by side.
+//! Measures the time per request in this process, side by side.
 
 use std::time::Duration;
 
@@ -11,15 +11,16 @@ use crate::{
 /// How thoroughly to measure.
 #[derive(Clone, Copy, Debug)]
 pub struct Effort {
-    /// Rounds, each of which runs every candidate, so that a drift of the machine hits them all.
+    /// How many rounds. Each runs every candidate, so that a drift of the machine hits them all.
     pub rounds: usize,
-    /// Batches of a candidate in a round.
+    /// How many batches of a candidate in a round.
     pub batches: usize,
-    /// Requests in a batch.
+    /// How many requests in a batch.
     pub requests: u32,
 }
 
-/// Time per request of each candidate, in the order given. `prepare` starts the session and gives the request.
+/// Returns the time per request of each candidate, in the order given. `prepare` starts the session
+/// and returns the request.
 pub fn compare(
     candidates: &[Candidate],
     effort: Effort,
@@ -28,10 +29,10 @@ pub fn compare(
     let mut series = vec![Series::default(); candidates.len()];
     for round in 0..effort.rounds {
         for turn in 0..candidates.len() {
-            // Nobody always follows the same neighbour's cache misses.
+            // No candidate always follows the same neighbour's cache misses.
             let index = (turn + round) % candidates.len();
             let candidate = candidates[index];
-            // A store of its own for each round, so that new sessions don't pile up.
+            // Each round has its own store, so that new sessions don't pile up.
             let mut driver = Driver::new(|| candidate.router());
             let target = [prepare(candidate, &mut driver)];
             driver.time(&target, effort.requests);

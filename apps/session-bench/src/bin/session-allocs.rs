@@ -1,4 +1,4 @@
-//! Counts allocations. A program of its own, since counting costs instructions.
+//! Counts allocations, in a program of its own, since counting costs instructions.
 
 use clap::Parser;
 use session_bench::{

@@ -62,7 +62,8 @@ impl Candidate {
             .map_or_else(String::new, |value| value.get_name().to_owned())
     }
 
-    /// Its router, with a store of its own. Call it inside a runtime: one of the peers starts a task.
+    /// Its router, with a store of its own. Call it inside a runtime: one of the peers starts a
+    /// task.
     pub fn router(self) -> Router {
         match self {
             Self::Bare => plain::bare(),

@@ -1,4 +1,4 @@
-//! The other session layers, each as its documentation sets it up, with the idle timeout that is our default.
+//! The other session layers, each set up as in its documentation, with our default idle timeout.
 
 use axum::Router;
 use axum_session::{SessionConfig, SessionNullPool, SessionStore};
@@ -17,7 +17,7 @@ pub(super) fn tower_sessions() -> Router {
     routes::<Session>().layer(layer)
 }
 
-/// The store is published for 0.14 only.
+/// The moka store is published for 0.14 only.
 pub(super) fn tower_sessions_moka() -> Router {
     use tower_sessions_0_14::{Expiry, Session, SessionManagerLayer};
     use tower_sessions_moka_store::MokaStore;
@@ -26,7 +26,7 @@ pub(super) fn tower_sessions_moka() -> Router {
     routes::<Session>().layer(layer)
 }
 
-/// Its layer starts a task, so this needs a runtime.
+/// Builds the router. Needs a runtime, since the layer starts a task.
 pub(super) fn axum_session() -> Router {
     let config = SessionConfig::new().with_lifetime(IDLE_TIMEOUT);
     let store = SessionStore::<SessionNullPool>::new(None, config);
@@ -34,7 +34,7 @@ pub(super) fn axum_session() -> Router {
     routes::<axum_session::Session<SessionNullPool>>().layer(axum_session::SessionLayer::new(store))
 }
 
-/// Both releases have the same calls, but not the same types.
+/// Implements the routes for both releases, which have the same calls but not the same types.
 macro_rules! tower_sessions_handle {
     ($session:ty) => {
         impl Handle for $session {

@@ -1,4 +1,4 @@
-//! Routers without sessions: what a request costs anyway.
+//! Routers without sessions, for what a request costs anyway.
 
 use std::{
     convert::Infallible,
@@ -12,22 +12,22 @@ use tower_service::Service;
 
 use crate::routes::{Handle, routes};
 
-/// No layer.
+/// Builds a router without a layer.
 pub(super) fn bare() -> Router {
     routes::<Nothing>()
 }
 
-/// A layer that does nothing: the line above which overheads are counted.
+/// Builds a router with a layer that does nothing, above which overheads are counted.
 pub(super) fn identity() -> Router {
     routes::<Nothing>().layer(Identity)
 }
 
-/// axum's own way to hand something to handlers.
+/// Builds a router with axum's own `Extension` layer.
 pub(super) fn extension() -> Router {
     routes::<Nothing>().layer(Extension(Arc::new(0_i64)))
 }
 
-/// Stands for a session where there is none.
+/// A substitute for a session where there is none.
 struct Nothing;
 
 impl FromRequestParts<()> for Nothing {
@@ -63,7 +63,7 @@ impl<S> Layer<S> for Identity {
     }
 }
 
-/// A service of its own type, where `tower`'s identity layer adds none.
+/// A service of its own type, which `tower`'s identity layer would not add.
 #[derive(Clone)]
 struct IdentityService<S>(S);
 

@@ -1,10 +1,10 @@
-//! Allocations per request, as the program beside this one counts them.
+//! Reads the allocations per request from the program that counts them.
 
 use std::{env, io, process::Command};
 
 use crate::{candidate::Candidate, scenario::Scenario};
 
-/// Allocations and their bytes, per request.
+/// The allocations and their bytes, per request.
 #[derive(Clone, Copy)]
 pub struct Allocations {
     pub count: f64,

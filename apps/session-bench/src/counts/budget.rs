@@ -1,13 +1,13 @@
-//! The counts that a change may not exceed, in a file that is checked in.
+//! Budgets: the counts that a change may not exceed, in a file under version control.
 
 use std::fmt::Write;
 
 use crate::scenario::Scenario;
 
-/// How far a count may lie above its budget.
+/// How far a count may be above its budget.
 const TOLERANCE: f64 = 0.05;
 
-/// What one request costs above the identity layer.
+/// The cost of one request above the identity layer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Counts {
     pub instructions: f64,
@@ -18,14 +18,14 @@ pub struct Counts {
 impl Counts {
     const NAMES: [&str; 3] = ["instructions", "allocations", "bytes allocated"];
 
-    /// Housekeeping of a cache comes when its clock says so: these many are no change.
+    /// The housekeeping of a cache follows its clock, so this many allocations are no change.
     const SLACK: [f64; 3] = [0.0, 0.1, 8.0];
 
     const fn all(self) -> [f64; 3] {
         [self.instructions, self.allocations, self.bytes]
     }
 
-    /// What is over the budget, one sentence each.
+    /// Returns what is over the budget, in one sentence each.
     pub fn excesses(self, scenario: Scenario, budget: Self) -> Vec<String> {
         let mut excesses = Vec::new();
         for (index, (count, budget)) in self.all().into_iter().zip(budget.all()).enumerate() {

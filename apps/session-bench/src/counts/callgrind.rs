@@ -1,4 +1,4 @@
-//! Instructions per request, as valgrind's callgrind counts them.
+//! Counts instructions per request with valgrind's callgrind.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -9,17 +9,17 @@ use std::{
 use super::work::{COUNTED, REQUESTS};
 use crate::{candidate::Candidate, scenario::Scenario};
 
-/// Where the instructions of a scenario went.
+/// The instructions of a scenario, by function.
 pub struct Profile {
-    /// Instructions of each function itself, per request.
+    /// The instructions of each function itself, per request.
     pub functions: BTreeMap<String, f64>,
 }
 
 impl Profile {
-    /// Lets callgrind look at this program while it answers the requests.
+    /// Runs this program under callgrind while it answers the requests.
     ///
     /// # Errors
-    /// If valgrind is not there or fails.
+    /// If valgrind is missing or fails.
     pub fn measure(candidate: Candidate, scenario: Scenario) -> io::Result<Self> {
         let output =
             env::temp_dir().join(format!("session-bench.{}.callgrind", std::process::id()));
@@ -55,7 +55,8 @@ impl Profile {
         self.functions.values().sum()
     }
 
-    /// How many instructions of each function this profile has more (or fewer) than `base`; the largest first.
+    /// Returns how many more (or fewer) instructions of each function this profile has than `base`,
+    /// the largest difference first.
     pub fn above<'a>(&'a self, base: &'a Self) -> Vec<(&'a str, f64)> {
         let names = self.functions.keys().chain(base.functions.keys());
         let of = |profile: &Self, name| profile.functions.get(name).copied().unwrap_or(0.0);
@@ -68,7 +69,8 @@ impl Profile {
     }
 }
 
-/// Sums the cost of each function itself. A line of a cost is `line instructions`; the one after `calls=` is the callee's.
+/// Sums the cost of each function itself. A cost line is `line instructions`; the one after
+/// `calls=` is the callee's.
 fn parse(text: &str) -> HashMap<String, u64> {
     let mut costs = HashMap::new();
     let mut function = "";

@@ -1,4 +1,4 @@
-//! Instructions and allocations per request: figures that don't depend on how busy the machine is.
+//! Counts instructions and allocations per request, which don't depend on how busy the machine is.
 
 pub mod allocations;
 pub mod budget;
@@ -17,7 +17,7 @@ use crate::{candidate::Candidate, scenario::Scenario};
 
 const BUDGETS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/budgets.txt");
 
-/// What `candidate` costs in a scenario above the identity layer.
+/// Returns the cost of `candidate` in a scenario above the identity layer.
 ///
 /// # Errors
 /// If a tool is missing or fails.
@@ -33,7 +33,8 @@ pub fn overhead(candidate: Candidate, scenario: Scenario) -> io::Result<Counts> 
     })
 }
 
-/// The instructions of each part of a request above the identity layer, in the order of [`parts::titles`].
+/// Returns the instructions of each part of a request above the identity layer, in the order of
+/// [`parts::titles`].
 ///
 /// # Errors
 /// If valgrind is missing or fails.
@@ -50,7 +51,7 @@ pub fn parts(candidate: Candidate, scenario: Scenario) -> io::Result<Vec<f64>> {
     Ok(parts::titles().map(sum).collect())
 }
 
-/// Compares our counts with the budgets, or with `bless` makes them the budgets. Prints them.
+/// Prints our counts, and compares them with the budgets or, with `bless`, makes them the budgets.
 ///
 /// # Errors
 /// If a budget is exceeded, or a tool is missing or fails.
@@ -109,7 +110,7 @@ fn print_row(scenario: Scenario, counts: Counts, budget: Option<Counts>) {
     );
 }
 
-/// Prints where the instructions of a scenario go that the identity layer does not need.
+/// Prints where a scenario spends the instructions that the identity layer doesn't need.
 ///
 /// # Errors
 /// If valgrind is missing or fails.

@@ -1,6 +1,7 @@
-//! Which part of a request a function's instructions belong to.
+//! Assigns a function's instructions to a part of a request.
 
-/// What a request is made of, and how the names of its functions are recognised: the first part that has one counts.
+/// The parts of a request, and how the names of their functions are recognised. The first part that
+/// matches counts.
 const PARTS: [(&str, &[&str]); 10] = [
     ("SHA-256, in software here", &["sha2", "digest"]),
     (
@@ -46,7 +47,7 @@ const PARTS: [(&str, &[&str]); 10] = [
     ("session, layer, commit", &["tower_kr_session"]),
 ];
 
-/// What no other part has: most of it is what axum and the handler do with what the layer adds.
+/// The functions of no other part: mostly what axum and the handler do with what the layer adds.
 pub const REST: &str = "the rest: axum with a larger request, the handler";
 
 pub fn titles() -> impl Iterator<Item = &'static str> {

@@ -1,4 +1,4 @@
-//! The work that is counted.
+//! The work whose instructions and allocations are counted.
 
 use crate::{
     candidate::Candidate,
@@ -6,10 +6,11 @@ use crate::{
     scenario::Scenario,
 };
 
-/// Enough that the housekeeping of a cache, which comes every few dozen requests, counts evenly.
+/// How many requests are counted: enough that the housekeeping of a cache, every few dozen
+/// requests, counts evenly.
 pub const REQUESTS: usize = 2_048;
 
-/// A router that is warm, and the request that it answers while we count.
+/// A warm router, and the request that it answers while we count.
 pub struct Work {
     driver: Driver,
     target: Target,
@@ -23,12 +24,12 @@ impl Work {
         Self { driver, target }
     }
 
-    /// Callgrind collects inside this function; see [`COUNTED`].
+    /// Runs the counted requests: callgrind collects inside this function; see [`COUNTED`].
     #[inline(never)]
     pub fn counted(&mut self) {
         self.driver.repeat(&self.target, REQUESTS);
     }
 }
 
-/// Matches the symbol of [`Work::counted`].
+/// A pattern for the symbol of [`Work::counted`].
 pub const COUNTED: &str = "*::work::Work::counted";

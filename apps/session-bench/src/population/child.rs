@@ -1,5 +1,5 @@
-//! The process that holds the sessions. It obeys lines on its standard input: `hot` or `random`, each answered by the
-//! nanoseconds of a read.
+//! The process that holds the sessions. It answers each line on its standard input, `hot` or
+//! `random`, with the nanoseconds of a read.
 
 use std::{
     fs,
@@ -15,10 +15,10 @@ use crate::{
     scenario::{cookie_without_session, start},
 };
 
-/// Reads in a batch.
+/// How many reads make a batch.
 const REQUESTS: u32 = 2_000;
 
-/// Prints the bytes of memory per session, then answers until its input ends.
+/// Prints the bytes of memory per session, then answers lines until its input ends.
 ///
 /// # Errors
 /// If the pipes to the parent break.
@@ -55,7 +55,7 @@ pub fn run(candidate: Candidate, population: u32) -> io::Result<()> {
     Ok(())
 }
 
-/// Cookies side by side in memory that is there before the sessions are.
+/// Cookies side by side in memory that is mapped before the sessions start.
 struct Cookies {
     length: usize,
     bytes: Vec<u8>,
@@ -66,7 +66,7 @@ impl Cookies {
         let length = example.len();
         Self {
             length,
-            // Not zero: such pages would only be there once they are written to.
+            // Not zero: such pages would be mapped only at the first write.
             bytes: vec![b'.'; length * population as usize],
         }
     }
@@ -86,7 +86,7 @@ impl Cookies {
     }
 }
 
-/// xorshift: good enough to miss caches.
+/// A xorshift generator, good enough to miss caches.
 struct Random(u64);
 
 impl Random {
@@ -98,7 +98,7 @@ impl Random {
     }
 }
 
-/// What of this process is in memory now.
+/// Returns the resident memory of this process.
 fn resident_bytes() -> io::Result<u64> {
     let status = fs::read_to_string("/proc/self/status")?;
     let kib = status

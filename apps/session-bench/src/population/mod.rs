@@ -1,10 +1,10 @@
-//! Many live sessions: their memory, and what a request costs among them. Each candidate has a process of its own, so that
-//! what another one leaves behind in the heap doesn't count.
+//! Measures many live sessions: their memory, and the cost of a request among them. Each candidate
+//! has its own process, so that what another one leaves in the heap doesn't count.
 
 pub mod child;
 mod parent;
 
 pub use parent::{Crowd, compare};
 
-/// How many live sessions.
+/// The numbers of live sessions.
 pub const POPULATIONS: [u32; 3] = [1_000, 100_000, 500_000];

@@ -1,4 +1,4 @@
-//! Starts the processes and lets them measure in turn.
+//! Starts the processes that measure, one at a time.
 
 use std::{
     env,
@@ -11,12 +11,12 @@ use crate::{
     stats::{Figure, Series},
 };
 
-/// What was measured of a candidate with so many sessions.
+/// The figures of a candidate with one number of sessions.
 pub struct Crowd {
     pub bytes_per_session: f64,
-    /// A read of the same session over and over.
+    /// The time to read the same session again and again.
     pub hot: Figure,
-    /// A read of any session.
+    /// The time to read any session.
     pub random: Figure,
 }
 
@@ -91,7 +91,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // The end of its input ends it.
+        // The process ends when its input ends.
         drop(self.child.stdin.take());
         let _ = self.child.wait();
     }

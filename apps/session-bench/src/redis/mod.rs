@@ -1,4 +1,5 @@
-//! Sessions in Redis: requests per second, one after the other and 64 at a time, and commands per request.
+//! Measures sessions in Redis: requests per second, in sequence and 64 at a time, and commands per
+//! request.
 
 mod server;
 mod stores;
@@ -15,21 +16,21 @@ use crate::{
     scenario::Scenario,
 };
 
-/// Requests that wait for Redis at the same time.
+/// How many requests wait for Redis at the same time.
 pub const TASKS: usize = 64;
 
-/// How long a measurement takes, about.
+/// Roughly how long a measurement takes.
 const REQUESTS: u32 = 16_000;
 
-/// Requests of which the commands are counted.
+/// How many requests have their commands counted.
 const WATCHED: u32 = 50;
 
-/// What was measured of a store.
+/// The figures of a store.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Rates {
-    /// Requests per second, one after the other.
+    /// Requests per second, in sequence.
     pub sequential: f64,
-    /// Requests per second with [`TASKS`] at a time, each on a session of its own.
+    /// Requests per second with [`TASKS`] at a time, each on its own session.
     pub concurrent: f64,
     /// Commands that the store sends for a request.
     pub commands: f64,
@@ -37,7 +38,8 @@ pub struct Rates {
     pub server_micros: f64,
 }
 
-/// The best of `rounds` for each store, which take turns. `None` if there is no `redis-server`.
+/// Returns the best of `rounds` for each store; the stores take turns. Returns `None` if there is
+/// no `redis-server`.
 ///
 /// # Errors
 /// If the server fails.
@@ -74,7 +76,7 @@ pub fn compare(
     Ok(Some(rates))
 }
 
-/// Sends requests at the same time for so long, and says how the processors were used.
+/// Sends overlapping requests for some time, and prints the use of the processors.
 ///
 /// # Errors
 /// If there is no `redis-server`, or it fails.

@@ -1,4 +1,4 @@
-//! A Redis of our own, for the time of a measurement.
+//! Starts a Redis server for the time of a measurement.
 
 use std::{
     fs,
@@ -15,7 +15,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts a server that writes nothing to disk. `None` if there is no `redis-server`.
+    /// Starts a server that writes nothing to disk. Returns `None` if there is no `redis-server`.
     pub fn start() -> io::Result<Option<Self>> {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
             .local_addr()?
@@ -43,7 +43,8 @@ impl Server {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// How many commands clients send while `work` runs. Commands inside a script are not sent, so they don't count.
+    /// Counts the commands that clients send while `work` runs. Commands inside a script are not
+    /// sent, so they don't count.
     pub fn watch(&self, work: impl FnOnce()) -> io::Result<usize> {
         const END: &str = "the end of the watch";
         let mut monitor = self.connect()?;
@@ -59,13 +60,14 @@ impl Server {
             if line.contains(END) {
                 break;
             }
-            // A line is: time [database client] "command" ...; the client of a script's commands is `lua`.
+            // A line is `time [database client] "command" ...`; the client of a script's commands
+            // is `lua`.
             commands += usize::from(!line.contains(" lua] "));
         }
         Ok(commands)
     }
 
-    /// How long the server was on a processor.
+    /// Returns the processor time of the server.
     pub fn processor_time(&self) -> io::Result<Duration> {
         processor_time(&self.child.id().to_string())
     }
@@ -75,9 +77,9 @@ impl Server {
     }
 }
 
-/// How long the main thread of a process was on a processor.
+/// Returns the processor time of the main thread of a process.
 pub fn processor_time(process: &str) -> io::Result<Duration> {
-    // Nanoseconds on a processor come first (proc(5), schedstat).
+    // The first number is nanoseconds on a processor (proc(5), schedstat).
     let path = format!("/proc/{process}/schedstat");
     let text = fs::read_to_string(path)?;
     let nanos = text.split(' ').next().and_then(|nanos| nanos.parse().ok());

@@ -1,4 +1,4 @@
-//! The stores, behind the same routes.
+//! The Redis stores, behind the same routes.
 
 use axum::Router;
 use clap::ValueEnum;
@@ -11,7 +11,7 @@ use tower_sessions_redis_store::{
 
 use crate::{candidate::kr, routes::routes};
 
-/// As many connections as the documentation of the store shows.
+/// The number of connections that the documentation of the store shows.
 const CONNECTIONS: usize = 6;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -23,7 +23,7 @@ pub enum Store {
 impl Store {
     pub const ALL: [Self; 2] = [Self::Kr, Self::TowerSessions];
 
-    /// As the tables name it.
+    /// Returns the name in tables.
     pub const fn title(self) -> &'static str {
         match self {
             Self::Kr => "tower-kr-session-redis",
@@ -31,7 +31,7 @@ impl Store {
         }
     }
 
-    /// Its router, connected to the server at `url`.
+    /// Returns a router whose store is connected to the server at `url`.
     pub(super) async fn router(self, url: &str) -> Router {
         match self {
             Self::Kr => {

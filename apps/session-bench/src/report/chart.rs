@@ -1,4 +1,4 @@
-//! A bar chart as SVG, readable on a light and on a dark page.
+//! Draws a bar chart as SVG, readable on a light and on a dark page.
 
 use std::fmt::Write;
 
@@ -7,7 +7,7 @@ use super::table::thousands;
 /// One group of bars: a scenario.
 pub struct Group {
     pub title: String,
-    /// In the order of the chart's series.
+    /// The values, in the order of the chart's series.
     pub values: Vec<f64>,
 }
 
@@ -16,13 +16,13 @@ const LABELS: f64 = 170.0;
 const BAR: f64 = 13.0;
 const GAP: f64 = 14.0;
 const TOP: f64 = 74.0;
-/// Room at the right for the number behind the longest bar.
+/// The room at the right for the number behind the longest bar.
 const NUMBERS: f64 = 60.0;
 
-/// Of equal lightness on white and on near-black; ours first.
+/// The colours, equally readable on white and on near-black; ours first.
 const COLOURS: [&str; 4] = ["#2f81f7", "#d9822b", "#8b7bd8", "#7d8590"];
 
-/// Draws the groups under each other.
+/// Draws the groups below each other.
 pub fn draw(title: &str, series: &[&str], groups: &[Group]) -> String {
     let values = groups.iter().flat_map(|group| group.values.iter().copied());
     let scale = (WIDTH - LABELS - NUMBERS) / values.fold(1.0, f64::max);

@@ -1,4 +1,4 @@
-//! Where and with what the figures were measured.
+//! Describes where and with what the figures were measured.
 
 use std::{fs, process::Command, thread};
 
@@ -18,7 +18,7 @@ const CRATES: [&str; 7] = [
     "axum_session",
 ];
 
-/// A table of machine, versions, date and command.
+/// Returns a table of machine, versions, date and command.
 pub fn describe(load: &str) -> String {
     let mut table = Table::new(["", ""]);
     table.row(["processor".to_owned(), processor()]);
@@ -40,7 +40,8 @@ pub fn describe(load: &str) -> String {
     table.render().replace("--:|", "---|")
 }
 
-/// How many processes want a processor, on average over the last minute. More than 0 is noise in the figures.
+/// Returns how many processes wanted a processor, on average over the last minute. More than 0
+/// means noise in the figures.
 pub fn load() -> String {
     let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     text.split(' ').next().unwrap_or_default().to_owned()
@@ -71,7 +72,7 @@ fn compiler() -> String {
     version.unwrap_or_else(|_| "unknown".to_owned()) + ", release profile"
 }
 
-/// The versions of a crate in our lockfile.
+/// Returns the versions of a crate in our lockfile.
 fn versions(name: &str) -> Vec<&'static str> {
     let head = format!("name = \"{name}\"\n");
     LOCKFILE

@@ -1,4 +1,4 @@
-//! The report in `docs/benchmarks.md`.
+//! Writes the report in `docs/benchmarks.md`.
 
 mod chart;
 mod machine;
@@ -39,7 +39,7 @@ own, and what else was measured for it.
 ";
 
 impl Thoroughness {
-    /// For the report.
+    /// The thoroughness of the report.
     pub const FULL: Self = Self {
         effort: Effort {
             rounds: 15,
@@ -50,7 +50,7 @@ impl Thoroughness {
         populations: &POPULATIONS,
     };
 
-    /// To see that everything works.
+    /// A quick run, to see that everything works.
     pub const QUICK: Self = Self {
         effort: Effort {
             rounds: 2,
@@ -62,7 +62,7 @@ impl Thoroughness {
     };
 }
 
-/// A part of the report.
+/// A section of the report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Section {
     Requests,
@@ -75,7 +75,7 @@ pub enum Section {
     Counts,
 }
 
-/// What was measured.
+/// The report so far.
 #[derive(Default)]
 struct Report {
     text: String,
@@ -111,7 +111,7 @@ impl Report {
     }
 }
 
-/// Measures one part and prints it.
+/// Measures one section and prints it.
 ///
 /// # Errors
 /// If a tool or a measuring process fails.

@@ -1,4 +1,4 @@
-//! The part of the report about Redis.
+//! The section of the report about Redis.
 
 use std::io;
 
@@ -12,7 +12,7 @@ use crate::{
     scenario::Scenario,
 };
 
-/// Requests per second, commands, and what the server does for them.
+/// Reports requests per second, commands, and the work of the server for them.
 ///
 /// # Errors
 /// If the server fails.

@@ -1,4 +1,4 @@
-//! The parts of the report: each measures and gives its text.
+//! The sections of the report: each measures and returns its text.
 
 use std::{error::Error, io};
 
@@ -23,15 +23,15 @@ use crate::{
 #[derive(Clone, Copy)]
 pub struct Thoroughness {
     pub effort: Effort,
-    /// Of figures that take longer: populations, threads, sockets.
+    /// How many rounds for figures that take longer: populations, threads, sockets.
     pub rounds: usize,
     pub populations: &'static [u32],
 }
 
-/// The peer to which the goals compare us.
+/// The peer with which the goals compare us.
 const PEER: Candidate = Candidate::TowerSessions;
 
-/// Those that the tables of sessions compare: the line above which we count, us, the peers.
+/// The candidates in the tables of sessions: the identity layer, ours, the peers.
 fn contenders() -> Vec<Candidate> {
     let mut contenders = vec![Candidate::Identity];
     contenders.extend(Candidate::with_sessions());
@@ -48,13 +48,13 @@ fn titles(first: &str, candidates: &[Candidate]) -> Vec<String> {
     titles
 }
 
-/// The figure of one candidate.
+/// Returns the figure of one candidate.
 fn of<'a, T>(candidates: &[Candidate], figures: &'a [T], candidate: Candidate) -> &'a T {
     let index = candidates.iter().position(|other| *other == candidate);
     &figures[index.expect("it is one of those that were measured")]
 }
 
-/// Our overhead relative to the peer's.
+/// Returns our overhead relative to the peer's.
 fn ratio(candidates: &[Candidate], figures: &[Figure]) -> f64 {
     let best = |candidate| of(candidates, figures, candidate).best;
     (best(Candidate::Kr) - best(Candidate::Identity)) / (best(PEER) - best(Candidate::Identity))
@@ -74,7 +74,8 @@ fn compare_with_peers(
     }
 }
 
-/// A request on a session with one small value, in all candidates; and the chart of it.
+/// Measures a request on a session with one small value, in all candidates. Returns its text and
+/// its chart.
 ///
 /// # Errors
 /// If a measuring process fails.
@@ -129,7 +130,7 @@ pub fn requests(
     Ok((text, chart))
 }
 
-/// One value of a session that has more of them.
+/// Measures one value of a session that has more of them.
 ///
 /// # Errors
 /// If a measuring process fails.
@@ -172,7 +173,7 @@ pub fn sizes(
     ))
 }
 
-/// Many live sessions.
+/// Measures many live sessions.
 ///
 /// # Errors
 /// If a measuring process fails.
@@ -237,7 +238,7 @@ fn judge_populations(
         ours.hot.best / crowd(few, Candidate::Kr).hot.best,
         1.20,
     );
-    // From a session that is in the processor's cache to one that is hardly ever there.
+    // From a session in the processor's cache to one that is rarely there.
     let growth = |candidate| crowd(many, candidate).random.best - crowd(few, candidate).hot.best;
     verdict.at_most(
         "growth from a hot read among the fewest to a random one among the most, relative to tower-sessions",
@@ -246,7 +247,7 @@ fn judge_populations(
     );
 }
 
-/// Two threads.
+/// Measures two threads.
 pub fn threads(thoroughness: Thoroughness, verdict: &mut Verdict) -> String {
     let candidates = contenders();
     let mut table = Table::new(titles(
@@ -286,7 +287,7 @@ pub fn threads(thoroughness: Thoroughness, verdict: &mut Verdict) -> String {
     format!("## Two threads\n\n{}", table.render())
 }
 
-/// Instructions and allocations.
+/// Counts instructions and allocations.
 ///
 /// # Errors
 /// If valgrind or the counting program is missing or fails.
@@ -315,7 +316,7 @@ pub fn counted() -> Result<String, Box<dyn Error>> {
     ))
 }
 
-/// What our overhead is made of, beside axum's own `Extension` layer.
+/// Reports the parts of our overhead, beside axum's own `Extension` layer.
 fn parts() -> io::Result<Table> {
     let extension = (Candidate::Extension, Scenario::UntouchedCookie);
     let ours = [
@@ -346,7 +347,7 @@ fn parts() -> io::Result<Table> {
     Ok(table)
 }
 
-/// Over a socket.
+/// Measures requests over a socket.
 ///
 /// # Errors
 /// If a server or `wrk` fails.

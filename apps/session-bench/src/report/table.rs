@@ -1,4 +1,4 @@
-//! Markdown tables.
+//! Renders Markdown tables.
 
 use crate::stats::Figure;
 
@@ -29,7 +29,7 @@ impl Table {
     }
 }
 
-/// `1,664 (3 %)`: the figure and its spread.
+/// Formats a figure and its spread: `1,664 (3 %)`.
 pub fn nanos(figure: Figure) -> String {
     format!(
         "{} ({:.0} %)",
@@ -38,7 +38,7 @@ pub fn nanos(figure: Figure) -> String {
     )
 }
 
-/// `12,345`
+/// Formats a number with separators: `12,345`.
 pub fn thousands(number: f64) -> String {
     let digits = format!("{number:.0}");
     let mut text = String::new();

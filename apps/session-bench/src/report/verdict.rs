@@ -1,13 +1,13 @@
-//! What was to be reached, what was, and where a peer is better.
+//! The goals, whether they are met, and where a peer is better.
 
 use super::table::{Table, thousands};
 use crate::scenario::Scenario;
 
-/// A smaller difference is none.
+/// A smaller difference counts as none.
 const MARGIN: f64 = 0.05;
 
-/// Our overhead above the identity layer, relative to that of tower-sessions 0.15 with its memory store: what it must be at
-/// most, and what we would like it to be.
+/// The goals for our overhead above the identity layer, relative to that of tower-sessions 0.15
+/// with its memory store: what it must be at most, and what it should be.
 pub const fn targets(scenario: Scenario) -> Option<(f64, f64)> {
     match scenario {
         Scenario::UntouchedNoCookie => Some((0.30, 0.20)),
@@ -20,7 +20,7 @@ pub const fn targets(scenario: Scenario) -> Option<(f64, f64)> {
     }
 }
 
-/// Collects while the tables are made.
+/// Collects goals and comparisons while the tables are made.
 #[derive(Default)]
 pub struct Verdict {
     goals: Vec<Goal>,
@@ -62,7 +62,7 @@ impl Verdict {
         });
     }
 
-    /// Notes it if the peer's figure is lower, and so better.
+    /// Adds a comparison if the peer's figure is lower, and so better.
     pub fn compare(&mut self, what: &str, ours: f64, peer: &str, theirs: f64) {
         if ours > theirs * (1.0 + MARGIN) {
             let (ours, theirs) = (thousands(ours), thousands(theirs));
