@@ -1,9 +1,16 @@
-# Every check of the project is a recipe here; .ci/run and the GitHub workflow only call them.
+# Every check of the project is a recipe here. `just ci` runs them all; .ci/run and the GitHub workflow call it.
 
 set shell := ["bash", "-euo", "pipefail", "-c"]
 
 # The crates that other people depend on: their features must work in every combination.
 libraries := "-p kr-cookie -p tower-kr-session -p tower-kr-session-redis -p tower-kr-session-sqlx"
+
+# The checks that read the code without running it, and those that run it.
+lints := "locked fmt-check clippy features typos deny workflow doc"
+checks := lints + " test properties msrv package bench-counts walkthrough"
+
+# The exit status of a check that can't run on this machine.
+missing := "77"
 
 # List the recipes.
 default:
@@ -20,7 +27,7 @@ test *args:
     export KR_FULL_SIZE=1 KR_REQUIRE_SERVERS=${KR_REQUIRE_SERVERS:-1}
     export KR_MISSING_PROGRAMS=$PWD/target/missing-programs
     mkdir -p target && : >"$KR_MISSING_PROGRAMS"
-    cargo test --workspace {{ args }}
+    cargo test --workspace --no-fail-fast {{ args }}
     status=$?
     awk '{ count[$2] += $1 }
         END {
@@ -67,6 +74,7 @@ workflow:
 msrv:
     #!/usr/bin/env bash
     set -euo pipefail
+    command -v rustup >/dev/null || { echo 'no rustup: not checked' >&2; exit {{ missing }}; }
     check() {
         local oldest
         oldest=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$1")
@@ -89,8 +97,12 @@ publish-check:
 semver baseline="HEAD^":
     cargo semver-checks --baseline-rev {{ baseline }} {{ libraries }}
 
+# Check that the lockfile fits the manifests, and fetch what it names.
+locked:
+    cargo fetch --locked
+
 # All checks that read the code without running it.
-lint: fmt-check clippy features typos deny workflow
+lint: (each lints)
 
 # Measure the session layer beside others and write docs/benchmarks.md: some minutes (needs valgrind; wrk and redis-server for a part each).
 bench *args:
@@ -144,5 +156,25 @@ tools:
     target/tools/bin/pip install --quiet --requirement .ci/tools.txt
     @echo 'now: export PATH="$PWD/target/tools/bin:$PATH"'
 
-# Everything that the gate checks, with the tools that are installed.
-ci: lint test properties doc package bench-counts walkthrough
+# Everything that has to pass before a change is merged.
+ci: (each checks)
+
+# Run these checks one after the other, also when an earlier one has failed, and end with a line for each.
+[private]
+each names:
+    #!/usr/bin/env bash
+    set -uo pipefail
+    summary= failures=0
+    for name in {{ names }}; do
+        printf '\n== %s\n' "$name"
+        start=$SECONDS status=0
+        {{ just_executable() }} "$name" </dev/null || status=$?
+        case $status in
+            0) result=ok ;;
+            {{ missing }}) result='not run: a tool is missing' ;;
+            *) result=FAILED failures=$((failures + 1)) ;;
+        esac
+        summary+=$(printf '%-12s %4d s  %s' "$name" $((SECONDS - start)) "$result")$'\n'
+    done
+    printf '\n== summary\n%s' "$summary"
+    [ "$failures" -eq 0 ]

@@ -1,10 +1,8 @@
-//! Why the server could not start, or had to end.
+//! The error of a server that can't start or breaks down.
 
-use std::io;
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::{io, net::SocketAddr, path::PathBuf};
 
-/// Why the server could not start, or had to end. Its text is one line that says what would be right.
+/// Error of [`run`](crate::run). Its message is one line that says what would be right.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
@@ -17,7 +15,7 @@ pub enum StartError {
         why: String,
     },
 
-    /// A file that an option names is not what it should be.
+    /// A file that an option names can't be used.
     #[error("{option} {}: {why}", path.display())]
     File {
         /// The option that names the file.
@@ -28,14 +26,14 @@ pub enum StartError {
         why: String,
     },
 
-    /// The settings of the sessions do not fit together.
+    /// The session settings don't fit together.
     #[error("session settings: {0}")]
     Sessions(#[from] tower_kr_session::ConfigError),
 
-    /// The address can not be listened on.
+    /// The server can't listen on the address.
     #[error("can't listen on {address}: {source}; choose another --port or --bind")]
     Bind {
-        /// The address that was asked for.
+        /// The requested address.
         address: SocketAddr,
         /// Why not.
         source: io::Error,
@@ -45,7 +43,7 @@ pub enum StartError {
     #[error("can't make a self-signed certificate: {0}")]
     SelfSigned(#[from] rcgen::Error),
 
-    /// The server could not be set up, or broke down.
+    /// The server couldn't be set up, or broke down.
     #[error("the server failed: {0}")]
     Serve(#[source] io::Error),
 }

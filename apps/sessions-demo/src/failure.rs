@@ -1,23 +1,25 @@
-//! Every failed request, answered as JSON.
+//! Answers failed requests with JSON.
 
 use std::borrow::Cow;
 
-use axum::Json;
-use axum::response::{IntoResponse, Response};
+use axum::{
+    Json,
+    response::{IntoResponse, Response},
+};
 use http::{StatusCode, header};
 use serde::Serialize;
 use tower_kr_session::SessionError;
 
-/// Why a handler did not do what it was asked for.
+/// Why a handler failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The request is wrong, or asks for something that is not there.
+    /// The request is wrong, or names something that doesn't exist.
     Request(StatusCode, Problem),
-    /// The session could not be read or written.
+    /// The session couldn't be read or written.
     Session(SessionError),
 }
 
-/// The body of every error.
+/// The body of an error response.
 #[derive(Debug, Serialize)]
 pub(crate) struct Problem {
     error: Cow<'static, str>,
@@ -40,7 +42,7 @@ impl Failure {
         )
     }
 
-    /// A parameter is missing or blank; `example` is a request that has it.
+    /// A missing or blank parameter; `example` is a request that has it.
     pub(crate) fn missing(error: &'static str, example: &'static str) -> Self {
         Self::Request(
             StatusCode::BAD_REQUEST,
@@ -68,13 +70,13 @@ impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         match self {
             Self::Request(status, problem) => (status, Json(problem)).into_response(),
-            // Carries the error in its extensions: `session_error_as_json` writes the body.
+            // The response carries the error in its extensions: `session_error_as_json` writes the body.
             Self::Session(error) => error.into_response(),
         }
     }
 }
 
-/// Gives the response to a session error, the layer's or a handler's, a JSON body. The headers stay: `Retry-After` is one of them.
+/// Gives a JSON body to a session error of the layer or a handler. Headers such as `Retry-After` stay.
 pub(crate) async fn session_error_as_json(mut response: Response) -> Response {
     let Some(error) = response.extensions_mut().remove::<SessionError>() else {
         return response;

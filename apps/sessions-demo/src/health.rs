@@ -1,8 +1,6 @@
-//! Whether the process is alive, and whether it can do its work. Neither uses a session.
+//! Health and readiness endpoints. Neither uses a session.
 
-use axum::Router;
-use axum::extract::State;
-use axum::routing::get;
+use axum::{Router, extract::State, routing::get};
 use http::StatusCode;
 use tower_kr_session::Sessions;
 
@@ -13,7 +11,7 @@ pub(crate) fn routes(sessions: Sessions) -> Router {
         .with_state(sessions)
 }
 
-/// Asks the store for something cheap, within the I/O timeout.
+/// Asks the store something cheap, within the I/O timeout.
 async fn ready(State(sessions): State<Sessions>) -> (StatusCode, &'static str) {
     match sessions.ping().await {
         Ok(()) => (StatusCode::OK, "ready\n"),

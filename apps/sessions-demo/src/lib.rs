@@ -1,8 +1,9 @@
-//! The Basic Sessions tutorial as a server: a counter, a sign-in, and values that a user stores, all kept in one session.
+//! The Basic Sessions tutorial as a server: a counter, a sign-in, and values that a user stores, all in one session.
 //!
-//! [`app()`] is the application, without a server around it; [`router`] is its JSON part alone; [`run`] serves it as the options
-//! say.
+//! [`app()`] builds the whole application, [`router`] its JSON routes alone, and [`run`] serves the application with the given
+//! options.
 
+mod about;
 mod app;
 mod args;
 mod error;
@@ -21,7 +22,8 @@ mod store;
 mod tls;
 mod user_key;
 
-pub use app::{About, app};
+pub use about::About;
+pub use app::app;
 pub use args::{Args, LogFormat, SameSiteOption, SecurePolicyOption};
 pub use error::StartError;
 pub use routes::router;
@@ -31,11 +33,11 @@ use tower_kr_session::{SessionLayer, SessionLimit};
 
 use tls::Transport;
 
-/// Serves the demo as `args` say, until SIGTERM or Ctrl-C.
+/// Serves the demo with these options until SIGTERM or Ctrl-C.
 ///
 /// # Errors
 ///
-/// Everything that can be wrong is found before the first connection is accepted; see [`StartError`].
+/// If the server can't start, or breaks down; see [`StartError`]. Wrong options are found before the first connection is accepted.
 pub fn run(args: Args) -> Result<(), StartError> {
     log::init(args.log_format)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -67,7 +69,7 @@ pub fn run(args: Args) -> Result<(), StartError> {
     })
 }
 
-/// The session layer that `args` describe.
+/// Builds the session layer from the options.
 async fn sessions(args: &Args) -> Result<(SessionLayer, Housekeeping), StartError> {
     let tls = !args.http;
     let (layer, housekeeping) = args.store.open(args.io_timeout).await?;
@@ -77,13 +79,13 @@ async fn sessions(args: &Args) -> Result<(SessionLayer, Housekeeping), StartErro
         .absolute_timeout(args.absolute_timeout)
         .max_sessions_per_owner(SessionLimit::EndOldest(args.max_sessions_per_owner))
         .io_timeout(args.io_timeout)
-        // One listener, one scheme: the server knows it better than any header could tell.
+        // The listener has one scheme, so no header needs to be asked.
         .https_when(move |_| tls);
     layer.check()?;
     Ok((layer, housekeeping))
 }
 
-/// The examples of the README and the guides are compiled here, where axum is at hand.
+/// Compiles the examples of the README and the guides, which need axum.
 #[cfg(doctest)]
 mod documentation {
     macro_rules! documents {

@@ -1,16 +1,15 @@
-//! The console log: to standard error, so that standard output carries only the line that says where the server listens.
+//! Writes the log to standard error. Standard output carries only the line that says where the server listens.
 
 use std::io::{self, IsTerminal};
 
 use tracing_subscriber::EnvFilter;
 
-use crate::args::LogFormat;
-use crate::error::StartError;
+use crate::{args::LogFormat, error::StartError};
 
 const DEFAULT: &str =
     "info,sessions_demo=debug,tower_kr_session=debug,kr_cookie=debug,tower_http=debug";
 
-/// Starts the log, at the levels that `RUST_LOG` asks for.
+/// Starts the log at the levels of `RUST_LOG`.
 pub(crate) fn init(format: LogFormat) -> Result<(), StartError> {
     let wanted = std::env::var("RUST_LOG").unwrap_or_default();
     let wanted = if wanted.trim().is_empty() {

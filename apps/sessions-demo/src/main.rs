@@ -1,4 +1,4 @@
-//! The demo server: reads its options and serves until it is told to stop.
+//! Runs the demo server.
 
 use std::process::ExitCode;
 

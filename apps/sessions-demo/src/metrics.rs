@@ -1,11 +1,14 @@
-//! `/metrics`: how long requests take, and what happens to sessions.
+//! Serves `/metrics`: how long requests take, and what happens to sessions.
 
 use std::time::Instant;
 
-use axum::extract::{MatchedPath, Request};
-use axum::middleware::{self, Next};
-use axum::response::Response;
-use axum::{Router, routing::get};
+use axum::{
+    Router,
+    extract::{MatchedPath, Request},
+    middleware::{self, Next},
+    response::Response,
+    routing::get,
+};
 use http::header;
 use metrics::{Unit, describe_histogram, histogram};
 
@@ -15,7 +18,7 @@ const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 const REQUESTS: &str = "http_request_duration_seconds";
 
-/// Measures every request of `app`, and adds the route that tells of this process.
+/// Measures every request of `app`, and adds the `/metrics` route.
 pub(crate) fn around(app: Router) -> Router {
     let recorder = Recorder::installed(|| {
         describe_histogram!(
@@ -25,12 +28,12 @@ pub(crate) fn around(app: Router) -> Router {
         );
         tower_kr_session::describe_metrics();
     });
-    let tell = get(async || ([(header::CONTENT_TYPE, TEXT)], recorder.tell()));
+    let metrics = get(async || ([(header::CONTENT_TYPE, TEXT)], recorder.render()));
     app.layer(middleware::from_fn(measure))
-        .route("/metrics", tell)
+        .route("/metrics", metrics)
 }
 
-/// Routes are counted by their pattern, never by the path: so no client makes the list grow.
+/// Records the time of a request by the route's pattern: a path would let clients make the list grow.
 async fn measure(request: Request, next: Next) -> Response {
     let start = Instant::now();
     let route = request.extensions().get::<MatchedPath>();

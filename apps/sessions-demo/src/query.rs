@@ -1,10 +1,10 @@
-//! Query parameters, read strictly: what is missing or blank is told apart from what is ambiguous or garbled.
+//! Reads query parameters strictly: an ambiguous or garbled one is an error, a missing or blank one is not.
 
 use percent_encoding::percent_decode_str;
 
 use crate::failure::Failure;
 
-/// The query of a request, still encoded.
+/// The encoded query of a request.
 pub(crate) struct Query<'a>(pub(crate) &'a str);
 
 impl Query<'_> {

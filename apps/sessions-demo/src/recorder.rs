@@ -1,12 +1,16 @@
-//! Counters and histograms of this process, in the text format that Prometheus reads.
+//! Records counters and histograms, and renders them in the text format of Prometheus.
 //!
-//! Recorders for the `metrics` facade exist; the one for Prometheus brings 16 crates more, and keeps each measured value until somebody asks.
-//! This one is as small as what is needed here, and so is its memory: a number for each counter and bucket.
+//! The recorder for Prometheus that exists brings 16 more crates, and keeps each measured value until somebody asks. This one keeps a
+//! number for each counter and bucket.
 
-use std::collections::BTreeMap;
-use std::fmt::Write;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::{
+    collections::BTreeMap,
+    fmt::Write,
+    sync::{
+        Arc, Mutex, Once, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use metrics::{Counter, Gauge, HistogramFn, Key, KeyName, Label, Metadata, SharedString, Unit};
 
@@ -15,7 +19,7 @@ const BOUNDS: [f64; 10] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 10.0,
 ];
 
-/// Everything that was counted and measured since the process began.
+/// The counters and histograms of this process since it began.
 pub(crate) struct Recorder(Mutex<Recorded>);
 
 struct Recorded {
@@ -28,7 +32,7 @@ type Families<T> = BTreeMap<String, Family<T>>;
 
 struct Family<T> {
     help: SharedString,
-    /// By the labels, as they are told.
+    /// By the labels, as they are rendered.
     series: BTreeMap<String, Arc<T>>,
 }
 
@@ -37,7 +41,7 @@ struct Histogram(Mutex<Buckets>);
 
 #[derive(Default)]
 struct Buckets {
-    /// How many fell into each bucket alone; the last one is without a bound.
+    /// The number of values in each bucket alone; the last bucket has no bound.
     counts: [u64; BOUNDS.len() + 1],
     sum: f64,
 }
@@ -50,14 +54,14 @@ impl Recorder {
         }))
     }
 
-    /// The recorder of this process: the facade knows one. `describe` is called when it is installed, at the first call.
+    /// Returns the recorder of this process, of which the facade allows one. The first call installs it and calls `describe`.
     pub(crate) fn installed(describe: impl FnOnce()) -> &'static Self {
         static RECORDER: Recorder = Recorder::new();
         static INSTALL: Once = Once::new();
         INSTALL.call_once(|| {
             if metrics::set_global_recorder(&RECORDER).is_err() {
                 tracing::warn!(
-                    "this process has another recorder of metrics, so none are told here"
+                    "this process has another recorder of metrics, so /metrics shows none"
                 );
             }
             describe();
@@ -65,9 +69,9 @@ impl Recorder {
         &RECORDER
     }
 
-    pub(crate) fn tell(&self) -> String {
+    pub(crate) fn render(&self) -> String {
         let mut text = String::new();
-        // Writing to a string doesn't fail.
+        // Writing to a string can't fail.
         let _ = self.with(|recorded| recorded.write(&mut text));
         text
     }
@@ -96,7 +100,7 @@ impl metrics::Recorder for Recorder {
         metrics::Histogram::from_arc(self.with(|recorded| series(&mut recorded.histograms, key)))
     }
 
-    /// Nobody here has a gauge.
+    /// No metric here is a gauge.
     fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
         Gauge::noop()
     }
@@ -188,7 +192,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counters_are_told_with_their_labels_escaped() {
+    fn counters_are_rendered_with_escaped_labels() {
         let recorder = Recorder::new();
         with_local_recorder(&recorder, || {
             describe_counter!("plain", "What it is.");
@@ -204,11 +208,11 @@ mod tests {
             # HELP plain What it is.\n\
             # TYPE plain counter\n\
             plain 2\n";
-        assert_eq!(recorder.tell(), expected);
+        assert_eq!(recorder.render(), expected);
     }
 
     #[test]
-    fn buckets_are_told_as_sums() {
+    fn buckets_are_rendered_as_sums() {
         let recorder = Recorder::new();
         with_local_recorder(&recorder, || {
             for seconds in [0.001, 0.002, 60.0] {
@@ -216,7 +220,7 @@ mod tests {
                 histogram!("bare").record(seconds);
             }
         });
-        let text = recorder.tell();
+        let text = recorder.render();
         for line in [
             "seconds_bucket{route=\"/a\",le=\"0.0005\"} 0",
             "seconds_bucket{route=\"/a\",le=\"0.001\"} 1",
@@ -228,7 +232,10 @@ mod tests {
             "bare_bucket{le=\"+Inf\"} 3",
             "bare_count 3",
         ] {
-            assert!(text.lines().any(|told| told == line), "{line}\n{text}");
+            assert!(
+                text.lines().any(|rendered| rendered == line),
+                "{line}\n{text}"
+            );
         }
     }
 }

@@ -1,11 +1,10 @@
-//! A new certificate without a restart: on SIGHUP its files are read again.
+//! Reads the certificate again on SIGHUP, so that a new one needs no restart.
 
-use std::io;
-use std::path::PathBuf;
+use std::{io, path::PathBuf};
 
 use axum_server::tls_rustls::RustlsConfig;
 
-/// Reads the files again at each SIGHUP. What is wrong with them is logged, and the old certificate stays.
+/// Reads the files again at each SIGHUP. If they are wrong, that is logged and the old certificate stays.
 #[cfg(unix)]
 pub(crate) fn on_hangup(config: RustlsConfig, cert: PathBuf, key: PathBuf) -> io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
@@ -27,7 +26,7 @@ pub(crate) fn on_hangup(config: RustlsConfig, cert: PathBuf, key: PathBuf) -> io
     Ok(())
 }
 
-/// There is no such signal.
+/// Does nothing: there is no such signal.
 #[cfg(not(unix))]
 pub(crate) fn on_hangup(_: RustlsConfig, _: PathBuf, _: PathBuf) -> io::Result<()> {
     Ok(())

@@ -1,21 +1,20 @@
-//! The routes of the tutorial.
+//! The JSON routes of the tutorial.
 
-use axum::extract::RawQuery;
-use axum::middleware::map_response;
-use axum::routing::get;
-use axum::{Json, Router};
+use axum::{Json, Router, extract::RawQuery, middleware::map_response, routing::get};
 use http::StatusCode;
 use serde::Serialize;
 use tower_kr_session::{Session, SessionKey, SessionLayer};
 
-use crate::failure::{Failure, session_error_as_json};
-use crate::query::Query;
-use crate::user_key::{UserKey, no_control_characters};
+use crate::{
+    failure::{Failure, session_error_as_json},
+    query::Query,
+    user_key::{UserKey, no_control_characters},
+};
 
-/// The demo's own value. Keys that a user chooses are stored under a prefix (see [`UserKey`]) and never meet it.
+/// The demo's own value. Keys that a user chooses have a prefix (see [`UserKey`]), so none can be this one.
 pub(crate) const COUNTER: SessionKey<i64> = SessionKey::new("counter");
 
-/// The routes of the tutorial, with sessions kept as `sessions` says.
+/// Builds the JSON routes of the tutorial with this session layer.
 pub fn router(sessions: SessionLayer) -> Router {
     Router::new()
         .route("/hello", get(hello))
@@ -57,7 +56,7 @@ struct LoggedIn {
     user: String,
 }
 
-/// A real application asks for a password first. The rest is as it should be: the token changes, the values stay.
+/// Signs the user in: the token changes, the values stay. A real application asks for a password first.
 async fn login(session: Session, RawQuery(query): RawQuery) -> Result<Json<LoggedIn>, Failure> {
     let missing = || Failure::missing("Missing 'user' query parameter", "/session/login?user=max");
     let user = Query(query.as_deref().unwrap_or_default())
@@ -107,7 +106,7 @@ struct Stored {
     value: String,
 }
 
-/// Saves before it answers, so that a value that does not fit is told here and not after the fact.
+/// Stores a value. Saves before it answers, so that a value that doesn't fit is refused with a message of its own.
 async fn set(session: Session, RawQuery(query): RawQuery) -> Result<Json<Stored>, Failure> {
     let query = Query(query.as_deref().unwrap_or_default());
     let (Some(key), Some(value)) = (query.get("key")?, query.get("value")?) else {

@@ -1,15 +1,15 @@
-//! The listener, and an end that lets requests finish.
+//! Serves the application, and lets requests finish when the server stops.
 
-use std::io::{self, Write};
-use std::net::{SocketAddr, TcpListener};
-use std::time::Duration;
+use std::{
+    io::{self, Write},
+    net::{SocketAddr, TcpListener},
+    time::Duration,
+};
 
 use axum::Router;
 use axum_server::Handle;
 
-use crate::error::StartError;
-use crate::stop::StopSignals;
-use crate::tls::Transport;
+use crate::{error::StartError, stop::StopSignals, tls::Transport};
 
 pub(crate) fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(address)
@@ -17,7 +17,7 @@ pub(crate) fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
         .map_err(|source| StartError::Bind { address, source })
 }
 
-/// Serves `app` until the process is told to stop, then lets requests finish within `grace`.
+/// Serves `app` until a stop signal, then lets requests finish within `grace`.
 pub(crate) async fn serve(
     listener: TcpListener,
     transport: Transport,
@@ -25,7 +25,7 @@ pub(crate) async fn serve(
     grace: Duration,
 ) -> Result<(), StartError> {
     let handle = Handle::new();
-    // Before the line that says so: whoever reads it may send the signal at once.
+    // Before the server says that it listens: who reads that may send the signal at once.
     let stop = StopSignals::new().map_err(StartError::Serve)?;
     tokio::spawn(announce(transport.scheme(), handle.clone()));
     tokio::select! {
@@ -62,13 +62,13 @@ async fn accept(
 async fn announce(scheme: &str, handle: Handle<SocketAddr>) {
     if let Some(address) = handle.listening().await {
         let mut out = io::stdout();
-        // Nobody reads it any more: no reason not to serve.
+        // If nobody reads it any more, that is no reason not to serve.
         let _ = writeln!(out, "listening on {scheme}://{address}").and_then(|()| out.flush());
     }
 }
 
-/// At the first signal the server takes no more connections and ends with the last one it has, or after `grace`. Returns at
-/// the second signal: whoever sends it does not want to wait.
+/// Stops the server gracefully at the first signal: it takes no more connections, and ends with the last one or after `grace`.
+/// Returns at the second signal.
 async fn drain(mut stop: StopSignals, handle: &Handle<SocketAddr>, grace: Duration) {
     stop.next().await;
     tracing::info!(

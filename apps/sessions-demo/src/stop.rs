@@ -1,8 +1,8 @@
-//! The signals that ask the process to stop: SIGTERM and Ctrl-C.
+//! Waits for the signals that stop the process: SIGTERM and Ctrl-C.
 
 use std::io;
 
-/// Listens from the moment it is made, so that no signal gets lost between two calls of [`next`](Self::next).
+/// Receives stop signals. None is lost between two calls of [`next`](Self::next).
 #[cfg(unix)]
 pub(crate) struct StopSignals {
     terminate: tokio::signal::unix::Signal,
@@ -28,7 +28,7 @@ impl StopSignals {
     }
 }
 
-/// Listens from the moment it is made, so that no signal gets lost between two calls of [`next`](Self::next).
+/// Receives stop signals. None is lost between two calls of [`next`](Self::next).
 #[cfg(windows)]
 pub(crate) struct StopSignals(tokio::signal::windows::CtrlC);
 

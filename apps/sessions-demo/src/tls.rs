@@ -1,25 +1,28 @@
-//! What the listener speaks: plain HTTP, or TLS with an identity of its own.
+//! The transport of the listener: plain HTTP, or TLS with a certificate.
 
-use std::path::Path;
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use axum_server::tls_rustls::RustlsConfig;
 use rcgen::{CertificateParams, DnType, KeyPair};
-use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{InconsistentKeys, ServerConfig, crypto};
+use rustls::{
+    InconsistentKeys, ServerConfig, crypto,
+    pki_types::{
+        CertificateDer, PrivateKeyDer,
+        pem::{self, PemObject},
+    },
+    sign::{CertifiedKey, SingleCertAndKey},
+};
 
 use crate::error::StartError;
 
-/// What the listener speaks.
+/// The transport of the listener.
 #[derive(Debug, Clone)]
 pub(crate) enum Transport {
     Http,
     Https(RustlsConfig),
 }
 
-/// A certificate chain and the private key that belongs to it.
+/// A certificate chain and its private key.
 #[derive(Debug)]
 pub(crate) struct Identity(CertifiedKey);
 
@@ -36,7 +39,7 @@ impl Transport {
 }
 
 impl Identity {
-    /// A certificate made now, for this machine under its usual names.
+    /// Makes a self-signed certificate for the usual names of this machine.
     pub(crate) fn self_signed() -> Result<Self, StartError> {
         let mut params =
             CertificateParams::new(["localhost", "127.0.0.1", "::1"].map(String::from))?;
@@ -51,7 +54,7 @@ impl Identity {
         Ok(Self(CertifiedKey::new(vec![certificate.into()], key)))
     }
 
-    /// The chain and the key in two PEM files; an error names the file that is wrong.
+    /// Reads the chain and the key from two PEM files. An error names the wrong file.
     pub(crate) fn from_pem_files(cert: &Path, key: &Path) -> Result<Self, StartError> {
         let wrong = |option, path: &Path, why: String| StartError::File {
             option,
@@ -85,7 +88,7 @@ impl Identity {
 
         let identity = CertifiedKey::new(chain, private);
         match identity.keys_match() {
-            // Unknown: the provider can't tell a key's public half, so the first handshake will.
+            // Unknown: the provider can't compare them, so the first handshake will.
             Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => {
                 Ok(Self(identity))
             }

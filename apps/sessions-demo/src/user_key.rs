@@ -1,4 +1,4 @@
-//! A key that a user chose, as it is stored: out of the way of the demo's own keys.
+//! Keys that users choose, stored under a prefix that the demo's own keys don't have.
 
 use tower_kr_session::key::MAX_KEY_BYTES;
 

@@ -1,4 +1,4 @@
-//! What the forms do, by the names under which the page tells of it afterwards.
+//! The actions of the forms, with their paths and the names that notices use.
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Action {

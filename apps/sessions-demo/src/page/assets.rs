@@ -1,7 +1,6 @@
-//! The page's own files, built into the program.
+//! Serves the page's style sheet, script and icon, which are built into the program.
 
-use axum::Router;
-use axum::routing::get;
+use axum::{Router, routing::get};
 use http::header;
 
 pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {

@@ -1,21 +1,23 @@
-//! What changes the session: each form is a POST that leads back to the page.
+//! The forms of the page: each changes the session by a POST and redirects to the page.
 
-use axum::extract::{RawForm, State};
-use axum::response::Redirect;
-use axum::routing::post;
-use axum::{Extension, Router};
+use axum::{
+    Extension, Router,
+    extract::{RawForm, State},
+    response::Redirect,
+    routing::post,
+};
 use http::StatusCode;
 use tower_kr_session::{Owner, Session, SessionId};
 
-use super::PageState;
-use super::action::Action;
-use super::problem::Problem;
-use crate::failure::Failure;
-use crate::query::Query;
-use crate::routes::COUNTER;
-use crate::user_key::{UserKey, no_control_characters};
+use super::{action::Action, problem::Problem, state::PageState};
+use crate::{
+    failure::Failure,
+    query::Query,
+    routes::COUNTER,
+    user_key::{UserKey, no_control_characters},
+};
 
-/// Back to the page, which tells what was done.
+/// A redirect to the page, which shows what was done.
 type Done = Result<(Extension<Action>, Redirect), Problem>;
 
 pub(super) fn routes() -> Router<PageState> {
@@ -57,7 +59,7 @@ async fn set(session: Session, form: RawForm) -> Done {
     done(Action::Set)
 }
 
-/// Ends one of the user's own sessions. An id is no secret, so it must not end a stranger's session.
+/// Ends one of the user's own sessions. An id is no secret, so it can't end the session of another user.
 async fn revoke(session: Session, State(state): State<PageState>, form: RawForm) -> Done {
     let id = field(&form, "id", "Which session is to end?")?;
     let owner = owner(&session).await?;
@@ -86,7 +88,7 @@ fn nobody() -> Problem {
     Failure::new(StatusCode::UNAUTHORIZED, "You are not signed in (any more)").into()
 }
 
-/// A form is written as a query is, and read as strictly.
+/// Reads a field. A form is encoded like a query, and is read as strictly.
 fn field(RawForm(form): &RawForm, name: &str, missing: &'static str) -> Result<String, Problem> {
     let form =
         str::from_utf8(form).map_err(|_| Failure::bad_request("The form is not valid UTF-8"))?;

@@ -1,20 +1,24 @@
-//! What the last action did, told on the page that follows it: in a short-lived cookie, so that it works without a session too.
+//! Tells the next page what the last action did.
+//!
+//! The notice travels in a short-lived cookie, so that it works without a session too.
 
-use std::convert::Infallible;
-use std::time::{Duration, SystemTime};
+use std::{
+    convert::Infallible,
+    time::{Duration, SystemTime},
+};
 
-use axum::extract::{FromRequestParts, State};
-use axum::response::Response;
-use http::request::Parts;
-use http::{HeaderMap, HeaderValue, header};
+use axum::{
+    extract::{FromRef, FromRequestParts, State},
+    response::Response,
+};
+use http::{HeaderMap, HeaderValue, header, request::Parts};
 use kr_cookie::{CookieBuilder, CookieTemplate, SameSite, SecurePolicy};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode, utf8_percent_encode};
 use tower_kr_session::ConfigError;
 
-use super::PageState;
 use super::action::Action;
 
-/// The cookie that carries a notice from one response to the next page.
+/// Writes and reads the cookie that carries a notice to the next page.
 #[derive(Clone)]
 pub(super) struct Notices {
     cookie: CookieTemplate,
@@ -25,11 +29,11 @@ pub(super) struct Notices {
 #[derive(Default)]
 pub(super) struct Notice {
     pub(super) action: Option<Action>,
-    /// The session cookie that it set, without its value.
+    /// The `Set-Cookie` header of its session cookie, without the value.
     pub(super) set_cookie: Option<String>,
 }
 
-/// Marks the response whose page has told the notice.
+/// Marks the response of a page that shows a notice, or doesn't.
 #[derive(Clone, Copy)]
 pub(super) struct Seen(bool);
 
@@ -70,7 +74,7 @@ impl Notice {
     }
 }
 
-/// `name=token; attributes` with the token taken out: it is nobody's business, not even its holder's.
+/// Replaces the token in `name=token; attributes`, so that no page shows it.
 fn without_value(set_cookie: &HeaderValue) -> Option<String> {
     let (pair, attributes) = set_cookie.to_str().ok()?.split_once("; ")?;
     let (name, value) = pair.split_once('=')?;
@@ -78,7 +82,7 @@ fn without_value(set_cookie: &HeaderValue) -> Option<String> {
     Some(format!("{name}={value}; {attributes}"))
 }
 
-/// Leaves a notice of the action that a form has done, and takes it away once a page has told it.
+/// Sets the notice after an action, and removes it once a page has shown it.
 pub(super) async fn leave(State(notices): State<Notices>, mut response: Response) -> Response {
     let action = response.extensions().get::<Action>().copied();
     let seen = response.extensions().get::<Seen>().copied();
@@ -94,11 +98,15 @@ pub(super) async fn leave(State(notices): State<Notices>, mut response: Response
     response
 }
 
-impl FromRequestParts<PageState> for Notice {
+impl<S: Send + Sync> FromRequestParts<S> for Notice
+where
+    Notices: FromRef<S>,
+{
     type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, state: &PageState) -> Result<Self, Infallible> {
-        Ok(state.notices.read(&parts.headers).unwrap_or_default())
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
+        let notices = Notices::from_ref(state);
+        Ok(notices.read(&parts.headers).unwrap_or_default())
     }
 }
 

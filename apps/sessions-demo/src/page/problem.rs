@@ -1,14 +1,14 @@
-//! What went wrong, as a page.
+//! Renders failures as pages.
 
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 use tower_http::csrf::ProtectionError;
 use tower_kr_session::SessionError;
 
-use super::view;
+use super::document;
 use crate::failure::Failure;
 
-/// A failure of a handler of the page.
+/// A failure of one of the page's handlers.
 pub(crate) struct Problem(Failure);
 
 impl<F: Into<Failure>> From<F> for Problem {
@@ -21,15 +21,15 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         match self.0 {
             Failure::Request(status, problem) => {
-                (status, view::problem(status, problem.message())).into_response()
+                (status, document::problem(status, problem.message())).into_response()
             }
-            // Carries the error in its extensions, as the layer's own do: `as_page` writes the body.
+            // The response carries the error in its extensions, like the layer's own: `as_page` writes the body.
             Failure::Session(error) => error.into_response(),
         }
     }
 }
 
-/// Gives a body to what has none yet: an error of a session, the layer's or a handler's, and a request from another site.
+/// Writes the body of responses that have none: session errors, forms sent by other sites, wrong methods.
 pub(super) async fn as_page(response: Response) -> Response {
     let extensions = response.extensions();
     let message = if let Some(error) = extensions.get::<SessionError>() {
@@ -42,7 +42,7 @@ pub(super) async fn as_page(response: Response) -> Response {
         return response;
     };
     let (mut head, _) = response.into_parts();
-    let page = view::problem(head.status, &message).into_response();
+    let page = document::problem(head.status, &message).into_response();
     let (page, body) = page.into_parts();
     head.headers.remove(header::CONTENT_LENGTH);
     head.headers.extend(page.headers);

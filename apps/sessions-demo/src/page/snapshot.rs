@@ -14,7 +14,7 @@ pub(super) struct Snapshot {
     pub(super) counter: i64,
     /// Sorted by key.
     pub(super) values: Vec<(String, String)>,
-    /// Of a session that is alive.
+    /// Facts of a live session.
     pub(super) live: Option<Live>,
     pub(super) user: Option<User>,
 }
@@ -22,7 +22,7 @@ pub(super) struct Snapshot {
 pub(super) struct Live {
     pub(super) id: SessionId,
     pub(super) created_at: Timestamp,
-    /// How long the session lives from now on if nothing happens.
+    /// How long the session lives from now on without a request.
     pub(super) remaining: Duration,
     pub(super) ends_at: Timestamp,
 }

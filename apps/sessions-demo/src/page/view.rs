@@ -1,19 +1,21 @@
-//! The page's HTML.
+//! Renders the page's HTML.
 
 use std::time::{Duration, SystemTime};
 
-use http::StatusCode;
-use maud::{DOCTYPE, Markup, html};
+use maud::{Markup, html};
 use tower_kr_session::{Status, Timestamp};
 
-use super::Answer;
-use super::action::Action;
-use super::notice::Notice;
-use super::snapshot::{Live, Snapshot, User};
-use crate::app::About;
+use super::{
+    action::Action,
+    answer::Answer,
+    document::document,
+    notice::Notice,
+    snapshot::{Live, Snapshot, User},
+};
+use crate::about::About;
 
 pub(super) fn page(about: &About, snapshot: &Snapshot, notice: &Notice, answer: &Answer) -> Markup {
-    let told = Told {
+    let feedback = Feedback {
         snapshot,
         notice,
         answer,
@@ -31,11 +33,11 @@ pub(super) fn page(about: &About, snapshot: &Snapshot, notice: &Notice, answer: 
             main {
                 (session_card(snapshot))
                 div.actions {
-                    (counter_card(snapshot, &told))
-                    (sign_in_card(snapshot, &told))
-                    (values_card(snapshot, &told))
+                    (counter_card(snapshot, &feedback))
+                    (sign_in_card(snapshot, &feedback))
+                    (values_card(snapshot, &feedback))
                 }
-                @if let Some(user) = &snapshot.user { (sessions_card(user, snapshot.live.as_ref(), &told)) }
+                @if let Some(user) = &snapshot.user { (sessions_card(user, snapshot.live.as_ref(), &feedback)) }
                 (cookie_card(notice))
             }
             footer { p { "The same session answers as JSON: " a href="/session/counter" { "/session/counter" } ", "
@@ -44,41 +46,9 @@ pub(super) fn page(about: &About, snapshot: &Snapshot, notice: &Notice, answer: 
     )
 }
 
-pub(super) fn problem(status: StatusCode, message: &str) -> Markup {
-    document(
-        "That did not work",
-        &html! {
-            main.problem {
-                h1 { "That did not work" }
-                p #problem { (message) "." }
-                p.quiet { "Status " (status) }
-                p { a.button href="/" autofocus { "Back to the session" } }
-            }
-        },
-    )
-}
-
-fn document(title: &str, body: &Markup) -> Markup {
-    html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                title { (title) }
-                link rel="icon" href="/page/icon.svg";
-                link rel="stylesheet" href="/page/style.css";
-                script src="/page/script.js" defer {}
-            }
-            body { (body) }
-        }
-    }
-}
-
-/// How the session stands, and the ring that runs down to its idle timeout.
+/// Shows the status of the session, and a ring that runs down to its idle timeout.
 fn session_card(snapshot: &Snapshot) -> Markup {
-    let (name, meaning) = told_status(snapshot.status);
+    let (name, meaning) = status_text(snapshot.status);
     html! {
         section.card.session aria-labelledby="session" data-session=[snapshot.live.as_ref().map(|live| live.id)] {
             h2 #session { "Your session" }
@@ -101,7 +71,7 @@ fn session_card(snapshot: &Snapshot) -> Markup {
     }
 }
 
-fn told_status(status: Status) -> (&'static str, &'static str) {
+fn status_text(status: Status) -> (&'static str, &'static str) {
     match status {
         Status::New => ("New", "This request started it."),
         Status::Active => ("Active", "Every request that uses it fills the ring again."),
@@ -124,7 +94,7 @@ fn told_status(status: Status) -> (&'static str, &'static str) {
     }
 }
 
-/// Runs down without a script; the script only adds the seconds.
+/// A ring that runs down without a script; the script only adds the seconds.
 fn ring(live: Option<&Live>) -> Markup {
     let millis = live.map(|live| live.remaining.as_millis());
     html! {
@@ -147,21 +117,21 @@ fn ring(live: Option<&Live>) -> Markup {
     }
 }
 
-fn counter_card(snapshot: &Snapshot, told: &Told<'_>) -> Markup {
+fn counter_card(snapshot: &Snapshot, feedback: &Feedback<'_>) -> Markup {
     html! {
         section.card aria-labelledby="counting" {
             h2 #counting { "Counter" }
             form.row method="post" action=(Action::Counter.path()) {
                 output.count #counter { (snapshot.counter) }
-                button.main #count autofocus[told.did(Action::Counter)] aria-describedby="counted" { "Count up" }
+                button.main #count autofocus[feedback.did(Action::Counter)] aria-describedby="counted" { "Count up" }
             }
-            (told.line("counted", &[Action::Counter], None))
+            (feedback.line("counted", &[Action::Counter], None))
         }
     }
 }
 
-fn sign_in_card(snapshot: &Snapshot, told: &Told<'_>) -> Markup {
-    let answer = matches!(told.answer, Answer::WhoAmI).then(|| match &snapshot.user {
+fn sign_in_card(snapshot: &Snapshot, feedback: &Feedback<'_>) -> Markup {
+    let answer = matches!(feedback.answer, Answer::WhoAmI).then(|| match &snapshot.user {
         Some(user) => format!("You are {}.", user.name.as_str()),
         None => "Nobody is signed in.".to_owned(),
     });
@@ -173,7 +143,7 @@ fn sign_in_card(snapshot: &Snapshot, told: &Told<'_>) -> Markup {
                     @if let Some(since) = user.since { " since " (time(since)) } "." },
                 None => form.row method="post" action=(Action::Login.path()) {
                     label { span { "Name" } input #name name="user" required maxlength="64" autocomplete="username"
-                        autofocus[told.did(Action::Logout)]; }
+                        autofocus[feedback.did(Action::Logout)]; }
                     button #login { "Sign in" }
                 },
             }
@@ -182,16 +152,16 @@ fn sign_in_card(snapshot: &Snapshot, told: &Told<'_>) -> Markup {
                     button #whoami name="whoami" value="1" autofocus[answer.is_some()] aria-describedby="signed" { "Who am I?" }
                 }
                 form method="post" action=(Action::Logout.path()) {
-                    button #logout autofocus[told.did(Action::Login)] aria-describedby="signed" { "Sign out" }
+                    button #logout autofocus[feedback.did(Action::Login)] aria-describedby="signed" { "Sign out" }
                 }
             }
-            (told.line("signed", &[Action::Login, Action::Logout], answer))
+            (feedback.line("signed", &[Action::Login, Action::Logout], answer))
         }
     }
 }
 
-fn values_card(snapshot: &Snapshot, told: &Told<'_>) -> Markup {
-    let answer = match told.answer {
+fn values_card(snapshot: &Snapshot, feedback: &Feedback<'_>) -> Markup {
+    let answer = match feedback.answer {
         Answer::Value(key, Some(value)) => Some(format!("{key} is {value}.")),
         Answer::Value(key, None) => Some(format!("Nothing is stored at {key}.")),
         _ => None,
@@ -201,7 +171,7 @@ fn values_card(snapshot: &Snapshot, told: &Told<'_>) -> Markup {
             h2 #storing { "Values" }
             form.row method="post" action=(Action::Set.path()) {
                 label { span { "Key" } input #set-key name="key" required maxlength="251" autocomplete="off"
-                    autofocus[told.did(Action::Set)] aria-describedby="stored"; }
+                    autofocus[feedback.did(Action::Set)] aria-describedby="stored"; }
                 label { span { "Value" } input #set-value name="value" required autocomplete="off"; }
                 button #set { "Set" }
             }
@@ -210,7 +180,7 @@ fn values_card(snapshot: &Snapshot, told: &Told<'_>) -> Markup {
                     autofocus[answer.is_some()] aria-describedby="stored"; }
                 button #get { "Get" }
             }
-            (told.line("stored", &[Action::Set], answer))
+            (feedback.line("stored", &[Action::Set], answer))
             @if snapshot.values.is_empty() {
                 p.quiet #values { "The session holds nothing yet." }
             } @else {
@@ -228,7 +198,7 @@ fn values_card(snapshot: &Snapshot, told: &Told<'_>) -> Markup {
     }
 }
 
-fn sessions_card(user: &User, this: Option<&Live>, told: &Told<'_>) -> Markup {
+fn sessions_card(user: &User, this: Option<&Live>, feedback: &Feedback<'_>) -> Markup {
     let is_this = |id| this.is_some_and(|this| this.id == id);
     let others = user
         .sessions
@@ -256,12 +226,12 @@ fn sessions_card(user: &User, this: Option<&Live>, told: &Told<'_>) -> Markup {
             form method="post" action=(Action::RevokeOthers.path()) {
                 button #revoke-others .danger disabled[others == 0] aria-describedby="revoked" { "Sign out everywhere else" }
             }
-            (told.line("revoked", &[Action::Revoke, Action::RevokeOthers], None))
+            (feedback.line("revoked", &[Action::Revoke, Action::RevokeOthers], None))
         }
     }
 }
 
-/// What the last action told the browser to keep.
+/// Shows the session cookie that the last action set.
 fn cookie_card(notice: &Notice) -> Markup {
     html! {
         section.card.cookie aria-labelledby="kept" {
@@ -301,20 +271,20 @@ fn attribute_means(attribute: &str) -> Markup {
     html! { code { (attribute) } " " (means) }
 }
 
-/// What is told under the form that a visitor has just used.
-struct Told<'a> {
+/// The line under the form that the user has just used.
+struct Feedback<'a> {
     snapshot: &'a Snapshot,
     notice: &'a Notice,
     answer: &'a Answer,
 }
 
-impl Told<'_> {
+impl Feedback<'_> {
     fn did(&self, action: Action) -> bool {
         self.notice.action == Some(action)
     }
 
-    /// The answer to a question, or what one of these actions has done. The field that was used has the focus again and is
-    /// described by this line, so that it is read aloud.
+    /// Shows the answer to a question, or what one of these actions did. The field that was used gets the focus again and is
+    /// described by this line, so that screen readers read it.
     fn line(&self, id: &str, actions: &[Action], answer: Option<String>) -> Markup {
         let done = self.notice.action.filter(|action| actions.contains(action));
         let text = answer.or_else(|| done.map(|action| self.outcome(action)));
@@ -344,7 +314,7 @@ fn time(at: Timestamp) -> Markup {
     html! { time datetime=(text) { (text.replace('T', " ").replace('Z', " UTC")) } }
 }
 
-/// At most two units: 11h 59m, 1m 5s, 20s.
+/// Writes at most two units: 11h 59m, 1m 5s, 20s.
 fn rough(time: Duration) -> String {
     let text =
         humantime::format_duration(Duration::from_secs(time.as_millis().div_ceil(1000) as u64))

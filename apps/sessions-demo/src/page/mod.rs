@@ -1,34 +1,41 @@
-//! The demo in a browser: one page that shows the session as it is, and forms that change it.
+//! Serves the demo's page, which shows the session and has forms that change it.
 //!
-//! The page is made here and complete without scripts. The one script only counts down what the page says; it never asks the
-//! server, since a request that reads the session would keep it alive.
+//! The page is complete without scripts. Its one script counts down the idle timeout. It never asks the server, since a request
+//! that reads the session would keep the session alive.
 
 mod action;
+mod answer;
 mod assets;
+mod document;
 mod forms;
 mod notice;
 mod problem;
 mod snapshot;
+mod state;
 mod view;
 
-use axum::extract::{RawQuery, State};
-use axum::middleware::{map_response, map_response_with_state};
-use axum::response::Response;
-use axum::routing::get;
-use axum::{Extension, Router};
+use axum::{
+    Extension, Router,
+    extract::{RawQuery, State},
+    middleware::{map_response, map_response_with_state},
+    response::Response,
+    routing::get,
+};
 use http::{HeaderValue, header};
 use maud::Markup;
 use tower_http::csrf::CsrfLayer;
-use tower_kr_session::{ConfigError, Session, SessionLayer, Sessions};
+use tower_kr_session::{ConfigError, Session, SessionLayer};
 
-use self::notice::{Notice, Notices};
-use self::problem::Problem;
-use self::snapshot::Snapshot;
-use crate::app::About;
-use crate::query::Query;
-use crate::user_key::UserKey;
+use self::{
+    answer::Answer,
+    notice::{Notice, Notices},
+    problem::Problem,
+    snapshot::Snapshot,
+    state::PageState,
+};
+use crate::{about::About, query::Query};
 
-/// Nothing from other hosts, nothing inline, no frame around it.
+/// Allows nothing from other hosts, nothing inline, and no frame around the page.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
                       form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
@@ -51,43 +58,20 @@ pub(crate) fn router(sessions: SessionLayer, about: About) -> Result<Router, Con
         .with_state(state))
 }
 
-#[derive(Clone)]
-struct PageState {
-    about: About,
-    sessions: Sessions,
-    notices: Notices,
-}
-
-/// What a visitor asked the page for, beyond showing the session.
-pub(crate) enum Answer {
-    Nothing,
-    Value(String, Option<String>),
-    WhoAmI,
-}
-
 async fn page(
     State(state): State<PageState>,
     session: Session,
     notice: Notice,
     RawQuery(query): RawQuery,
 ) -> Result<(Extension<notice::Seen>, Markup), Problem> {
-    let answer = answer(&session, Query(query.as_deref().unwrap_or_default())).await?;
+    let query = Query(query.as_deref().unwrap_or_default());
+    let answer = Answer::to(query, &session).await?;
     let snapshot = Snapshot::read(&session, &state.sessions).await?;
     let seen = Extension(notice.seen());
     Ok((seen, view::page(&state.about, &snapshot, &notice, &answer)))
 }
 
-async fn answer(session: &Session, query: Query<'_>) -> Result<Answer, Problem> {
-    if let Some(key) = query.get("get")? {
-        let value = session.get(&UserKey::new(&key)?.0).await?;
-        return Ok(Answer::Value(key, value));
-    }
-    Ok(match query.get("whoami")? {
-        Some(_) => Answer::WhoAmI,
-        None => Answer::Nothing,
-    })
-}
-
+/// Adds the headers that keep other sites and caches away from the page.
 async fn safe(mut response: Response) -> Response {
     let headers = response.headers_mut();
     for (name, value) in [
@@ -95,7 +79,7 @@ async fn safe(mut response: Response) -> Response {
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         // Not `no-referrer`: with it a form has the origin `null`.
         (header::REFERRER_POLICY, "same-origin"),
-        // What a browser kept would show a session that is over.
+        // A stored page would show a session that may have ended.
         (header::CACHE_CONTROL, "no-store"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
