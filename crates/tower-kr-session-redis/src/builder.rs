@@ -244,7 +244,7 @@ fn addresses(infos: &[ConnectionInfo]) -> String {
 
 /// Checks a server, so that what is wrong with it is known at start and not at the first session.
 async fn inspect(connector: &Connector) -> Result<(), ConnectError> {
-    let mut connection = connector.connect(&Arc::default()).await?;
+    let mut connection = connector.connect(&Arc::default()).await?.connection;
     let info = connection.send_packed_command(&redis::cmd("INFO")).await;
     // The user may not ask, so there is no advice.
     let Ok(Ok(info)) = info.map(redis::from_redis_value::<String>) else {

@@ -39,12 +39,8 @@ local function keep(key, left)
   end
 end
 
--- Writes that the record carries the owner. A later deadline that was known already stays.
+-- Writes that the record carries the owner.
 local function hold(key, id, entry, count, deadline, now)
-  local _, state, time = parts(entry)
-  if state == 'until' and tonumber(time) > tonumber(deadline) then
-    deadline = time
-  end
   local held = string.format('%d:until:%s', count, deadline)
   if held ~= entry then
     redis.call('HSET', key, id, held)

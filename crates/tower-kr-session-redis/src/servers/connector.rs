@@ -1,16 +1,18 @@
 //! Opens connections that can serve sessions: to a named server, or to the master that sentinels name.
 
-use std::{sync::Arc, time::Duration};
+use std::{future::pending, sync::Arc, time::Duration};
 
 use redis::{
     AsyncConnectionConfig, Client, ConnectionInfo, ErrorKind, PushInfo, PushKind, RedisError,
     TlsCertificates, Value,
     aio::{MultiplexedConnection, SendError},
-    from_redis_value,
 };
 use tokio::sync::Notify;
 
-use super::address::{self, Target};
+use super::{
+    address::{self, Target},
+    sentinels::{Address, Sentinels},
+};
 use crate::{connect_error::ConnectError, failure::reason, scripts::PROGRAMS};
 
 /// Settings of every connection.
@@ -32,11 +34,15 @@ enum Place {
     Primary(ConnectionInfo),
     /// A node of a cluster, which redirects what it doesn't own.
     Node(ConnectionInfo),
-    Sentinel {
-        sentinels: Vec<ConnectionInfo>,
-        master: String,
-        server: ConnectionInfo,
-    },
+    /// The master that sentinels name, and the settings to connect to it with.
+    Master(Sentinels, ConnectionInfo),
+}
+
+/// A new connection.
+pub(crate) struct Connected {
+    pub(crate) connection: MultiplexedConnection,
+    /// Where the sentinels' master is.
+    master: Option<Address>,
 }
 
 impl Connector {
@@ -48,11 +54,7 @@ impl Connector {
                 sentinels,
                 master,
                 server,
-            } => Place::Sentinel {
-                sentinels,
-                master,
-                server,
-            },
+            } => Place::Master(Sentinels::new(sentinels, master), server),
             Target::Cluster(mut nodes) => Place::Node(nodes.swap_remove(0)),
         };
         Self { place, settings }
@@ -72,32 +74,43 @@ impl Connector {
     pub(crate) fn name(&self) -> String {
         match &self.place {
             Place::Primary(info) | Place::Node(info) => info.addr().to_string(),
-            Place::Sentinel { master, .. } => format!("the sentinels' master {master:?}"),
+            Place::Master(sentinels, _) => {
+                format!("the sentinels' master {:?}", sentinels.master())
+            }
+        }
+    }
+
+    /// Whether another server may have taken over.
+    pub(crate) fn may_move(&self) -> bool {
+        matches!(self.place, Place::Master(..))
+    }
+
+    /// Returns once the sentinels name another master than the connected one.
+    pub(crate) async fn moved(&self, connected: &Connected) -> Address {
+        match (&self.place, &connected.master) {
+            (Place::Master(sentinels, _), Some(master)) => {
+                sentinels.moved(&self.settings, master).await
+            }
+            _ => pending().await,
         }
     }
 
     /// Opens a connection with all scripts loaded. `closed` is notified when it ends.
-    pub(crate) async fn connect(
-        &self,
-        closed: &Arc<Notify>,
-    ) -> Result<MultiplexedConnection, ConnectError> {
-        match &self.place {
+    pub(crate) async fn connect(&self, closed: &Arc<Notify>) -> Result<Connected, ConnectError> {
+        let (connection, master) = match &self.place {
             Place::Node(info) => {
                 let mut connection = self.settings.open(info, Some(closed)).await?;
                 self.load_scripts(info, &mut connection).await?;
-                Ok(connection)
+                (connection, None)
             }
-            Place::Primary(info) => self.connect_primary(info, closed).await,
-            Place::Sentinel {
-                sentinels,
-                master,
-                server,
-            } => {
-                let (host, port) = self.find_master(sentinels, master).await?;
-                self.connect_primary(&address::at(server, &host, port), closed)
-                    .await
+            Place::Primary(info) => (self.connect_primary(info, closed).await?, None),
+            Place::Master(sentinels, server) => {
+                let master = sentinels.find(&self.settings).await?;
+                let info = address::at(server, &master.0, master.1);
+                (self.connect_primary(&info, closed).await?, Some(master))
             }
-        }
+        };
+        Ok(Connected { connection, master })
     }
 
     async fn connect_primary(
@@ -138,44 +151,6 @@ impl Connector {
             .and_then(|replies| Value::Array(replies).extract_error())
             .map(drop)
             .map_err(|error| self.settings.explain(info, &error))
-    }
-
-    /// Asks the sentinels in turn and takes the first answer.
-    async fn find_master(
-        &self,
-        sentinels: &[ConnectionInfo],
-        master: &str,
-    ) -> Result<(String, u16), ConnectError> {
-        let mut last_error = ConnectError::InvalidSetting {
-            reason: "no sentinel is named",
-        };
-        for sentinel in sentinels {
-            match self.ask_sentinel(sentinel, master).await {
-                Ok(address) => return Ok(address),
-                Err(error) => last_error = error,
-            }
-        }
-        Err(last_error)
-    }
-
-    async fn ask_sentinel(
-        &self,
-        sentinel: &ConnectionInfo,
-        master: &str,
-    ) -> Result<(String, u16), ConnectError> {
-        let mut connection = self.settings.open(sentinel, None).await?;
-        let mut command = redis::cmd("SENTINEL");
-        command.arg("GET-MASTER-ADDR-BY-NAME").arg(master);
-        let reply = connection
-            .send_packed_command(&command)
-            .await
-            .and_then(Value::extract_error)
-            .and_then(|reply| Ok(from_redis_value::<Option<(String, u16)>>(reply)?))
-            .map_err(|error| self.settings.explain(sentinel, &error))?;
-        reply.ok_or_else(|| ConnectError::Unsuitable {
-            server: sentinel.addr().to_string(),
-            reason: format!("it is a sentinel that knows no master {master:?}"),
-        })
     }
 }
 

@@ -53,6 +53,8 @@ struct Shared {
     suspicion: Notify,
     response_timeout: Duration,
     connect_timeout: Duration,
+    /// Whether another server may have taken over.
+    may_move: bool,
 }
 
 #[derive(Clone)]
@@ -84,6 +86,7 @@ impl Link {
             suspicion: Notify::new(),
             response_timeout: connector.settings().response_timeout,
             connect_timeout: connector.settings().connect_timeout,
+            may_move: connector.may_move(),
         });
         let supervisor = tokio::spawn(supervise(Arc::clone(&shared), connector)).abort_handle();
         Self { shared, supervisor }
@@ -136,8 +139,7 @@ impl Link {
             value => return Ok(value),
         };
         reply.map_err(|error| {
-            // The server is no primary any more, or has a new password: connect anew.
-            if matches!(error.code(), Some("READONLY" | "NOAUTH")) {
+            if shared.distrusts(error.code()) {
                 shared.fail(generation, error.to_string().into());
             }
             Failure::Refused {
@@ -173,6 +175,17 @@ impl Shared {
                 Ok(generation) => return Ok(generation),
                 Err(back) => call = back,
             }
+        }
+    }
+
+    /// Whether the server that refused a call with this code is to be left, since it is no primary any
+    /// more, or wants another password. A primary without replicas is one that was cut off, if another
+    /// may have taken over.
+    fn distrusts(&self, code: Option<&str>) -> bool {
+        match code {
+            Some("READONLY" | "NOAUTH" | "MASTERDOWN") => true,
+            Some("NOREPLICAS") => self.may_move,
+            _ => false,
         }
     }
 
@@ -255,7 +268,8 @@ async fn supervise(shared: Arc<Shared>, connector: Connector) {
     for generation in 0.. {
         let closed = Arc::new(Notify::new());
         match connector.connect(&closed).await {
-            Ok(connection) => {
+            Ok(connected) => {
+                let connection = connected.connection.clone();
                 let again = matches!(*shared.state.borrow(), State::Down { .. });
                 let (calls, queue) = unbounded_channel();
                 // Ends with this connection, which ends the calls that wait for an answer.
@@ -278,6 +292,10 @@ async fn supervise(shared: Arc<Shared>, connector: Connector) {
                     // It has said why, unless it panicked.
                     Some(_) = dispatcher.join_next() => {
                         shared.fail(generation, "the dispatcher of calls ended".into());
+                    }
+                    (host, port) = connector.moved(&connected) => {
+                        let reason = format!("the sentinels name another master, {host}:{port}");
+                        shared.fail(generation, reason.into());
                     }
                 }
                 if start.elapsed() >= STABLE_AFTER {

@@ -5,6 +5,7 @@ mod cluster;
 pub(crate) mod connector;
 mod dispatch;
 mod link;
+mod sentinels;
 mod slot;
 
 use redis::{Cmd, Value};

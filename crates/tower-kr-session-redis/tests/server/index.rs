@@ -167,6 +167,17 @@ pub(crate) async fn what_the_index_lost_is_back_at_the_next_touch() {
     let _: i64 = stage.server.ask(&["HSET", &index(&user), &id, &short]);
     assert!(is_applied(&session, touch(), due()).await);
     assert_ne!(entries(&stage.server, &user)[&id], short);
+
+    // The list puts it right too, and the index is kept as long as its sessions may live.
+    let other = owner("other");
+    let session = Session::signed_in(&stage.direct, &other).await;
+    let (index, id) = (index(&other), session.id.to_string());
+    let _: i64 = stage.server.ask(&["HSET", &index, &id, "?"]);
+    let _: i64 = stage.server.ask(&["PEXPIRE", &index, "100000"]);
+    assert_eq!(stage.listed(&other).await, 1);
+    assert!(entries(&stage.server, &other)[&id].starts_with("0:until:"));
+    let left: i64 = stage.server.ask(&["PTTL", &index]);
+    assert!(left > absolute - 120_000, "{left}");
 }
 
 /// A user's sign-in after the revocation is a new proof, also if the index loses it.
@@ -203,6 +214,72 @@ pub(crate) async fn a_sign_in_of_the_future_does_not_outlive_a_revocation() {
     assert!(session.load().await.is_some());
     assert!(!is_applied(&session, touch(), due()).await);
     assert!(session.load().await.is_none());
+}
+
+/// The entries that a sign-in meets by chance are as good as met by the list.
+pub(crate) async fn a_sign_in_ends_what_a_broken_off_revocation_left() {
+    let stage = Stage::new().await;
+    let user = owner("user");
+    let revoked = Session::signed_in(&stage.direct, &user).await;
+    let unreadable = SessionId::generate(now()).to_string();
+    let _: i64 = stage.server.ask(&["HSET", &index(&user), &unreadable, "?"]);
+    let (_proxy, store) = stage.faulty(0, Fate::CutAfter).await;
+    let before = now().saturating_sub(Duration::from_secs(1));
+    let broken_off = store.remove_owned(&user, None, before).await;
+    broken_off.expect_err("a broken connection");
+    let session = Session::signed_in(&stage.direct, &user).await;
+    assert!(!stage.lives(&revoked, &user).await);
+    assert!(stage.lives(&session, &user).await);
+    let entries = entries(&stage.server, &user).into_keys();
+    let expected = [
+        session.id.to_string(),
+        "not_before".into(),
+        "revocations".into(),
+    ];
+    assert_eq!(entries.collect::<Vec<_>>(), expected);
+}
+
+pub(crate) async fn who_signs_in_again_must_have_proved_it_after_the_last_revocation() {
+    let stage = Stage::new().await;
+    let user = owner("user");
+    let session = Session::signed_in(&stage.direct, &user).await;
+    let late = sign_in(&user);
+    assert_eq!(revoke_but(&stage.direct, &user, &session).await, 0);
+    let done = session.apply(late).await.expect("apply");
+    assert_eq!(done, ApplyOutcome::Revoked);
+    assert!(stage.lives(&session, &user).await, "nothing was done");
+
+    // A new proof takes a revocation back that hasn't come to the session yet.
+    let (_proxy, store) = stage.faulty(0, Fate::CutAfter).await;
+    let revoked_at = now();
+    let broken_off = store.remove_owned(&user, None, revoked_at).await;
+    broken_off.expect_err("a broken connection");
+    while now() == revoked_at {
+        tokio::task::yield_now().await;
+    }
+    assert!(is_applied(&session, sign_in(&user), now()).await);
+    assert!(is_applied(&session, touch(), due()).await);
+    assert_eq!(stage.listed(&user).await, 1);
+}
+
+/// The number of revocations is lost with the index, so it can be the same again.
+pub(crate) async fn a_sign_in_is_revoked_though_the_index_was_lost_meanwhile() {
+    let stage = Stage::new().await;
+    let user = owner("user");
+    let before = now().saturating_sub(Duration::from_secs(1));
+    let revoked = stage.direct.remove_owned(&user, None, before).await;
+    assert_eq!(revoked.expect("remove_owned"), 0);
+    let session = Session::create(&stage.direct).await;
+    let (proxy, store) = stage.faulty(3, Fate::Hold).await;
+    let (late, delta) = (session.through(&store), sign_in(&user));
+    let signing_in = tokio::spawn(async move { late.apply(delta).await });
+    proxy.held().await;
+    lose_index(&stage.server, &user);
+    assert_eq!(stage.revoke(&user).await, 0);
+    proxy.release();
+    let done = signing_in.await.expect("a task").expect("apply");
+    assert_eq!(done, ApplyOutcome::Revoked);
+    assert!(!stage.lives(&session, &user).await);
 }
 
 pub(crate) async fn new_limits_do_not_take_a_broken_off_revocation_back() {

@@ -10,6 +10,7 @@ mod outages;
 mod outcomes;
 mod refusals;
 mod round_trips;
+mod sentinels;
 mod start;
 mod topologies;
 
@@ -34,7 +35,7 @@ fn main() -> ExitCode {
             a_start_in_the_background_waits_for_the_server, prefixes_keep_applications_apart,
             a_user_with_few_rights_is_enough;
         keys: a_session_is_what_the_guide_says_and_holds_no_secret, corrupt_records_are_missing_and_kept,
-            each_byte_of_the_secret_counts,
+            each_byte_of_the_secret_counts, a_retired_secret_of_an_expired_session_is_missing,
             records_of_a_later_release_are_errors_and_kept, a_key_of_another_type_is_missing_and_kept,
             redis_forgets_a_session_after_its_deadline_and_a_grace, limits_without_an_end_are_kept,
             a_delta_may_be_about_thousands_of_values,
@@ -56,11 +57,16 @@ fn main() -> ExitCode {
             what_the_index_lost_is_revoked_at_the_next_touch, what_the_index_lost_is_back_at_the_next_touch,
             a_session_from_after_a_revocation_outlives_the_loss_of_its_entry,
             a_sign_in_of_the_future_does_not_outlive_a_revocation,
+            a_sign_in_ends_what_a_broken_off_revocation_left,
+            who_signs_in_again_must_have_proved_it_after_the_last_revocation,
+            a_sign_in_is_revoked_though_the_index_was_lost_meanwhile,
             new_limits_do_not_take_a_broken_off_revocation_back, a_session_that_was_revoked_is_not_spared_later,
             a_session_that_is_spared_may_be_signing_in, the_index_is_asked_once_per_touch_interval,
             a_record_of_the_earlier_version_is_read_and_looked_up,
             sign_ins_that_broke_off_hold_nobody_up_and_are_tidied_up, many_sessions_are_listed_and_revoked_in_pages;
-        topologies: sentinels_name_the_master, a_cluster_serves_while_a_node_is_down, a_clusters_replica_takes_over,
+        sentinels: the_master_is_found, a_planned_fail_over_loses_nothing_later,
+            a_master_that_is_cut_off_is_left;
+        topologies: a_cluster_serves_while_a_node_is_down, a_clusters_replica_takes_over,
             what_a_dying_primary_lost_of_an_index_can_be_revoked, a_session_goes_on_while_the_node_of_its_index_is_down,
             a_slot_may_move_under_load, encrypted_connections_check_the_certificate;
     ])

@@ -1,4 +1,4 @@
-//! Sentinels, clusters and encryption.
+//! Clusters and encryption.
 
 use std::{fs, time::Duration};
 
@@ -11,50 +11,6 @@ use crate::support::{
     Cluster, RIGHTS, Server, eventually,
     session::{ABSOLUTE, IDLE, Session, increment, later, now, owner, sign_in, touch},
 };
-
-pub(crate) async fn sentinels_name_the_master() {
-    let mut master = Server::start(&[]);
-    let port = master.port().to_string();
-    let replica = Server::start(&["--replicaof", "127.0.0.1", &port]);
-    let monitor = format!("sentinel monitor main 127.0.0.1 {port} 1");
-    let sentinel = Server::start_sentinel(&[
-        &monitor,
-        "sentinel down-after-milliseconds main 500",
-        "sentinel failover-timeout main 2000",
-    ]);
-    let at = |name: &str| {
-        let (dead, port) = (crate::support::free_port(), sentinel.port());
-        format!("redis+sentinel://127.0.0.1:{dead},127.0.0.1:{port}/{name}")
-    };
-    let error = RedisStore::connect(&at("nobody"))
-        .await
-        .expect_err("no such master");
-    assert!(
-        error.to_string().contains("knows no master \"nobody\""),
-        "{error}"
-    );
-
-    let store = RedisStore::connect(&at("main")).await.expect("connect");
-    let session = Session::create(&store).await;
-    assert_eq!(session.increment().await.expect("increment"), 1);
-    eventually(
-        "the sentinel knows the replica, which has the data",
-        || async {
-            let replicas: Vec<redis::Value> = sentinel.ask(&["SENTINEL", "REPLICAS", "main"]);
-            let size: i64 = replica.ask(&["DBSIZE"]);
-            !replicas.is_empty() && size == 1
-        },
-    )
-    .await;
-    master.kill();
-    eventually("the replica has taken over", || async {
-        session.increment().await.is_ok()
-    })
-    .await;
-    let role: Vec<redis::Value> = replica.ask(&["ROLE"]);
-    assert_eq!(role[0], redis::Value::BulkString(b"master".to_vec()));
-    assert_eq!(session.count().await, 2);
-}
 
 pub(crate) async fn a_cluster_serves_while_a_node_is_down() {
     let cluster = Cluster::start();
@@ -241,9 +197,16 @@ pub(crate) async fn a_session_goes_on_while_the_node_of_its_index_is_down() {
     refused.expect_err("the index must know of it first");
     frozen.thaw();
     eventually("the node is back", || async {
-        store.remove_owned(&user, None, now()).await.is_ok()
+        store.list(&user, now()).await.is_ok()
     })
     .await;
+    // It still has to be asked.
+    let lost: i64 = frozen.ask(&["DEL", &format!("kr:owner:{user}")]);
+    assert_eq!(lost, 1);
+    let revoked = store.remove_owned(&user, None, now()).await;
+    assert_eq!(revoked.expect("remove_owned"), 0);
+    let ended = session.apply_at(touch(), due).await.expect("apply");
+    assert_eq!(ended, ApplyOutcome::Missing);
     assert_eq!(session.load().await, None);
 }
 

@@ -146,13 +146,22 @@ impl Session {
         self.try_load().await.expect("load")
     }
 
+    /// The counter that `increment` counts with, or this if it can't be had now.
+    pub(crate) async fn count_or(&self, other: i64) -> i64 {
+        match self.try_load().await {
+            Ok(Some(record)) => counter(&record),
+            _ => other,
+        }
+    }
+
     /// The counter that `increment` counts with.
     pub(crate) async fn count(&self) -> i64 {
-        let record = self.load().await.expect("the session is there");
-        let digits = record.values.get("n").unwrap_or(b"0");
-        str::from_utf8(digits)
-            .expect("digits")
-            .parse()
-            .expect("a number")
+        counter(&self.load().await.expect("the session is there"))
     }
+}
+
+fn counter(record: &Record) -> i64 {
+    let digits = record.values.get("n").unwrap_or(b"0");
+    let digits = str::from_utf8(digits).expect("digits");
+    digits.parse().expect("a number")
 }
