@@ -64,7 +64,7 @@ fn main() -> ExitCode {
             a_session_that_is_spared_may_be_signing_in, the_index_is_asked_once_per_touch_interval,
             a_record_of_the_earlier_version_is_read_and_looked_up,
             sign_ins_that_broke_off_hold_nobody_up_and_are_tidied_up, many_sessions_are_listed_and_revoked_in_pages;
-        sentinels: the_master_is_found, a_planned_fail_over_loses_nothing_later,
+        sentinels: the_master_is_found, a_user_of_the_sentinels_needs_few_rights, a_planned_fail_over_loses_nothing_later,
             a_master_that_is_cut_off_is_left;
         topologies: a_cluster_serves_while_a_node_is_down, a_clusters_replica_takes_over,
             what_a_dying_primary_lost_of_an_index_can_be_revoked, a_session_goes_on_while_the_node_of_its_index_is_down,

@@ -241,6 +241,52 @@ pub(crate) async fn the_master_is_found() {
     assert_eq!(session.count().await, 2);
 }
 
+pub(crate) async fn a_user_of_the_sentinels_needs_few_rights() {
+    const FEWEST: &str = "-@all +sentinel|get-master-addr-by-name";
+    const RIGHTS: &str =
+        "-@all +sentinel|get-master-addr-by-name +sentinel|master +subscribe &+switch-master";
+    let group = Group::start(&[]).await;
+    for (user, rights) in [("few", FEWEST), ("usual", RIGHTS)] {
+        let user_with_rights = format!("ACL SETUSER {user} on >sesame {rights}");
+        let words: Vec<&str> = user_with_rights.split_whitespace().collect();
+        for sentinel in &group.sentinels {
+            let _: String = sentinel.ask(&words);
+        }
+    }
+    let stores = ["few", "usual"].map(|user| {
+        let builder = RedisStore::builder(&group.url());
+        builder.sentinel_credentials(user, "sesame").connect()
+    });
+    let mut sessions = Vec::new();
+    for store in stores {
+        sessions.push(Session::create(&store.await.expect("connect")).await);
+    }
+    eventually("who may subscribe does", || async {
+        group.sentinels.iter().all(|sentinel| {
+            let subscribers: String = sentinel.ask(&["CLIENT", "LIST", "TYPE", "PUBSUB"]);
+            subscribers.lines().count() == 1 && subscribers.contains("user=usual")
+        })
+    })
+    .await;
+    let asked: String = group.sentinels[0].ask(&["SENTINEL", "FAILOVER", "main"]);
+    assert_eq!(asked, "OK");
+    group.switched().await;
+    let role = |server: &Server| -> Vec<redis::Value> { server.ask(&["ROLE"]) };
+    let new = group
+        .replicas
+        .iter()
+        .find(|server| role(server)[0] == redis::Value::BulkString(b"master".to_vec()));
+    let new = new.expect("a new master");
+    for session in &sessions {
+        eventually("the store writes to the new master", || async {
+            let written = session.increment().await.is_ok();
+            let there: bool = new.ask(&["HEXISTS", &session.key(), "v:n"]);
+            written && there
+        })
+        .await;
+    }
+}
+
 pub(crate) async fn a_planned_fail_over_loses_nothing_later() {
     let group = Group::start(&[]).await;
     let store = RedisStore::connect(&group.url()).await.expect("connect");
