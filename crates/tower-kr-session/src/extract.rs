@@ -1,7 +1,9 @@
 //! The axum extractor for [`Session`], and errors as axum responses (feature `axum`).
 
+use std::convert::Infallible;
+
 use axum_core::{
-    extract::FromRequestParts,
+    extract::{FromRequestParts, OptionalFromRequestParts},
     response::{IntoResponse, Response},
 };
 use http::{StatusCode, header, request::Parts};
@@ -20,6 +22,15 @@ impl<S: Sync> FromRequestParts<S> for Session {
             .get()
             .cloned()
             .ok_or(MissingSessionLayer(()))
+    }
+}
+
+/// `None` where no layer is around the route.
+impl<S: Sync> OptionalFromRequestParts<S> for Session {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Infallible> {
+        Ok(parts.extensions.get().cloned())
     }
 }
 

@@ -87,7 +87,7 @@ where
                 let Poll::Ready(Ok(response)) = &mut polled else {
                     return polled;
                 };
-                let mut commit = match session.end() {
+                let mut commit = match session.end(response.status().is_server_error()) {
                     End::Untouched => {
                         *this.state = State::Passing;
                         return polled;

@@ -98,6 +98,8 @@ pub(crate) fn send(
                         .render(text, https, OffsetDateTime::UNIX_EPOCH)?
                 }
                 None => config.cookie.render(text, https, config.now().into())?,
+                // A handler moved the deadline into the past: the session is over.
+                Some(until) if *until <= config.now() => config.cookie.removal(https),
                 Some(until) => {
                     let now = config.now();
                     let age = until.saturating_duration_since(now).min(LIFETIME_LIMIT);
@@ -110,7 +112,26 @@ pub(crate) fn send(
     };
     headers.append(header::SET_COOKIE, value);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    remove_targeted_cache_control(headers);
     Ok(())
+}
+
+/// Removes what a handler told certain caches alone, which counts for them before `Cache-Control`: the
+/// targeted fields of RFC 9213, whose names end alike, and the two that are older.
+fn remove_targeted_cache_control(headers: &mut HeaderMap) {
+    let targeted: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| {
+            let name = name.as_str();
+            name.ends_with("-cache-control")
+                || name == "surrogate-control"
+                || name == "x-accel-expires"
+        })
+        .cloned()
+        .collect();
+    for name in targeted {
+        headers.remove(name);
+    }
 }
 
 const VARY_BY: HeaderValue = HeaderValue::from_static("Cookie");

@@ -31,12 +31,12 @@ pub(crate) enum End {
 }
 
 impl Session {
-    /// The response is ready.
-    pub(crate) fn end(&mut self) -> End {
+    /// The response is ready. `failed`: it is a server error.
+    pub(crate) fn end(&mut self, failed: bool) -> End {
         let end = match Arc::get_mut(&mut self.inner) {
             // Most often the handler's handles are gone by now, and nothing has to be locked.
-            Some(inner) => inner.request_mut().end_without_commit(),
-            None => self.inner.request().end_without_commit(),
+            Some(inner) => inner.request_mut().end_without_commit(failed),
+            None => self.inner.request().end_without_commit(failed),
         };
         end.unwrap_or_else(|| End::Commit(Box::pin(self.clone().commit())))
     }
@@ -117,8 +117,22 @@ impl Turn<'_> {
 }
 
 impl Request {
+    /// Drops what a request set that failed half-way. If it ends its session, that is carried out.
+    fn drop_all_but_end(&mut self) {
+        let ends = self.notes().destroy;
+        if !self.notes().is_empty() {
+            self.lose(SessionError::Interrupted);
+        }
+        if ends {
+            self.notes_mut().destroy();
+        }
+    }
+
     /// Ends a request that leaves nothing to commit, or returns `None`.
-    fn end_without_commit(&mut self) -> Option<End> {
+    fn end_without_commit(&mut self, failed: bool) -> Option<End> {
+        if failed {
+            self.drop_all_but_end();
+        }
         let Some(began) = self.first_contact else {
             self.head_sent = true;
             return Some(End::Untouched);

@@ -16,6 +16,8 @@ on_each_store!(
     two_live_sessions_or_too_many_cookies_are_a_conflict,
     a_persistent_session_tells_the_browser_until_when,
     a_logout_clears_what_the_browser_keeps_if_the_layer_says_so,
+    no_cache_of_any_kind_keeps_a_token,
+    a_persistent_session_whose_deadline_is_moved_into_the_past_loses_its_cookie,
 );
 
 async fn a_client_without_a_session_that_writes_nothing_gets_no_cookie_and_no_record(app: App) {
@@ -374,4 +376,60 @@ async fn a_logout_that_failed_clears_nothing() {
         .await;
     reply.assert_refused(StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(reply.headers.get("clear-site-data"), None);
+}
+
+async fn no_cache_of_any_kind_keeps_a_token(app: App) {
+    const TARGETED: [&str; 5] = [
+        "cdn-cache-control",
+        "cloudflare-cdn-cache-control",
+        "vercel-cdn-cache-control",
+        "surrogate-control",
+        "x-accel-expires",
+    ];
+    let with_headers = || {
+        let mut response = ok("");
+        for name in TARGETED {
+            let value = "max-age=600".parse().unwrap();
+            response.headers_mut().insert(name, value);
+        }
+        response
+    };
+    let start = app
+        .with(None, move |session| async move {
+            session.insert("a", &1)?;
+            Ok(with_headers())
+        })
+        .await;
+    let token = start.token();
+    let end = app
+        .with(Some(&token), move |session| async move {
+            session.destroy()?;
+            Ok(with_headers())
+        })
+        .await;
+    assert!(end.removes_cookie());
+    for reply in [start, end] {
+        assert_eq!(reply.headers[header::CACHE_CONTROL], "no-store");
+        for name in TARGETED {
+            assert_eq!(reply.headers.get(name), None, "{name}");
+        }
+    }
+}
+
+async fn a_persistent_session_whose_deadline_is_moved_into_the_past_loses_its_cookie(app: App) {
+    let start = app
+        .with(None, |session| async move {
+            session.insert("a", &1)?;
+            session.set_persistent(true)?;
+            Ok(ok(""))
+        })
+        .await;
+    app.advance(Duration::from_secs(10));
+    let reply = app
+        .with(Some(&start.token()), |session| async move {
+            session.set_absolute_timeout(Duration::from_secs(5))?;
+            Ok(ok(""))
+        })
+        .await;
+    assert!(reply.removes_cookie(), "{reply:?}");
 }

@@ -11,10 +11,12 @@ use std::{
 use http::{Response, StatusCode, header};
 use tower_kr_session::{Session, SessionError, StoreError};
 
-use crate::support::{App, Behaviour, IO, Reply, ok, on_each_store, settle, with_wrong_secret};
+use crate::support::{
+    App, Behaviour, IO, Reply, ok, on_each_store, owner, settle, with_wrong_secret,
+};
 
 on_each_store!(
-    a_handlers_own_error_commits_like_any_response,
+    a_server_error_stores_nothing_that_was_set_but_an_end,
     a_panic_a_dropped_request_and_an_inner_error_commit_nothing,
 );
 
@@ -197,18 +199,55 @@ async fn a_failed_touch_harms_nobody() {
     reply.assert_plain();
 }
 
-async fn a_handlers_own_error_commits_like_any_response(app: App) {
+fn failed(status: StatusCode) -> Response<String> {
+    let mut response = ok("my own error page");
+    *response.status_mut() = status;
+    response
+}
+
+async fn a_server_error_stores_nothing_that_was_set_but_an_end(app: App) {
     let token = app.start(&[("a", 1)]).await;
     let reply = app
         .with(Some(&token), |session| async move {
             session.insert("a", &2)?;
-            let mut response = ok("my own error page");
-            *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-            Ok(response)
+            session.increment("at once", 1).await?;
+            session.insert("b", &2)?;
+            session.sign_in("max")?;
+            session.set_persistent(true)?;
+            Ok(failed(StatusCode::INTERNAL_SERVER_ERROR))
         })
         .await;
     assert_eq!(reply.status, StatusCode::INTERNAL_SERVER_ERROR);
-    assert_eq!(app.read(&token, "a").await, Some(2));
+    assert_eq!(reply.body, "my own error page");
+    assert_eq!(reply.set_cookie(), None);
+    assert_eq!(
+        app.read(&token, "a").await,
+        Some(2),
+        "went along with the increment"
+    );
+    assert_eq!(app.read(&token, "at once").await, Some(1));
+    assert_eq!(app.read(&token, "b").await, None);
+    assert!(app.sessions().list(&owner("max")).await.unwrap().is_empty());
+
+    // What the client did wrong undoes nothing.
+    app.with(Some(&token), |session| async move {
+        session.insert("b", &3)?;
+        Ok(failed(StatusCode::UNPROCESSABLE_ENTITY))
+    })
+    .await;
+    assert_eq!(app.read(&token, "b").await, Some(3));
+
+    let reply = app
+        .with(Some(&token), |session| async move {
+            session.destroy()?;
+            session.insert("fresh", &1)?;
+            Ok(failed(StatusCode::BAD_GATEWAY))
+        })
+        .await;
+    assert_eq!(reply.status, StatusCode::BAD_GATEWAY);
+    assert!(reply.removes_cookie(), "{reply:?}");
+    assert_eq!(app.read(&token, "b").await, None);
+    assert_eq!(app.records(), 0);
 }
 
 #[tokio::test]
@@ -221,10 +260,8 @@ async fn a_handlers_own_server_error_stays_when_the_commit_fails_too() {
     app.remote.set(Behaviour::Fail);
     let reply = app
         .with(Some(&token), |session| async move {
-            session.insert("a", &2)?;
-            let mut response = ok("my own error page");
-            *response.status_mut() = StatusCode::BAD_GATEWAY;
-            Ok(response)
+            session.destroy()?;
+            Ok(failed(StatusCode::BAD_GATEWAY))
         })
         .await;
     assert_eq!(reply.status, StatusCode::BAD_GATEWAY);

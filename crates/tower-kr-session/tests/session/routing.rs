@@ -87,6 +87,17 @@ async fn a_missing_layer_is_a_server_error_that_tells_the_client_nothing() {
 }
 
 #[tokio::test]
+async fn a_handler_may_do_without_a_layer() {
+    async fn is_there(session: Option<Session>) -> String {
+        session.is_some().to_string()
+    }
+    let plain = Router::new().route("/", get(is_there));
+    assert_eq!(call(&plain, "/", None).await.2, "false");
+    let layered = plain.layer(SessionLayer::new(MemoryStore::new()));
+    assert_eq!(call(&layered, "/", None).await.2, "true");
+}
+
+#[tokio::test]
 async fn a_plain_tower_service_works_too() {
     let service = ServiceBuilder::new()
         .layer(SessionLayer::new(MemoryStore::new()))

@@ -1,12 +1,15 @@
 //! Typed and raw values, and what a call costs the store.
 
 use http::StatusCode;
+use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde::{Deserialize, Serialize};
 use tower_kr_session::{Session, SessionError, SessionKey};
 
 use crate::support::{App, ok, on_each_store};
 
 on_each_store!(
+    a_float_is_read_back_as_it_was_given,
+    what_was_noted_before_a_destroy_does_not_come_back,
     keys_of_every_kind_read_well,
     a_request_reads_what_it_wrote,
     update_and_take_work_wherever_the_value_stands,
@@ -449,4 +452,53 @@ async fn values_that_were_read_before_another_user_signed_in_are_not_read_afterw
         Ok(ok(""))
     })
     .await;
+}
+
+async fn a_float_is_read_back_as_it_was_given(app: App) {
+    let reply = app
+        .with(None, |session| async move {
+            let mut random = StdRng::seed_from_u64(13);
+            let awkward = [117.633_311_394_000_17, f64::MIN_POSITIVE, f64::MAX, -0.0];
+            let drawn = (0..2_000).map(|_| f64::from_bits(random.random()));
+            let floats: Vec<f64> = awkward
+                .into_iter()
+                .chain(drawn)
+                .filter(|float| float.is_finite())
+                .collect();
+            session.insert("floats", &floats)?;
+            let read: Vec<f64> = session.get("floats").await?.unwrap();
+            assert_eq!(bits(&read), bits(&floats));
+            let updated = session
+                .update("floats", |floats: Option<Vec<f64>>| floats)
+                .await?;
+            assert_eq!(bits(&updated.unwrap()), bits(&floats));
+            Ok(ok(""))
+        })
+        .await;
+    assert_eq!(reply.status, StatusCode::OK);
+}
+
+fn bits(floats: &[f64]) -> Vec<u64> {
+    floats.iter().map(|float| float.to_bits()).collect()
+}
+
+async fn what_was_noted_before_a_destroy_does_not_come_back(app: App) {
+    let start = app
+        .with(None, |session| async move {
+            session.insert("text", "no number")?;
+            Ok(ok(""))
+        })
+        .await;
+    let reply = app
+        .with(Some(&start.token()), |session| async move {
+            session.insert("note", &1)?;
+            let (sum, destroyed) =
+                tokio::join!(session.increment("text", 1), async { session.destroy() });
+            assert!(sum.is_err());
+            destroyed?;
+            Ok(ok(""))
+        })
+        .await;
+    assert!(reply.removes_cookie(), "{reply:?}");
+    assert_eq!(app.records(), 0);
 }
