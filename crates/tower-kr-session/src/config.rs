@@ -186,6 +186,15 @@ pub(crate) struct Config {
     withheld_was_logged: AtomicBool,
 }
 
+/// What the head of a request says about its cookie.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Head {
+    /// It came over HTTPS.
+    pub(crate) https: bool,
+    /// The visitor has not consented to the cookie, so no session starts.
+    pub(crate) withheld: bool,
+}
+
 impl Config {
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
@@ -224,14 +233,12 @@ impl Config {
         self.cookie.secure_policy() == SecurePolicy::SameAsRequest
     }
 
-    pub(crate) fn is_https(&self, parts: &request::Parts) -> bool {
-        self.asks_for_scheme() && (self.https_when)(parts)
-    }
-
-    pub(crate) fn withholds_cookie(&self, parts: &request::Parts) -> bool {
-        self.consent_when
-            .as_ref()
-            .is_some_and(|consents| !consents(parts))
+    pub(crate) fn read_head(&self, parts: &request::Parts) -> Head {
+        let consents = |asks: &Predicate| asks(parts);
+        Head {
+            https: self.asks_for_scheme() && (self.https_when)(parts),
+            withheld: !self.consent_when.as_ref().is_none_or(consents),
+        }
     }
 
     /// Logs, once, that a session was not stored for want of consent: every visitor may cause this.

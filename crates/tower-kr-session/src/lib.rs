@@ -6,6 +6,7 @@ mod error;
 #[cfg(feature = "axum")]
 pub mod extract;
 mod future;
+mod json;
 mod layer;
 mod model;
 pub mod service;

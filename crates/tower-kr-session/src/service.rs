@@ -11,7 +11,7 @@ use tower_service::Service;
 
 pub use crate::future::ResponseFuture;
 use crate::{
-    config::Config,
+    config::{Config, Head},
     session::Session,
     transport::{self, Candidates},
 };
@@ -43,16 +43,15 @@ where
     }
 
     fn call(&mut self, mut request: Request<RequestBody>) -> Self::Future {
-        let (mut https, mut withheld) = (false, false);
+        let mut head = Head::default();
         if self.config.asks_for_head() {
             let (parts, body) = request.into_parts();
-            https = self.config.is_https(&parts);
-            withheld = self.config.withholds_cookie(&parts);
+            head = self.config.read_head(&parts);
             request = Request::from_parts(parts, body);
         }
         let candidates = transport::candidates(request.headers(), self.config.cookie.name());
         let too_many = matches!(candidates, Candidates::TooMany);
-        let session = Session::new(Arc::clone(&self.config), candidates, https, withheld);
+        let session = Session::new(Arc::clone(&self.config), candidates, head);
         if let Some(outer) = request.extensions_mut().insert(session.clone()) {
             // An outer layer handles the session. Found out last, since it is rare.
             request.extensions_mut().insert(outer);

@@ -21,6 +21,9 @@ pub const RETIRED_FOR: Duration = Duration::from_secs(60);
 /// time can still commit.
 pub const RECLAIM_GRACE: Duration = Duration::from_secs(5 * 60);
 
+/// How far the clocks of nodes may lie apart before a time in the future is no time.
+const CLOCK_SKEW: Duration = Duration::from_secs(10);
+
 /// A session as a store keeps it. It carries its own limits, so every process judges it alike.
 ///
 /// A store that can lock a record loads it, calls [`apply`](Self::apply) and writes it back. A
@@ -230,6 +233,13 @@ impl Record {
     #[must_use]
     pub fn is_expired(&self, at: Instants) -> bool {
         at.first_contact >= self.idle_deadline || at.now >= self.absolute_deadline
+    }
+
+    /// Returns whether the user proved who they are within `window` before `now`.
+    pub(crate) fn is_authenticated_within(&self, window: Duration, now: Timestamp) -> bool {
+        let recent =
+            |at: Timestamp| at <= now.saturating_add(CLOCK_SKEW) && now < at.saturating_add(window);
+        self.authenticated_at.is_some_and(recent)
     }
 
     /// Returns the time until which the session certainly lives without a further request.

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 
 use super::request::{Request, View};
 use crate::{
-    config::Config,
+    config::{Config, Head},
     error::SessionError,
     model::{ApplyOutcome, Delta, Instants, Owner, Record, SessionId, Token, TokenState},
     store::{CreateOutcome, RemoveOutcome, SessionSummary, StoreError, erased::Answer},
@@ -23,9 +23,7 @@ use crate::{
 /// The session of one request; all its handles share it.
 pub(super) struct Inner {
     pub(super) config: Arc<Config>,
-    pub(super) https: bool,
-    /// The visitor has not consented to the cookie, so no session starts.
-    pub(super) withheld: bool,
+    pub(super) head: Head,
     /// Locked for moments only: never while the store works, nor while code of the application runs.
     request: Mutex<Request>,
     /// Where calls wait for their turn, since the first one that had to. From then on every call goes
@@ -41,18 +39,12 @@ struct Line {
 }
 
 impl Inner {
-    pub(super) fn new(
-        config: Arc<Config>,
-        candidates: Candidates,
-        https: bool,
-        withheld: bool,
-    ) -> Self {
+    pub(super) fn new(config: Arc<Config>, candidates: Candidates, head: Head) -> Self {
         let loads_anew = config.store.answers_at_once();
         let request = Request::new(candidates, config.max_session_bytes, loads_anew);
         Self {
             config,
-            https,
-            withheld,
+            head,
             request: Mutex::new(request),
             line: OnceLock::new(),
         }

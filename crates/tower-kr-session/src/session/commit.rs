@@ -2,10 +2,14 @@
 //!
 //! | the request | record missing | token superseded |
 //! |---|---|---|
-//! | wrote blindly | a new session with what was noted | [`SessionError::Superseded`] |
-//! | wrote after it had seen the session alive | [`SessionError::Ended`] | the same |
+//! | only read | nothing | nothing |
+//! | wrote without having seen the session alive | a new session with what was noted | [`SessionError::Superseded`] |
+//! | wrote after it had seen the session alive | [`SessionError::Ended`] | [`SessionError::Superseded`] |
 //! | signed in | a new session | a new session |
 //! | destroyed | done | [`SessionError::Superseded`] |
+//!
+//! Besides: a sign-in as another user than the session's ends that session and starts a new one;
+//! several live sessions are [`SessionError::AmbiguousCookie`]; and without consent no session starts.
 
 use super::{
     ask::Turn,
@@ -20,8 +24,8 @@ use crate::{
 };
 
 /// Everything that a request noted and that has to be stored now.
-struct Work {
-    notes: Box<Notes>,
+pub(super) struct Work {
+    pub(super) notes: Box<Notes>,
     /// Once the head of the response has left, no cookie can be sent, so none may be needed.
     head_sent: bool,
     /// It is the commit at the end of the request.
@@ -32,11 +36,9 @@ struct Work {
 enum Found {
     /// The session. It is changed now, and goes on under the new token, if it got one.
     Changed(Receipt, Option<NewToken>),
-    /// The session. It is removed now.
-    Removed,
     /// The session of another user than the one who signs in.
     OtherOwner(Token),
-    /// No session.
+    /// No session, or none any more: it is removed now.
     Missing,
     /// No session, but the request has seen it alive.
     Ended,
@@ -51,34 +53,34 @@ impl Turn<'_> {
     pub(super) async fn commit(&self, last: bool) -> Result<(), SessionError> {
         // The application counts on it from here on: dropped while it loads, it is not done either.
         self.request().in_flight = true;
-        // Of several tokens the live one is meant.
-        self.know(|request| Ok(request.is_unambiguous().then_some(())))
-            .await?;
-        let sign_in = self.request().notes().sign_in().cloned();
-        let stored = match sign_in {
-            None => self.store_notes(last).await,
-            // It is rare, so it doesn't make the futures of all the others larger.
-            Some(sign_in) => Box::pin(self.sign_in(sign_in.owner, last)).await,
+        let stored = async {
+            // Of several tokens the live one is meant.
+            self.know(|request| Ok(request.is_unambiguous().then_some(())))
+                .await?;
+            let Some(mut work) = self.request().take_work(last) else {
+                return Ok(());
+            };
+            let stored = match work.notes.sign_in() {
+                None => self.store(&mut work).await,
+                // It is rare, so it doesn't make the futures of all the others larger.
+                Some(_) => Box::pin(self.store_sign_in(&mut work)).await,
+            };
+            if let (Err(SessionError::NoConsent), false) = (&stored, last) {
+                // The request goes on with what it set, but for the sign-in.
+                let mut request = self.request();
+                request.put_back(work.notes.take_values());
+                request.notes_mut().destroy |= work.notes.destroy;
+            }
+            stored
         };
+        let stored = stored.await;
         self.request().in_flight = false;
         stored
     }
 
-    pub(super) async fn store_notes(&self, last: bool) -> Result<(), SessionError> {
-        let Some(mut work) = self.request().take_work(last) else {
-            return Ok(());
-        };
-        let stored = self.store(&mut work).await;
-        if let (Err(SessionError::NoConsent), false) = (&stored, last) {
-            // The request goes on with the values that it noted.
-            self.request().put_back(work.notes.take_values());
-        }
-        stored
-    }
-
-    async fn store(&self, work: &mut Work) -> Result<(), SessionError> {
+    pub(super) async fn store(&self, work: &mut Work) -> Result<(), SessionError> {
         let (signs_in, destroys) = (work.notes.sign_in().is_some(), work.notes.destroy);
-        if self.inner.withheld && signs_in && destroys {
+        if self.inner.head.withheld && signs_in && destroys {
             // Before anything is ended.
             return Err(SessionError::NoConsent);
         }
@@ -87,17 +89,20 @@ impl Turn<'_> {
                 self.go_on(work, &receipt, token);
                 return Ok(());
             }
-            Found::Removed => self.request().end(),
-            Found::Missing | Found::Ended if destroys => self.request().end(),
-            Found::Superseded if destroys && signs_in => self.request().end(),
+            Found::Missing | Found::Ended if destroys => self.request().remove_cookie(),
+            Found::Superseded if destroys && signs_in => self.request().remove_cookie(),
             // A user who proved who they are gets a session, whatever became of the old one.
             Found::Missing | Found::Ended | Found::Superseded if signs_in => {}
             Found::Missing => {}
             Found::Ended => return Err(SessionError::Ended),
             Found::Superseded => return Err(SessionError::Superseded),
-            Found::OtherOwner(_) if self.inner.withheld => return Err(SessionError::NoConsent),
+            Found::OtherOwner(_) if self.inner.head.withheld => {
+                // The values were meant for the user who doesn't sign in.
+                work.notes.take_values();
+                return Err(SessionError::NoConsent);
+            }
             Found::OtherOwner(token) => match self.remove_and_report(token, true).await? {
-                true => self.request().end(),
+                true => self.request().remove_cookie(),
                 false => self.request().leave(),
             },
             Found::Refused(error) => return Err(error),
@@ -111,8 +116,8 @@ impl Turn<'_> {
         let found = match token {
             Some(token) if work.notes.destroy => {
                 let others = self.request().is_of_other_owner(work.notes.sign_in());
-                let removed = self.remove_and_report(token, others).await?;
-                removed.then_some(Found::Removed)
+                self.remove_and_report(token, others).await?;
+                None
             }
             Some(token) => self.find_and_change(token, work).await?,
             None => None,
@@ -181,7 +186,7 @@ impl Turn<'_> {
             return Err(SessionError::ResponseSent("a session can't start any more"));
         }
         let signed_in = work.notes.sign_in().is_some();
-        if self.inner.withheld {
+        if self.inner.head.withheld {
             self.config().log_withheld();
             // A sign-in or a `save` counts on it. Whatever else was noted may be worth no more than
             // this request.
@@ -235,7 +240,7 @@ impl Request {
     }
 
     /// The session is over, and the client is told to drop its cookie.
-    fn end(&mut self) {
+    fn remove_cookie(&mut self) {
         self.leave();
         self.cookie = Some(Box::new(CookieChange::Remove));
     }

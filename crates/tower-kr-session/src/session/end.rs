@@ -62,17 +62,16 @@ impl Session {
     }
 
     async fn commit_in_turn(&self, mut turn: Turn<'_>) -> Result<(), SessionError> {
-        let mut result = turn.request().check();
-        let noted = !turn.request().notes().is_empty();
-        if result.is_ok() && noted {
+        let mut result = turn.request().check_at_end();
+        if let Ok(true) = result {
             turn.at.now = turn.config().now();
-            result = turn.commit(true).await;
+            result = turn.commit(true).await.map(|()| true);
         }
         turn.request().head_sent = true;
         match &result {
             // Nothing that was not stored may be stored later.
             Err(error) => turn.request().lose(error.clone()),
-            Ok(()) if turn.touch_is_due() => {
+            Ok(_) if turn.touch_is_due() => {
                 let (inner, at) = (Arc::clone(&self.inner), turn.at);
                 drop(turn);
                 let touch = async move {
@@ -82,14 +81,14 @@ impl Session {
                 };
                 self.inner.beside(touch).await;
             }
-            Ok(()) => {}
+            Ok(_) => {}
         }
-        result
+        result.map(drop)
     }
 
     /// The settings of the layer, and whether the request came over HTTPS.
     pub(crate) fn config(&self) -> (&Config, bool) {
-        (&self.inner.config, self.inner.https)
+        (&self.inner.config, self.inner.head.https)
     }
 }
 
@@ -112,11 +111,21 @@ impl Turn<'_> {
         if let Err(error) = self.apply(token, &touch).await {
             let events = &self.config().events;
             events.touch_failed(token.id(), &error, self.at.now);
+            // Done or not, a handle that outlives the request can go on.
+            self.request().poison = None;
         }
     }
 }
 
 impl Request {
+    /// Whether anything is noted. If not, from here on nothing can be: nobody would store it.
+    fn check_at_end(&mut self) -> Result<bool, SessionError> {
+        self.check()?;
+        let noted = !self.notes().is_empty();
+        self.head_sent |= !noted;
+        Ok(noted)
+    }
+
     /// Drops what a request set that failed half-way. If it ends its session, that is carried out.
     fn drop_all_but_end(&mut self) {
         let ends = self.notes().destroy;

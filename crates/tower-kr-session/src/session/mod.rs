@@ -21,15 +21,11 @@ use serde::{Serialize, de::DeserializeOwned};
 
 pub(crate) use self::end::{Commit, Committed, End};
 pub use self::status::Status;
-use self::{
-    ask::Inner,
-    notes::Notes,
-    request::Request,
-    values::{decode, encode},
-};
+use self::{ask::Inner, notes::Notes, request::Request};
 use crate::{
-    config::Config,
+    config::{Config, Head},
     error::SessionError,
+    json::{decode, encode},
     model::{
         IdleLimit, Owner, Record, SessionId, SignIn, Timestamp,
         key::{InsertKey, Key, KeyName},
@@ -38,13 +34,10 @@ use crate::{
     transport::Candidates,
 };
 
-/// How far the clocks of nodes may lie apart before a time in the future is no time.
-const CLOCK_SKEW: Duration = Duration::from_secs(10);
-
 /// The session of a request. A clone is the same session.
 ///
-/// Nothing is loaded until the first read, and nothing is stored until the response is ready; a
-/// request that doesn't use its session makes no store call. `.await` stands exactly where I/O may
+/// Nothing is loaded until the first read, and what a request sets is stored when the response is
+/// ready; a request that doesn't use its session makes no store call. `.await` stands exactly where I/O may
 /// happen:
 ///
 /// | call | when it reaches the store |
@@ -123,7 +116,7 @@ impl Session {
     /// # Errors
     /// If the store can't answer.
     pub async fn keys(&self) -> Result<Vec<String>, SessionError> {
-        self.look(Request::is_loaded, |request| request.keys())
+        self.look(Request::record_is_known, |request| request.keys())
             .await
     }
 
@@ -338,7 +331,7 @@ impl Session {
     /// If the store can't answer.
     pub async fn id(&self) -> Result<Option<SessionId>, SessionError> {
         let id = |request: &Request| request.id().filter(|_| !request.notes().destroy);
-        self.look(Request::is_found, id).await
+        self.look(Request::presence_is_known, id).await
     }
 
     /// Returns how the session stands for this request.
@@ -346,9 +339,9 @@ impl Session {
     /// # Errors
     /// If the store can't answer.
     pub async fn status(&self) -> Result<Status, SessionError> {
-        let withheld = self.inner.withheld;
+        let withheld = self.inner.head.withheld;
         let status = |request: &Request| request.status(withheld);
-        self.look(Request::is_found, status).await
+        self.look(Request::presence_is_known, status).await
     }
 
     /// Returns the user who is signed in, also if this request signs them in.
@@ -400,10 +393,7 @@ impl Session {
             return Ok(true);
         }
         let now = self.inner.config.now();
-        let at = record.and_then(|record| record.authenticated_at);
-        let is_recent =
-            |at: Timestamp| at <= now.saturating_add(CLOCK_SKEW) && now < at.saturating_add(window);
-        Ok(at.is_some_and(is_recent))
+        Ok(record.is_some_and(|record| record.is_authenticated_within(window, now)))
     }
 
     /// Returns when the session began.
@@ -473,7 +463,7 @@ impl Session {
     /// Drops everything that this request set and that is not stored yet: values, a sign-in, a
     /// rotation, an end, limits. What [`save`](Self::save) or an atomic operation stored stays.
     pub fn discard(&self) {
-        self.inner.request().notes = None;
+        self.inner.request().discard();
     }
 
     /// Forgets what this request read, and loads the session again.
@@ -512,16 +502,10 @@ impl Session {
 }
 
 impl Session {
-    pub(crate) fn new(
-        config: Arc<Config>,
-        candidates: Candidates,
-        https: bool,
-        withheld: bool,
-    ) -> Self {
-        Self {
-            inner: Arc::new(Inner::new(config, candidates, https, withheld)),
-            detached: false,
-        }
+    pub(crate) fn new(config: Arc<Config>, candidates: Candidates, head: Head) -> Self {
+        let inner = Arc::new(Inner::new(config, candidates, head));
+        let detached = false;
+        Self { inner, detached }
     }
 
     /// Notes a change that the commit, or a later `save`, stores.
@@ -548,8 +532,10 @@ impl Session {
         Ok(())
     }
 
-    /// Looks at the request once it knows enough. Signing in as another user than the session's ends
-    /// that session: to see it, the record has to be here.
+    /// Loads until the request knows enough, and looks at it.
+    ///
+    /// A sign-in as another user than the session's ends that session. To see whether it does, the
+    /// record has to be here.
     async fn look<R>(
         &self,
         knows_enough: impl Fn(&Request) -> bool,
@@ -558,7 +544,7 @@ impl Session {
         let turn = self.inner.turn().await?;
         let look = turn.know(|request| {
             let signing_in = request.notes().sign_in().is_some();
-            if !knows_enough(request) || (signing_in && !request.is_loaded()) {
+            if !knows_enough(request) || (signing_in && !request.record_is_known()) {
                 return Ok(None);
             }
             request.leave_other_owner();
@@ -576,7 +562,7 @@ impl Session {
             let record = request.record().filter(|_| !request.notes().destroy);
             (request.notes().sign_in().cloned(), record.map(Arc::clone))
         };
-        self.look(Request::is_loaded, both).await
+        self.look(Request::record_is_known, both).await
     }
 }
 

@@ -32,6 +32,8 @@ pub(super) struct Request {
     max_bytes: u64,
     /// The store answers at once: to load a record anew costs nothing.
     loads_anew: bool,
+    /// What was taken from the notes before counts no more: it was discarded meanwhile.
+    discarded: bool,
     /// A call asks the store: the others wait for their turn.
     pub(super) has_turn: bool,
     /// A change is on its way. If it still is when the next call begins, its call was dropped.
@@ -136,6 +138,7 @@ impl Request {
 
     /// Takes the noted values, for an operation that carries them along.
     pub(super) fn take_values(&mut self) -> Delta {
+        self.discarded = false;
         match &mut self.notes {
             Some(notes) => notes.take_values(),
             None => Delta::new(self.max_bytes),
@@ -144,7 +147,7 @@ impl Request {
 
     /// Puts values that were taken and not stored back, unless the request they belong to is over.
     pub(super) fn put_back(&mut self, taken: Delta) {
-        if !taken.clear && taken.changes().is_empty() {
+        if self.discarded || (!taken.clear && taken.changes().is_empty()) {
             return;
         }
         if self.abandoned {
@@ -159,6 +162,11 @@ impl Request {
         self.lost = Some(Box::new(error));
     }
 
+    pub(super) fn discard(&mut self) {
+        self.notes = None;
+        self.discarded = true;
+    }
+
     /// The request ends without a commit: what it noted dies with it.
     pub(super) fn abandon(&mut self) {
         self.head_sent = true;
@@ -171,7 +179,7 @@ impl Request {
     // What is known.
 
     pub(super) fn id(&self) -> Option<SessionId> {
-        let alive = self.own_token().filter(|_| self.is_found());
+        let alive = self.own_token().filter(|_| self.presence_is_known());
         alive.map(|token| token.id())
     }
 
@@ -195,13 +203,13 @@ impl Request {
         }
     }
 
-    /// Whether the record of the session is here, or there is none.
-    pub(super) const fn is_loaded(&self) -> bool {
-        !matches!(self.view, View::Alive(_, None)) && self.is_found()
+    /// Whether the record is here, or it is known that there is no session.
+    pub(super) const fn record_is_known(&self) -> bool {
+        !matches!(self.view, View::Alive(_, None)) && self.presence_is_known()
     }
 
-    /// Whether it is known if there is a session.
-    pub(super) const fn is_found(&self) -> bool {
+    /// Whether it is known that there is a session, or that there is none.
+    pub(super) const fn presence_is_known(&self) -> bool {
         !matches!(
             self.view,
             View::Unread(_) | View::Unknown(_) | View::Several(_)
@@ -227,7 +235,7 @@ impl Request {
             return Some(Lookup::Found(noted.cloned()));
         }
         // Whose session it is decides whether its values still count.
-        if !self.is_loaded() && self.notes().sign_in().is_some() {
+        if !self.record_is_known() && self.notes().sign_in().is_some() {
             return None;
         }
         self.leave_other_owner();
@@ -237,7 +245,7 @@ impl Request {
                 Ok(index) => Some(Lookup::Found(self.written[index].1.clone())),
                 Err(_) => record.clone().map(Lookup::Record),
             },
-            _ => self.is_loaded().then_some(Lookup::Found(None)),
+            _ => self.record_is_known().then_some(Lookup::Found(None)),
         }
     }
 
@@ -267,7 +275,7 @@ impl Request {
     /// If the session can't be written to.
     pub(super) fn place(&mut self, key: &str) -> Result<Option<Place>, SessionError> {
         let signing_in = self.notes().sign_in().is_some();
-        if !self.is_unambiguous() || (signing_in && !self.is_loaded()) {
+        if !self.is_unambiguous() || (signing_in && !self.record_is_known()) {
             return Ok(None);
         }
         self.leave_other_owner();

@@ -3,6 +3,7 @@
 
 use super::{
     ask::Turn,
+    commit::Work,
     request::{Request, View},
 };
 use crate::{
@@ -13,10 +14,13 @@ use crate::{
 };
 
 impl Turn<'_> {
-    pub(super) async fn sign_in(&self, owner: Owner, last: bool) -> Result<(), SessionError> {
-        self.leave_anonymous_idle().await?;
+    pub(super) async fn store_sign_in(&self, work: &mut Work) -> Result<(), SessionError> {
+        let Some(owner) = work.notes.sign_in().map(|sign_in| sign_in.owner.clone()) else {
+            return self.store(work).await;
+        };
+        self.leave_anonymous_idle(work).await?;
         let counted = self.refuse_if_full(&owner).await?;
-        self.store_notes(last).await?;
+        self.store(work).await?;
         let own = self.request().own_token().map(|token| token.id());
         match own {
             // A session that was counted before is not one more.
@@ -25,17 +29,17 @@ impl Turn<'_> {
         }
     }
 
-    /// Gives a session that was anonymous the ordinary idle timeout, unless it has one of its own.
-    async fn leave_anonymous_idle(&self) -> Result<(), SessionError> {
-        let config = self.config();
-        if config.anonymous_idle == config.idle || self.request().has_idle_limit() {
-            return Ok(());
+    /// Gives a session that was anonymous the ordinary idle timeout, unless it has one of its own, or
+    /// ends.
+    async fn leave_anonymous_idle(&self, work: &mut Work) -> Result<(), SessionError> {
+        let (config, notes) = (self.config(), &mut work.notes);
+        let settled = notes.destroy || notes.delta.limits.idle.is_some();
+        if config.anonymous_idle != config.idle && !settled {
+            self.load().await?;
+            let request = self.request();
+            let record = request.record();
+            notes.delta.limits.idle = record.and_then(|record| config.idle_at_sign_in(record));
         }
-        self.load().await?;
-        let mut request = self.request();
-        let record = request.record();
-        let idle = record.and_then(|record| config.idle_at_sign_in(record));
-        request.notes_mut().delta.limits.idle = idle;
         Ok(())
     }
 
@@ -64,7 +68,6 @@ impl Turn<'_> {
         let own = self.request().own_token().map(|token| token.id());
         let counted = own.filter(|own| sessions.iter().any(|session| session.id == *own));
         if counted.is_none() && sessions.len() >= limit as usize {
-            self.request().notes = None;
             return Err(SessionError::TooManySessions { limit });
         }
         Ok(counted)
@@ -103,11 +106,6 @@ impl Turn<'_> {
 }
 
 impl Request {
-    /// Whether the session after the commit has an idle timeout that a handler gave it, or starts.
-    fn has_idle_limit(&self) -> bool {
-        self.notes().destroy || self.notes().delta.limits.idle.is_some()
-    }
-
     /// Other sign-ins of the user ended the session that this one just got.
     fn lose_sign_in(&mut self) {
         self.leave();

@@ -1,17 +1,16 @@
 //! Reading values, and changing them at the store at once.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
-use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     ask::{Inner, Turn},
-    request::{Lookup, Place},
+    request::{Lookup, Place, Request},
 };
 use crate::{
     error::SessionError,
-    model::{ApplyOutcome, Operation, Token, key::KeyBuf},
+    model::{ApplyOutcome, Delta, Operation, Token, key::KeyBuf},
 };
 
 /// How often an `update` is tried while other requests keep changing the value.
@@ -34,10 +33,13 @@ impl Inner {
     pub(super) async fn increment(&self, key: &KeyBuf, by: i64) -> Result<i64, SessionError> {
         let turn = self.turn().await?;
         loop {
-            let Place::Store(token) = turn.place(key).await? else {
-                return turn.request().notes_mut().add(key, by);
+            let placed = turn.place(key, |request| request.notes_mut().add(key, by));
+            let (token, taken) = match placed.await? {
+                Ok(placed) => placed,
+                Err(sum) => return Ok(sum),
             };
-            match turn.operate(token, key, Operation::Increment(by)).await? {
+            let operation = Operation::Increment(by);
+            match turn.operate(token, taken, key, operation).await? {
                 Some(ApplyOutcome::Applied(receipt)) => {
                     return Ok(receipt.incremented.unwrap_or_default());
                 }
@@ -95,19 +97,30 @@ impl Turn<'_> {
         self.know(|request| Ok(request.look_up(key))).await
     }
 
-    async fn place(&self, key: &KeyBuf) -> Result<Place, SessionError> {
-        self.know(|request| request.place(key.as_str())).await
+    /// Finds out where an operation on this key belongs: at the store, under this token, together with
+    /// the values noted before; or on the notes, where `on_notes` does it.
+    async fn place<R>(
+        &self,
+        key: &KeyBuf,
+        mut on_notes: impl FnMut(&mut Request) -> Result<R, SessionError>,
+    ) -> Result<Result<(Token, Delta), R>, SessionError> {
+        let placed = self.know(|request| match request.place(key.as_str())? {
+            None => Ok(None),
+            Some(Place::Store(token)) => Ok(Some(Ok((token, request.take_values())))),
+            Some(Place::Notes) => on_notes(request).map(|done| Some(Err(done))),
+        });
+        placed.await
     }
 
-    /// Sends an operation and the noted values. Returns `None` if there is no session, so that it
-    /// belongs on the notes.
+    /// Sends an operation and the values noted before. Returns `None` if there is no session.
     async fn operate(
         &self,
         token: Token,
+        taken: Delta,
         key: &KeyBuf,
         operation: Operation,
     ) -> Result<Option<ApplyOutcome>, SessionError> {
-        let mut delta = self.request().take_values();
+        let mut delta = taken;
         delta.operation = Some((key.clone(), operation));
         let outcome = self.apply(token, &delta).await?;
         if let ApplyOutcome::Applied(_) = outcome {
@@ -120,7 +133,8 @@ impl Turn<'_> {
 
     /// The value, and whether it is the one of now (rather than of an earlier read).
     async fn value_to_exchange(&self, key: &KeyBuf) -> Result<(Option<Bytes>, bool), SessionError> {
-        let in_store = matches!(self.place(key).await?, Place::Store(_));
+        let place = self.know(|request| request.place(key.as_str())).await?;
+        let in_store = matches!(place, Place::Store(_));
         let known = self.request().look_up(key.as_str()).is_some();
         let lookup = self.look_up(key.as_str()).await?;
         Ok((
@@ -136,17 +150,20 @@ impl Turn<'_> {
         expected: Option<Bytes>,
         new: Option<Bytes>,
     ) -> Result<bool, SessionError> {
-        let Place::Store(token) = self.place(key).await? else {
-            let mut request = self.request();
+        let placed = self.place(key, |request| {
             let lookup = request.look_up(key.as_str());
             let unchanged = matches!(lookup, Some(Lookup::Found(value)) if value == expected);
             if unchanged {
-                request.notes_mut().put(key.clone(), new);
+                request.notes_mut().put(key.clone(), new.clone());
             }
-            return Ok(unchanged);
+            Ok(unchanged)
+        });
+        let (token, taken) = match placed.await? {
+            Ok(placed) => placed,
+            Err(unchanged) => return Ok(unchanged),
         };
         let operation = Operation::CompareAndSet { expected, new };
-        let outcome = self.operate(token, key, operation).await?;
+        let outcome = self.operate(token, taken, key, operation).await?;
         let done = matches!(outcome, Some(ApplyOutcome::Applied(_)));
         if !done {
             // Look again: at the store, or at the notes if there is no session.
@@ -163,26 +180,4 @@ impl Lookup {
             Self::Record(record) => found(record.values.get(key)),
         }
     }
-}
-
-pub(super) fn decode<T: DeserializeOwned>(
-    key: &str,
-    value: Option<&[u8]>,
-) -> Result<Option<T>, SessionError> {
-    let decoded = value.map(serde_json::from_slice).transpose();
-    decoded.or_else(|source| {
-        let (key, source) = (KeyBuf::new(key)?, Arc::new(source));
-        Err(SessionError::Decode { key, source })
-    })
-}
-
-pub(super) fn encode<T: Serialize + ?Sized>(
-    key: &KeyBuf,
-    value: &T,
-) -> Result<Bytes, SessionError> {
-    let encoded = serde_json::to_vec(value).map(Bytes::from);
-    encoded.map_err(|source| {
-        let (key, source) = (key.clone(), Arc::new(source));
-        SessionError::Encode { key, source }
-    })
 }

@@ -23,7 +23,7 @@ use crate::telemetry::metrics::StoreTimer;
 pub(crate) enum ErasedStore {
     #[cfg(feature = "memory")]
     Memory(MemoryStore),
-    Other(Box<dyn Other>),
+    Other(Box<dyn DynStore>),
 }
 
 /// The answer of a store to a call.
@@ -67,11 +67,11 @@ impl ErasedStore {
     }
 
     pub(crate) fn largest_session(&self) -> Option<u64> {
-        self.other().largest_session()
+        self.boxed().largest_session()
     }
 
     /// Returns the store behind boxed futures, for calls that are too rare for a way of their own.
-    fn other(&self) -> &dyn Other {
+    fn boxed(&self) -> &dyn DynStore {
         match self {
             #[cfg(feature = "memory")]
             Self::Memory(store) => store,
@@ -125,7 +125,7 @@ impl ErasedStore {
         secret: Option<&'a SecretHash>,
         at: Instants,
     ) -> Answer<'a, RemoveOutcome> {
-        self.rare("remove", self.other().remove(id, secret, at))
+        self.rare("remove", self.boxed().remove(id, secret, at))
     }
 
     pub(crate) fn list<'a>(
@@ -133,7 +133,7 @@ impl ErasedStore {
         owner: &'a Owner,
         now: Timestamp,
     ) -> Answer<'a, Vec<SessionSummary>> {
-        self.rare("list", self.other().list(owner, now))
+        self.rare("list", self.boxed().list(owner, now))
     }
 
     pub(crate) fn remove_owned<'a>(
@@ -144,7 +144,7 @@ impl ErasedStore {
     ) -> Answer<'a, u64> {
         self.rare(
             "remove_owned",
-            self.other().remove_owned(owner, except, now),
+            self.boxed().remove_owned(owner, except, now),
         )
     }
 
@@ -200,12 +200,12 @@ impl<T> Call<'_, T> {
 /// Declares [`Other`]: [`SessionStore`] with boxed futures, which can be a trait object.
 macro_rules! boxed {
     ($(fn $call:ident($($argument:ident: $kind:ty),*) -> $answer:ty;)*) => {
-        pub(crate) trait Other: Send + Sync {
+        pub(crate) trait DynStore: Send + Sync {
             $(fn $call<'a>(&'a self, $($argument: $kind),*) -> Boxed<'a, $answer>;)*
             fn largest_session(&self) -> Option<u64>;
         }
 
-        impl<S: SessionStore> Other for S {
+        impl<S: SessionStore> DynStore for S {
             $(fn $call<'a>(&'a self, $($argument: $kind),*) -> Boxed<'a, $answer> {
                 Box::pin(SessionStore::$call(self, $($argument),*))
             })*
