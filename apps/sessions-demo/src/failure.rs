@@ -70,13 +70,15 @@ impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         match self {
             Self::Request(status, problem) => (status, Json(problem)).into_response(),
-            // The response carries the error in its extensions: `session_error_as_json` writes the body.
+            // The response carries the error in its extensions: `session_error_as_json` writes the
+            // body.
             Self::Session(error) => error.into_response(),
         }
     }
 }
 
-/// Gives a JSON body to a session error of the layer or a handler. Headers such as `Retry-After` stay.
+/// Gives a JSON body to a session error of the layer or a handler. Headers such as `Retry-After`
+/// stay.
 pub(crate) async fn session_error_as_json(mut response: Response) -> Response {
     let Some(error) = response.extensions_mut().remove::<SessionError>() else {
         return response;

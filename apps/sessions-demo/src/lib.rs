@@ -1,4 +1,5 @@
-//! The Basic Sessions tutorial as a server: a counter, a sign-in, and values that a user stores, all in one session.
+//! The Basic Sessions tutorial as a server: a counter, a sign-in, and values that a user stores,
+//! all in one session.
 //!
 //! [`app()`] builds the whole application, [`router`] its JSON routes alone, and [`run`] serves the application with the given
 //! options.
@@ -37,7 +38,8 @@ use tls::Transport;
 ///
 /// # Errors
 ///
-/// If the server can't start, or breaks down; see [`StartError`]. Wrong options are found before the first connection is accepted.
+/// If the server can't start, or breaks down; see [`StartError`]. Wrong options are found before
+/// the first connection is accepted.
 pub fn run(args: Args) -> Result<(), StartError> {
     log::init(args.log_format)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()

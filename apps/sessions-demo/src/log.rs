@@ -1,4 +1,5 @@
-//! Writes the log to standard error. Standard output carries only the line that says where the server listens.
+//! Writes the log to standard error. Standard output carries only the line that says where the
+//! server listens.
 
 use std::io::{self, IsTerminal};
 

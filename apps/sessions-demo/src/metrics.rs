@@ -33,7 +33,8 @@ pub(crate) fn around(app: Router) -> Router {
         .route("/metrics", metrics)
 }
 
-/// Records the time of a request by the route's pattern: a path would let clients make the list grow.
+/// Records the time of a request by the route's pattern: a path would let clients make the list
+/// grow.
 async fn measure(request: Request, next: Next) -> Response {
     let start = Instant::now();
     let route = request.extensions().get::<MatchedPath>();

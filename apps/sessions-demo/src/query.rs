@@ -1,4 +1,5 @@
-//! Reads query parameters strictly: an ambiguous or garbled one is an error, a missing or blank one is not.
+//! Reads query parameters strictly: an ambiguous or garbled one is an error, a missing or blank one
+//! is not.
 
 use percent_encoding::percent_decode_str;
 

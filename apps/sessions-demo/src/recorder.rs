@@ -1,7 +1,7 @@
 //! Records counters and histograms, and renders them in the text format of Prometheus.
 //!
-//! The recorder for Prometheus that exists brings 16 more crates, and keeps each measured value until somebody asks. This one keeps a
-//! number for each counter and bucket.
+//! The recorder for Prometheus that exists brings 16 more crates, and keeps each measured value
+//! until somebody asks. This one keeps a number for each counter and bucket.
 
 use std::{
     collections::BTreeMap,
@@ -54,7 +54,8 @@ impl Recorder {
         }))
     }
 
-    /// Returns the recorder of this process, of which the facade allows one. The first call installs it and calls `describe`.
+    /// Returns the recorder of this process, of which the facade allows one. The first call
+    /// installs it and calls `describe`.
     pub(crate) fn installed(describe: impl FnOnce()) -> &'static Self {
         static RECORDER: Recorder = Recorder::new();
         static INSTALL: Once = Once::new();

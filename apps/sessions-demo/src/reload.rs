@@ -4,7 +4,8 @@ use std::{io, path::PathBuf};
 
 use axum_server::tls_rustls::RustlsConfig;
 
-/// Reads the files again at each SIGHUP. If they are wrong, that is logged and the old certificate stays.
+/// Reads the files again at each SIGHUP. If they are wrong, that is logged and the old certificate
+/// stays.
 #[cfg(unix)]
 pub(crate) fn on_hangup(config: RustlsConfig, cert: PathBuf, key: PathBuf) -> io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};

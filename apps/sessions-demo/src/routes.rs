@@ -11,7 +11,8 @@ use crate::{
     user_key::{UserKey, no_control_characters},
 };
 
-/// The demo's own value. Keys that a user chooses have a prefix (see [`UserKey`]), so none can be this one.
+/// The demo's own value. Keys that a user chooses have a prefix (see [`UserKey`]), so none can be
+/// this one.
 pub(crate) const COUNTER: SessionKey<i64> = SessionKey::new("counter");
 
 /// Builds the JSON routes of the tutorial with this session layer.
@@ -56,7 +57,8 @@ struct LoggedIn {
     user: String,
 }
 
-/// Signs the user in: the token changes, the values stay. A real application asks for a password first.
+/// Signs the user in: the token changes, the values stay. A real application asks for a password
+/// first.
 async fn login(session: Session, RawQuery(query): RawQuery) -> Result<Json<LoggedIn>, Failure> {
     let missing = || Failure::missing("Missing 'user' query parameter", "/session/login?user=max");
     let user = Query(query.as_deref().unwrap_or_default())
@@ -106,7 +108,8 @@ struct Stored {
     value: String,
 }
 
-/// Stores a value. Saves before it answers, so that a value that doesn't fit is refused with a message of its own.
+/// Stores a value. Saves before it answers, so that a value that doesn't fit is refused with a
+/// message of its own.
 async fn set(session: Session, RawQuery(query): RawQuery) -> Result<Json<Stored>, Failure> {
     let query = Query(query.as_deref().unwrap_or_default());
     let (Some(key), Some(value)) = (query.get("key")?, query.get("value")?) else {

@@ -67,8 +67,8 @@ async fn announce(scheme: &str, handle: Handle<SocketAddr>) {
     }
 }
 
-/// Stops the server gracefully at the first signal: it takes no more connections, and ends with the last one or after `grace`.
-/// Returns at the second signal.
+/// Stops the server gracefully at the first signal: it takes no more connections, and ends with the
+/// last one or after `grace`. Returns at the second signal.
 async fn drain(mut stop: StopSignals, handle: &Handle<SocketAddr>, grace: Duration) {
     stop.next().await;
     tracing::info!(

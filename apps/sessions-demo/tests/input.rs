@@ -1,5 +1,5 @@
-//! Any bytes in what a client controls, without a server in between that would refuse some of them: no panic, no 5xx, and nothing comes
-//! back that could be taken for the application's own words.
+//! Any bytes in what a client controls, without a server in between that would refuse some of them:
+//! no panic, no 5xx, and nothing comes back that could be taken for the application's own words.
 #![allow(clippy::unwrap_used, reason = "a failed test may panic")]
 
 mod support;
@@ -44,7 +44,8 @@ const ROUTES: [(Method, &str); 20] = [
     (Method::POST, "/session/counter"),
 ];
 
-/// One application for all cases, so that each meets what the ones before it left; and the token of somebody who is signed in.
+/// One application for all cases, so that each meets what the ones before it left; and the token of
+/// somebody who is signed in.
 static APP: LazyLock<(Runtime, Router, String)> = LazyLock::new(|| {
     let sessions = SessionLayer::new(MemoryStore::new()).cookie(CookieBuilder::new(NAME));
     let about = About {
@@ -139,7 +140,8 @@ proptest! {
         }
     }
 
-    /// Cookies that others planted hide nobody's session; only a second live token could, and nobody has one.
+    /// Cookies that others planted hide nobody's session; only a second live token could, and
+    /// nobody has one.
     #[test]
     fn junk_among_the_cookies_hides_no_session(
         before in vec("[ -~&&[^;]]{0,30}", 0..4),

@@ -1,4 +1,5 @@
-//! What `/metrics` tells. One test in a process of its own: a process has one recorder, and what other tests do would count too.
+//! What `/metrics` tells. One test in a process of its own: a process has one recorder, and what
+//! other tests do would count too.
 #![allow(clippy::unwrap_used, reason = "a failed test may panic")]
 
 mod support;

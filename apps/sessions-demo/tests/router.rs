@@ -1,4 +1,5 @@
-//! The application without a server around it: every route, every answer, by a client that keeps cookies.
+//! The application without a server around it: every route, every answer, by a client that keeps
+//! cookies.
 #![allow(clippy::unwrap_used, reason = "a failed test may panic")]
 
 mod support;

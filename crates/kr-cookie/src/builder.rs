@@ -1,12 +1,17 @@
+//! Describes and checks cookies.
+
 use std::time::Duration;
 
-use crate::error::CookieError;
-use crate::policy::{SameSite, SecurePolicy};
-use crate::prefix::Prefix;
-use crate::syntax;
-use crate::template::CookieTemplate;
+use crate::{
+    domain,
+    error::CookieError,
+    policy::{SameSite, SecurePolicy},
+    prefix::Prefix,
+    syntax,
+    template::CookieTemplate,
+};
 
-/// The attributes that have a method of their own, with its name.
+/// The attributes that have a setter, with its name.
 const KNOWN_ATTRIBUTES: [(&str, &str); 8] = [
     ("Domain", "domain"),
     ("Path", "path"),
@@ -20,7 +25,7 @@ const KNOWN_ATTRIBUTES: [(&str, &str); 8] = [
 
 /// Describes a cookie: its name and its attributes, without a value.
 ///
-/// Setters take anything; [`build`](Self::build) checks everything at once.
+/// Setters accept anything; [`build`](Self::build) checks everything at once.
 ///
 /// | setter | default |
 /// |---|---|
@@ -66,9 +71,10 @@ pub struct CookieBuilder {
 impl CookieBuilder {
     /// Starts a cookie with this name and the defaults above.
     ///
-    /// Browsers hold names with the prefix `__Secure-`, `__Host-` (RFC 6265bis, section 4.1.3), `__Http-` or
-    /// `__Host-Http-` (draft-ietf-httpbis-layered-cookies) to rules about the attributes; `build` checks these. The
-    /// defaults fulfil all four.
+    /// Browsers require certain attributes of cookies whose name starts with `__Secure-`, `__Host-`
+    /// (RFC 6265bis, section 4.1.3), `__Http-` or `__Host-Http-`
+    /// (draft-ietf-httpbis-layered-cookies); `build` checks them. The defaults satisfy all four
+    /// prefixes.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -87,15 +93,17 @@ impl CookieBuilder {
 
     /// Sends the cookie to this host and all hosts below it (RFC 6265bis, section 4.1.2.3).
     ///
-    /// Unset by default: the cookie is for the host that sets it alone, which is safer. A leading dot changes nothing.
+    /// Unset by default: only the host that sets the cookie gets it, which is safer. A leading dot
+    /// changes nothing.
     pub fn domain(mut self, domain: impl Into<String>) -> Self {
         self.domain = Some(domain.into());
         self
     }
 
-    /// Sends the cookie only for this path and those below it (RFC 6265bis, section 4.1.2.4). `/` by default.
+    /// Sends the cookie only for this path and those below it (RFC 6265bis, section 4.1.2.4). `/`
+    /// by default.
     ///
-    /// Not a protection: scripts on other paths of the host can get at the cookie.
+    /// This is no protection: scripts on other paths of the host can read the cookie.
     pub fn path(mut self, path: impl Into<String>) -> Self {
         self.path = path.into();
         self
@@ -109,31 +117,34 @@ impl CookieBuilder {
 
     /// Restricts requests that start on other sites. [`SameSite::Lax`] by default.
     ///
-    /// `None` (the option) leaves the attribute out, and every browser to its own default; [`SameSite::None`] sends
-    /// `SameSite=None`, which needs [`SecurePolicy::Always`].
+    /// Without a value (`None` of `Option`) the attribute isn't sent, and each browser applies its
+    /// own default.
+    /// [`SameSite::None`] sends `SameSite=None`, which needs [`SecurePolicy::Always`].
     pub fn same_site(mut self, same_site: impl Into<Option<SameSite>>) -> Self {
         self.same_site = same_site.into();
         self
     }
 
-    /// Says when the cookie is `Secure`. [`SecurePolicy::Always`] by default.
+    /// Sets when the cookie is `Secure`. [`SecurePolicy::Always`] by default.
     pub fn secure_policy(mut self, secure_policy: SecurePolicy) -> Self {
         self.secure_policy = secure_policy;
         self
     }
 
-    /// Keeps the cookie for this long, also when the browser closes (RFC 6265bis, section 4.1.2.2). Unset by default.
+    /// Keeps the cookie this long, also after the browser is closed (RFC 6265bis, section 4.1.2.2).
+    /// Unset by default.
     ///
-    /// Sent in whole seconds, rounded up: the cookie never ends early.
+    /// Rounded up to whole seconds, so that the cookie never ends early.
     pub fn max_age(mut self, max_age: impl Into<Option<Duration>>) -> Self {
         self.max_age = max_age.into();
         self
     }
 
-    /// Sends `Expires` as the time of rendering plus this (RFC 6265bis, section 4.1.2.1). Unset by default.
+    /// Sends `Expires` as the time of rendering plus this (RFC 6265bis, section 4.1.2.1). Unset by
+    /// default.
     ///
-    /// Independent of [`max_age`](Self::max_age). Both can be sent: browsers then follow Max-Age, and Expires is for
-    /// clients that know nothing else. Rounded up to a whole second.
+    /// Independent of [`max_age`](Self::max_age). If both are set, browsers follow Max-Age; Expires
+    /// is for clients that don't know Max-Age. Rounded up to a whole second.
     pub fn expires(mut self, expires: impl Into<Option<Duration>>) -> Self {
         self.expires = expires.into();
         self
@@ -141,42 +152,49 @@ impl CookieBuilder {
 
     /// Marks the cookie as one that the site can't work without. `true` by default.
     ///
-    /// Nothing of this is sent. It is for the application, which may hold back other cookies until a user consents.
+    /// This isn't sent. It is for the application, which may hold back other cookies until a user
+    /// consents.
     pub fn essential(mut self, essential: bool) -> Self {
         self.essential = essential;
         self
     }
 
-    /// Gives an embedded site one cookie jar for each top-level site (draft-cutler-httpbis-partitioned-cookies).
-    /// `false` by default. Needs [`SecurePolicy::Always`].
+    /// Gives an embedded site one cookie jar for each top-level site
+    /// (draft-cutler-httpbis-partitioned-cookies). `false` by default. Needs
+    /// [`SecurePolicy::Always`].
     pub fn partitioned(mut self, partitioned: bool) -> Self {
         self.partitioned = partitioned;
         self
     }
 
-    /// Adds an attribute that this crate does not know, such as `Priority=High`.
+    /// Adds an attribute that this crate doesn't know, such as `Priority=High`.
     ///
-    /// It is sent as it stands, after the known attributes. Several keep their order.
+    /// It is sent unchanged after the known attributes. Several keep their order.
     pub fn extension(mut self, extension: impl Into<String>) -> Self {
         self.extensions.push(extension.into());
         self
     }
 
-    /// Checks the cookie and renders everything that is the same for all responses.
+    /// Checks the cookie, and renders what is the same in all responses.
     ///
-    /// Rules that depend on `Secure` need [`SecurePolicy::Always`]. Under [`SecurePolicy::SameAsRequest`] browsers
-    /// would take the cookie over HTTPS and refuse it over HTTP, a failure best found at start.
+    /// Rules that depend on `Secure` need [`SecurePolicy::Always`]: under
+    /// [`SecurePolicy::SameAsRequest`] browsers would accept the cookie over HTTPS and refuse it
+    /// over HTTP.
     ///
     /// # Errors
     ///
     /// - a name that is empty, not a token (RFC 9110, section 5.6.2) or too long
-    /// - a domain that is no host name; a path that does not start with `/`
-    /// - a character that is not allowed in a path or an extension (RFC 6265bis, section 4.1.1)
+    /// - a domain that no browser accepts from any host: an empty or overlong label, a dot at the
+    ///   end, a number at the end that isn't part of an IPv4 address, an `xn--` label without valid
+    ///   Punycode
+    /// - a path that doesn't start with `/`
+    /// - a character that isn't allowed in a domain, a path or an extension (RFC 6265bis, section
+    ///   4.1.1)
     /// - an extension that is empty or repeats an attribute that has a setter
-    /// - a domain, a path or the value of an extension over 1,024 bytes
+    /// - a domain over 253 bytes; a path or the value of an extension over 1,024 bytes
     /// - a Max-Age or Expires of zero, or over [`LIFETIME_LIMIT`](crate::LIFETIME_LIMIT)
     /// - `SameSite=None` or `Partitioned` without [`SecurePolicy::Always`]
-    /// - a name whose prefix asks for other attributes
+    /// - a name whose prefix requires other attributes
     ///
     /// ```
     /// use kr_cookie::{CookieBuilder, CookieError};
@@ -191,7 +209,7 @@ impl CookieBuilder {
     pub fn build(&self) -> Result<CookieTemplate, CookieError> {
         check_name(&self.name)?;
         if let Some(domain) = &self.domain {
-            check_domain(domain)?;
+            domain::check(domain)?;
         }
         check_path(&self.path)?;
         for extension in &self.extensions {
@@ -258,7 +276,7 @@ impl CookieBuilder {
         Ok(())
     }
 
-    /// What every rendering repeats: all but the value, `Secure` and the lifetime.
+    /// Renders what all responses share: everything but the value, `Secure` and the lifetime.
     fn attributes(&self) -> String {
         let mut attributes = String::new();
         if let Some(domain) = &self.domain {
@@ -296,20 +314,6 @@ fn check_name(name: &str) -> Result<(), CookieError> {
         });
     }
     syntax::check_size(name, "")
-}
-
-fn check_domain(domain: &str) -> Result<(), CookieError> {
-    // Browsers strip the dot, and then would read an empty domain as none: a cookie of one host instead of many.
-    if matches!(domain, "" | ".") {
-        return Err(CookieError::DomainEmpty);
-    }
-    if let Some((position, character)) = syntax::find_illegal(domain, syntax::is_domain_octet) {
-        return Err(CookieError::DomainCharacter {
-            character,
-            position,
-        });
-    }
-    syntax::check_attribute_size("Domain", domain)
 }
 
 fn check_path(path: &str) -> Result<(), CookieError> {

@@ -1,9 +1,11 @@
+//! The error of building and rendering cookies.
+
 use std::time::Duration;
 
-/// Why a cookie can't be built or rendered.
+/// Error of building or rendering a cookie.
 ///
-/// Positions count bytes from 0. No variant holds any of a cookie's value, neither here nor in its `Debug` output: the
-/// value may be a secret.
+/// Positions count bytes from 0. No variant holds any part of a cookie's value, which may be a
+/// secret.
 ///
 /// ```
 /// use kr_cookie::CookieBuilder;
@@ -31,7 +33,7 @@ pub enum CookieError {
         /// Where it is.
         position: usize,
     },
-    /// The value has a character that is no `cookie-octet` (RFC 6265bis, section 4.1.1).
+    /// The value has a character that isn't a `cookie-octet` (RFC 6265bis, section 4.1.1).
     #[error(
         "cookie value has {class} at position {position}; allowed is visible ASCII except \
          quote, comma, semicolon and backslash: encode the value, for example as base64url"
@@ -64,7 +66,46 @@ pub enum CookieError {
         /// Where it is.
         position: usize,
     },
-    /// The path does not start with `/`, so that browsers would take another one (RFC 6265bis, section 5.6.4).
+    /// The domain has a dot too many: at its end, a second one at its start, or two in a row.
+    #[error(
+        "cookie domain has an empty label at position {position}; write it as in example.com, \
+         without a dot at the end and with one at most at the start"
+    )]
+    DomainEmptyLabel {
+        /// Where the label would be.
+        position: usize,
+    },
+    /// The domain is longer than 253 bytes, so no host can have it (RFC 1035, section 2.3.4).
+    #[error("cookie domain is {length} bytes long; DNS allows 253")]
+    DomainTooLong {
+        /// The length without a leading dot, in bytes.
+        length: usize,
+    },
+    /// A label of the domain is longer than 63 bytes, so no host can have it (RFC 1035, section
+    /// 2.3.4).
+    #[error("cookie domain has a label of {length} bytes; DNS allows 63")]
+    DomainLabelTooLong {
+        /// The length of the first such label, in bytes.
+        length: usize,
+    },
+    /// The last label of the domain is a number, but the domain is no IPv4 address as browsers
+    /// write it (URL standard, "ends in a number checker").
+    #[error(
+        "cookie domain ends in a number, which makes it an IPv4 address to browsers; \
+         write one as in 192.0.2.1"
+    )]
+    DomainNumber,
+    /// A label of the domain starts with `xn--` and has no valid Punycode after it (RFC 3492).
+    #[error(
+        "cookie domain has the label {label:?}, which is not Punycode; write the international \
+         name in its ASCII form, as in xn--bcher-kva.example"
+    )]
+    DomainPunycode {
+        /// The first such label.
+        label: String,
+    },
+    /// The path doesn't start with `/`, so browsers would use another one (RFC 6265bis, section
+    /// 5.6.4).
     #[error("cookie path does not start with '/'; it must be absolute, such as /app")]
     PathNotAbsolute,
     /// The path has white space, a control character, a semicolon or a character beyond ASCII
@@ -96,12 +137,12 @@ pub enum CookieError {
         /// Where it is.
         position: usize,
     },
-    /// An extension repeats an attribute that the builder knows, and would slip past its checks.
+    /// An extension repeats an attribute that has a setter, whose checks it would bypass.
     #[error("cookie extension repeats {attribute}; set it by CookieBuilder::{setter} instead")]
     ExtensionKnown {
         /// The attribute's name.
         attribute: &'static str,
-        /// The builder's method for it.
+        /// The builder's setter for it.
         setter: &'static str,
     },
     /// An attribute's value is longer than 1,024 bytes (RFC 6265bis, section 5.6).
@@ -109,7 +150,7 @@ pub enum CookieError {
         "cookie {attribute} is {length} bytes long; browsers ignore an attribute whose value is over 1024"
     )]
     AttributeTooLong {
-        /// `Domain`, `Path` or `extension`.
+        /// `Path` or `extension`.
         attribute: &'static str,
         /// The length of its value, in bytes.
         length: usize,
@@ -122,7 +163,8 @@ pub enum CookieError {
         /// `Max-Age` or `Expires`.
         attribute: &'static str,
     },
-    /// Max-Age or Expires is longer than [`LIFETIME_LIMIT`](crate::LIFETIME_LIMIT) (RFC 6265bis, section 5.5).
+    /// Max-Age or Expires is longer than [`LIFETIME_LIMIT`](crate::LIFETIME_LIMIT) (RFC 6265bis,
+    /// section 5.5).
     #[error("cookie {attribute} is {age:?}; browsers cut it to 400 days (34560000s)")]
     LifetimeTooLong {
         /// `Max-Age` or `Expires`.
@@ -130,7 +172,7 @@ pub enum CookieError {
         /// The lifetime asked for.
         age: Duration,
     },
-    /// Expires falls outside the years that a cookie's date can name (RFC 6265bis, section 5.1.1).
+    /// Expires is outside the years that a cookie's date can express (RFC 6265bis, section 5.1.1).
     #[error("cookie Expires is not within the years 1601 to 9999; check the clock")]
     ExpiresOutOfRange,
     /// `SameSite=None` without [`SecurePolicy::Always`](crate::SecurePolicy::Always).
@@ -139,7 +181,8 @@ pub enum CookieError {
     /// `Partitioned` without [`SecurePolicy::Always`](crate::SecurePolicy::Always).
     #[error("cookie Partitioned is refused by browsers without Secure; set SecurePolicy::Always")]
     PartitionedWithoutSecure,
-    /// A prefix that needs [`SecurePolicy::Always`](crate::SecurePolicy::Always) (RFC 6265bis, section 4.1.3).
+    /// A prefix that needs [`SecurePolicy::Always`](crate::SecurePolicy::Always) (RFC 6265bis,
+    /// section 4.1.3).
     #[error("cookie name starts with {prefix}, which needs Secure; set SecurePolicy::Always")]
     PrefixWithoutSecure {
         /// The prefix, in its usual case.

@@ -2,10 +2,11 @@
 //!
 //! ## Sources
 //!
-//! Rules name the section that they come from. "RFC 6265bis" is draft-ietf-httpbis-rfc6265bis-22, the successor of
-//! RFC 6265 that browsers follow already.
+//! Rules name the section that they come from. "RFC 6265bis" is draft-ietf-httpbis-rfc6265bis-22,
+//! the successor of RFC 6265 that browsers already follow.
 
 mod builder;
+mod domain;
 mod error;
 mod parse;
 mod policy;

@@ -1,12 +1,13 @@
-use std::fmt;
-use std::iter::FusedIterator;
+//! Reads the cookies of requests.
+
+use std::{fmt, iter::FusedIterator};
 
 use http::header::{COOKIE, HeaderMap, HeaderValue, ValueIter};
 
-/// A cookie as the client sent it, borrowed from the request's headers.
+/// A cookie as the client sent it, borrowed from the headers of the request.
 ///
-/// Nothing is decoded or checked: both parts can be any bytes, and the value still has its quotes. `Debug` shows how
-/// long the value is, not what it is.
+/// Nothing is decoded or checked: both parts can be any bytes, and the value still has its quotes.
+/// `Debug` shows the length of the value only.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Cookie<'a> {
     /// The name, without the white space around it. Never empty.
@@ -16,10 +17,11 @@ pub struct Cookie<'a> {
 }
 
 impl<'a> Cookie<'a> {
-    /// The value without its surrounding double quotes, if it has both.
+    /// Returns the value without its surrounding double quotes, if it has both.
     ///
-    /// Browsers keep quotes as a part of the value (RFC 6265bis, section 5.6), but some clients add them. One pair is
-    /// taken away; there is no escape character, so what lies between is left as it is.
+    /// Browsers keep quotes as a part of the value (RFC 6265bis, section 5.6), but some clients add
+    /// them. This removes one pair. There is no escape character, so what is between stays
+    /// unchanged.
     ///
     /// ```
     /// let cookie = kr_cookie::parse(br#"theme="dark""#).next().unwrap();
@@ -44,11 +46,11 @@ impl fmt::Debug for Cookie<'_> {
     }
 }
 
-/// Reads all cookies of a request, in the order in which they were sent.
+/// Reads all cookies of a request, in the order of the headers.
 ///
-/// HTTP/2 clients may split their cookies over several `Cookie` headers (RFC 9113, section 8.2.3); all of them are
-/// read. The same name can occur more than once, and the order says nothing about which cookie is the right one
-/// (RFC 6265bis, section 4.2.2). What is skipped: see [`parse`].
+/// Reads all `Cookie` headers, since HTTP/2 clients may send several (RFC 9113, section 8.2.3). A
+/// name can occur more than once, and the order doesn't tell which cookie is the right one (RFC
+/// 6265bis, section 4.2.2). Skips what [`parse`] skips.
 ///
 /// ```
 /// use http::{HeaderMap, HeaderValue, header::COOKIE};
@@ -63,7 +65,7 @@ impl fmt::Debug for Cookie<'_> {
 ///     .collect();
 /// assert_eq!(ids, [b"1", b"2"]);
 /// ```
-// What reads cookies is inlined into the caller, which is in another crate: an eighth fewer instructions for one cookie.
+// Inlined into callers in other crates: an eighth fewer instructions for one cookie.
 #[inline]
 pub fn cookies(headers: &HeaderMap) -> Cookies<'_> {
     Cookies {
@@ -74,13 +76,13 @@ pub fn cookies(headers: &HeaderMap) -> Cookies<'_> {
 
 /// Reads the cookies of one raw `Cookie` header value.
 ///
-/// Never fails: what is no cookie is skipped, so that garbage set by a neighbouring host can't hide the cookies beside
-/// it. Skipped are
-/// - pairs without `=`: a server that keeps to the grammar (RFC 6265bis, sections 4.1.1 and 4.2.1) never sets such a
-///   cookie. It is how browsers send one that has no name (section 5.8.3);
+/// Never fails: it skips what isn't a cookie, so that garbage set by a neighbouring host can't hide
+/// the cookies beside it. Skipped are
+/// - pairs without `=`, which is how browsers send a cookie without a name (RFC 6265bis, section
+///   5.8.3). A server that follows the grammar (sections 4.1.1 and 4.2.1) never sets one;
 /// - pairs with an empty name, for the same reason.
 ///
-/// A quote does not protect a semicolon: pairs end at every `;`, as they do in browsers.
+/// Pairs end at every `;`, also within quotes, as in browsers.
 ///
 /// ```
 /// let names: Vec<&[u8]> = kr_cookie::parse(b"a=1; junk; =2; b=").map(|cookie| cookie.name).collect();
@@ -142,7 +144,7 @@ impl<'a> Iterator for Parse<'a> {
 
 impl FusedIterator for Parse<'_> {}
 
-// The derived forms would print the rest of the headers, and with it the values.
+// The derived implementations would print the headers, and so the values.
 impl fmt::Debug for Cookies<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Cookies").finish_non_exhaustive()
@@ -161,8 +163,8 @@ fn split_once(bytes: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
     Some((&bytes[..position], &bytes[position + 1..]))
 }
 
-/// Looks at whole blocks first, which the compiler turns into vector instructions: the value of a session cookie is
-/// long, and this takes a third off the time of reading one.
+/// Finds a byte. Looks at whole blocks first, which the compiler vectorises: this saves a third of
+/// the time of reading a session cookie, whose value is long.
 #[inline]
 fn find(bytes: &[u8], wanted: u8) -> Option<usize> {
     const BLOCK: usize = 16;
@@ -179,7 +181,7 @@ fn find(bytes: &[u8], wanted: u8) -> Option<usize> {
     Some(skipped + position)
 }
 
-/// Not `trim_ascii`: RFC 6265bis, section 5.6, strips space and tab, and nothing else.
+/// Strips spaces and tabs alone, as RFC 6265bis, section 5.6, asks; `trim_ascii` would strip more.
 #[inline]
 fn trim(mut bytes: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = bytes {

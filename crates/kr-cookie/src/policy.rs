@@ -1,5 +1,7 @@
-/// When a cookie carries the `Secure` attribute, which keeps browsers from ever sending it over plain HTTP
-/// (RFC 6265bis, section 4.1.2.5).
+//! The values of the `Secure` and `SameSite` attributes.
+
+/// When a cookie carries the `Secure` attribute, which keeps browsers from ever sending it over
+/// plain HTTP (RFC 6265bis, section 4.1.2.5).
 ///
 /// | policy | over HTTPS | over HTTP |
 /// |---|---|---|
@@ -7,17 +9,18 @@
 /// | [`SameAsRequest`](Self::SameAsRequest) | `Secure` | - |
 /// | [`None`](Self::None) | - | - |
 ///
-/// A browser drops a `Secure` cookie that arrives over plain HTTP, so `Always` on a server without TLS means that the
-/// cookie does not stick. Some browsers exempt `localhost`.
+/// A browser drops a `Secure` cookie that arrives over plain HTTP, so with `Always` a server
+/// without TLS needs another policy. Chromium and curl accept the cookie from loopback addresses,
+/// WebKit doesn't.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum SecurePolicy {
     /// `Secure` on every cookie: the default.
     #[default]
     Always,
-    /// `Secure` if the request that is answered came over HTTPS. For a server that is reached both ways.
+    /// `Secure` if the request came over HTTPS. For a server that is reached both ways.
     ///
-    /// What was set over HTTPS stays out of reach over HTTP: there browsers neither send it nor let it be replaced or
-    /// removed (RFC 6265bis, section 5.7).
+    /// A cookie set over HTTPS can't be used over HTTP: browsers don't send it there, and let no
+    /// response replace or remove it (RFC 6265bis, section 5.7).
     SameAsRequest,
     /// Never `Secure`. For development without TLS.
     None,
@@ -35,14 +38,15 @@ impl SecurePolicy {
 
 /// Which requests that start on another site carry the cookie (RFC 6265bis, section 4.1.2.7).
 ///
-/// The attribute can also be left out, see [`CookieBuilder::same_site`](crate::CookieBuilder::same_site).
+/// The attribute can also be left out, see
+/// [`CookieBuilder::same_site`](crate::CookieBuilder::same_site).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SameSite {
-    /// Only top-level navigations with a safe method: links work, cross-site forms by POST do not.
+    /// Only top-level navigations with a safe method: links send it, cross-site POST forms don't.
     Lax,
-    /// None at all: a user who follows a link to the site arrives without the cookie.
+    /// None: a user who follows a link to the site arrives without the cookie.
     Strict,
-    /// All of them. Browsers take this only together with `Secure`.
+    /// All of them. Browsers accept this only together with `Secure`.
     None,
 }
 

@@ -1,4 +1,6 @@
-/// A prefix of a cookie's name by which browsers guarantee how the cookie was set.
+//! The prefixes of cookie names, and what they require.
+
+/// A prefix of cookie names that makes browsers guarantee how the cookie was set.
 pub(crate) struct Prefix {
     pub(crate) text: &'static str,
     /// Must have `HttpOnly`, so that no script can have set it.
@@ -7,8 +9,8 @@ pub(crate) struct Prefix {
     pub(crate) host_only: bool,
 }
 
-/// RFC 6265bis, section 4.1.3, has `__Secure-` and `__Host-`; draft-ietf-httpbis-layered-cookies adds the other two.
-/// The longest comes first, because `__Host-` is the start of `__Host-Http-`.
+/// RFC 6265bis, section 4.1.3, has `__Secure-` and `__Host-`; draft-ietf-httpbis-layered-cookies
+/// adds the other two. `__Host-Http-` comes first, since it starts with `__Host-`.
 const PREFIXES: [Prefix; 4] = [
     Prefix {
         text: "__Host-Http-",
@@ -33,7 +35,7 @@ const PREFIXES: [Prefix; 4] = [
 ];
 
 impl Prefix {
-    /// Ignores case, as browsers do (RFC 6265bis, section 5.4): to them `__host-id` breaks the rules just as well.
+    /// Finds the prefix of a name. Ignores case, as browsers do (RFC 6265bis, section 5.4).
     pub(crate) fn of(name: &str) -> Option<&'static Self> {
         PREFIXES.iter().find(|prefix| {
             name.get(..prefix.text.len())

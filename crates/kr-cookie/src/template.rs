@@ -1,21 +1,20 @@
-use std::fmt::Write;
-use std::time::Duration;
+//! Renders `Set-Cookie` headers.
+
+use std::{fmt::Write, time::Duration};
 
 use http::HeaderValue;
 use time::OffsetDateTime;
 
-use crate::error::CookieError;
-use crate::policy::SecurePolicy;
-use crate::syntax;
+use crate::{error::CookieError, policy::SecurePolicy, syntax};
 
-/// A checked cookie, ready to be rendered as a `Set-Cookie` header with one value after another.
+/// A checked cookie that renders `Set-Cookie` headers for values.
 ///
-/// Made by [`CookieBuilder::build`](crate::CookieBuilder::build). What does not change is rendered already, so that
-/// each header costs one allocation of its exact size.
+/// [`CookieBuilder::build`](crate::CookieBuilder::build) makes it and renders the constant part, so
+/// that each header costs one allocation of its exact size.
 #[derive(Clone, Debug)]
 pub struct CookieTemplate {
     pub(crate) name: String,
-    /// From `; ` on.
+    /// Starts with `; `.
     pub(crate) attributes: String,
     pub(crate) secure_policy: SecurePolicy,
     pub(crate) max_age: Option<Duration>,
@@ -24,42 +23,43 @@ pub struct CookieTemplate {
 }
 
 impl CookieTemplate {
-    /// The cookie's name, by which to find it in a request.
+    /// Returns the name of the cookie.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// When the cookie is `Secure`.
+    /// Returns when the cookie is `Secure`.
     pub fn secure_policy(&self) -> SecurePolicy {
         self.secure_policy
     }
 
-    /// Whether the site can't work without the cookie: nothing but a mark for the application.
+    /// Returns whether the site can't work without the cookie, a mark for the application.
     pub fn is_essential(&self) -> bool {
         self.essential
     }
 
-    /// The Max-Age as it was set, or none.
+    /// Returns the Max-Age of the builder.
     pub fn max_age(&self) -> Option<Duration> {
         self.max_age
     }
 
-    /// Whether a response to a request over HTTPS (or over plain HTTP) carries the cookie as `Secure`: the table of
-    /// [`SecurePolicy`].
+    /// Returns whether the cookie is `Secure` in a response over HTTPS, or over plain HTTP, by the
+    /// table of [`SecurePolicy`].
     pub fn is_secure(&self, https: bool) -> bool {
         self.secure_policy.is_secure(https)
     }
 
     /// Renders the `Set-Cookie` header for a value.
     ///
-    /// `https` says how the request came, `now` counts only if [`expires`](crate::CookieBuilder::expires) was set.
-    /// The header is marked as sensitive, so that `Debug` hides it and HPACK does not index it.
+    /// `https` is whether the request came over HTTPS. `now` is used only if
+    /// [`expires`](crate::CookieBuilder::expires) was set. The header is marked as sensitive, so
+    /// that `Debug` hides it and HPACK doesn't index it.
     ///
-    /// The value is not encoded. Even quotes around it are refused: they are no `cookie-octet`.
+    /// The value isn't encoded. Quotes around it are refused too.
     ///
     /// # Errors
     ///
-    /// - [`CookieError::ValueCharacter`]: the value has a character that is no `cookie-octet`
+    /// - [`CookieError::ValueCharacter`]: the value has a character that isn't a `cookie-octet`
     ///   (RFC 6265bis, section 4.1.1)
     /// - [`CookieError::TooLarge`]: name and value are over 4,096 bytes together
     /// - [`CookieError::ExpiresOutOfRange`]: the clock is wrong by centuries
@@ -85,7 +85,8 @@ impl CookieTemplate {
         self.render_value(value, https, now, self.max_age)
     }
 
-    /// Whether what [`render`](Self::render) gives depends on the time: the cookie has an Expires attribute.
+    /// Returns whether the rendered header depends on the time, because the cookie has an Expires
+    /// attribute.
     ///
     /// ```
     /// use std::time::Duration;
@@ -101,9 +102,10 @@ impl CookieTemplate {
         self.expires.is_some()
     }
 
-    /// Renders as [`render`](Self::render) does, with a Max-Age of its own in place of the template's.
+    /// Renders the `Set-Cookie` header for a value with another Max-Age than the template's.
     ///
-    /// For a cookie that persists in some responses only, such as "remember me", or whose end is fixed.
+    /// For a cookie that persists in some responses only, such as "remember me", or that ends at a
+    /// fixed time.
     ///
     /// # Errors
     ///
@@ -135,9 +137,10 @@ impl CookieTemplate {
 
     /// Renders the `Set-Cookie` header that makes the browser delete the cookie.
     ///
-    /// Path, Domain and `Partitioned` are repeated, since a browser that finds no such cookie deletes none
-    /// (RFC 6265bis, section 5.7); `Secure` is, since otherwise it may not touch a `Secure` one, and because prefixes
-    /// and `SameSite=None` need it in a removal as well. Max-Age and Expires both say that the time is over.
+    /// Repeats Path, Domain and `Partitioned`, since a browser deletes only the cookie that they
+    /// name (RFC 6265bis, section 5.7). Repeats `Secure`, without which a response can't delete a
+    /// `Secure` cookie, and which prefixes and `SameSite=None` require in a removal too. Both
+    /// Max-Age and Expires are in the past.
     ///
     /// ```
     /// let template = kr_cookie::CookieBuilder::new("id").path("/app").build()?;
@@ -170,7 +173,7 @@ impl CookieTemplate {
         Ok(header)
     }
 
-    /// Puts the parts together. All of them were checked before.
+    /// Concatenates the parts, all of them checked.
     fn assemble(
         &self,
         value: &str,
@@ -186,7 +189,7 @@ impl CookieTemplate {
             ""
         };
 
-        // Exact, because a string with room to spare would be copied or wrapped once more on its way into the header.
+        // Exact: a string with spare capacity would be copied once more on its way into the header.
         let capacity = self.name.len()
             + 1
             + value.len()
@@ -214,7 +217,8 @@ impl CookieTemplate {
 }
 
 fn check_value(value: &str) -> Result<(), CookieError> {
-    // Without a branch for each byte the loop is vectorised: 1,200 instructions less for a value of 64 bytes.
+    // Without a branch for each byte the loop is vectorised: 1,200 instructions fewer for a value
+    // of 64 bytes.
     let legal = |all, byte| all & syntax::is_cookie_octet(byte);
     if value.bytes().fold(true, legal) {
         return Ok(());
@@ -234,7 +238,7 @@ fn check_value(value: &str) -> Result<(), CookieError> {
     Err(CookieError::ValueCharacter { class, position })
 }
 
-/// In UTC, rounded up for the same reason as Max-Age: the cookie shall not end early.
+/// Adds in UTC and rounds up, so that the cookie never ends early.
 fn add_rounding_up(now: OffsetDateTime, age: Duration) -> Result<OffsetDateTime, CookieError> {
     let seconds = i64::try_from(age.as_secs()).map_err(|_| CookieError::ExpiresOutOfRange)?;
     let nanoseconds = now.nanosecond() + age.subsec_nanos();
@@ -247,10 +251,11 @@ fn add_rounding_up(now: OffsetDateTime, age: Duration) -> Result<OffsetDateTime,
     Ok(date)
 }
 
-/// The length of an `IMF-fixdate`, which is always the same.
+/// The length of every `IMF-fixdate`.
 const DATE_LENGTH: usize = "Thu, 01 Jan 1970 00:00:00 GMT".len();
 
-/// Writes a date in UTC as `IMF-fixdate` (RFC 9110, section 5.6.7), the one format that servers may send.
+/// Writes a UTC date as `IMF-fixdate` (RFC 9110, section 5.6.7), the only format that servers may
+/// send.
 fn push_date(text: &mut String, date: OffsetDateTime) {
     const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
     const MONTHS: [&str; 12] = [
@@ -273,7 +278,7 @@ fn push_date(text: &mut String, date: OffsetDateTime) {
 
 fn push_display(text: &mut String, arguments: std::fmt::Arguments<'_>) {
     text.write_fmt(arguments)
-        .expect("a string takes whatever is written to it");
+        .expect("writing to a string can't fail");
 }
 
 fn count_digits(number: u64) -> usize {

@@ -1,4 +1,5 @@
-//! Properties over arbitrary input: a browser keeps what the builder accepts, and the reader survives anything.
+//! Properties over arbitrary input: a browser keeps what the builder accepts, and the reader
+//! survives anything.
 
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
@@ -44,7 +45,8 @@ impl Described {
     }
 }
 
-/// Mostly right, sometimes anything: so that both verdicts occur, and every accepted oddity is looked at.
+/// Mostly right, sometimes anything: so that both verdicts occur, and every accepted oddity is
+/// looked at.
 fn described() -> impl Strategy<Value = Described> {
     let name = prop_oneof![
         6 => "[!#$%&'*+.^_`|~0-9a-zA-Z-]{1,12}",
@@ -120,7 +122,8 @@ fn value() -> impl Strategy<Value = String> {
     prop_oneof![8 => "[!#-+--:<-\\[\\]-~]{0,40}", 1 => any::<String>()]
 }
 
-/// A Set-Cookie header as a browser takes it apart: RFC 6265bis, section 5.6, but with no lenience at all.
+/// A Set-Cookie header as a browser takes it apart: RFC 6265bis, section 5.6, but with no lenience
+/// at all.
 #[derive(Debug, Default, PartialEq)]
 struct Received {
     name: String,
@@ -170,7 +173,8 @@ impl Received {
         received
     }
 
-    /// Whether a browser stores it: RFC 6265bis, sections 5.4 and 5.7, and the drafts for the newer attributes.
+    /// Whether a browser stores it: RFC 6265bis, sections 5.4 and 5.7, and the drafts for the newer
+    /// attributes.
     fn is_kept(&self) -> bool {
         let name = self.name.to_ascii_lowercase();
         let starts = |prefix| name.starts_with(prefix);

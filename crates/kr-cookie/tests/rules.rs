@@ -52,8 +52,27 @@ fn refused_cookies_name_the_part_the_position_and_the_remedy() {
              with international names in their xn-- form",
         ),
         (
-            cookie("a").domain("d".repeat(1025)),
-            "cookie Domain is 1025 bytes long; browsers ignore an attribute whose value is over 1024",
+            cookie("a").domain("app..test"),
+            "cookie domain has an empty label at position 4; write it as in example.com, without a dot \
+             at the end and with one at most at the start",
+        ),
+        (
+            cookie("a").domain(format!("{}.test", "d".repeat(64))),
+            "cookie domain has a label of 64 bytes; DNS allows 63",
+        ),
+        (
+            cookie("a").domain(["d"; 4].map(|d| d.repeat(63)).join(".")),
+            "cookie domain is 255 bytes long; DNS allows 253",
+        ),
+        (
+            cookie("a").domain("app.7"),
+            "cookie domain ends in a number, which makes it an IPv4 address to browsers; \
+             write one as in 192.0.2.1",
+        ),
+        (
+            cookie("a").domain("app.xn--.test"),
+            "cookie domain has the label \"xn--\", which is not Punycode; \
+             write the international name in its ASCII form, as in xn--bcher-kva.example",
         ),
         (
             cookie("a").path(""),
@@ -140,8 +159,10 @@ fn limits_themselves_are_accepted() {
     let accepted = [
         cookie(&"n".repeat(4096)),
         cookie("!#$%&'*+-.^_`|~09azAZ"),
-        cookie("a").domain("d".repeat(1024)),
+        cookie("a").domain(["d"; 4].map(|d| d.repeat(63)).join(".").split_off(2)),
         cookie("a").domain(".my_host.xn--bcher-kva.example"),
+        cookie("a").domain("192.0.2.1"),
+        cookie("a").domain("localhost"),
         cookie("a").path(format!("/{}", "p".repeat(1023))),
         cookie("a").path("/a%20b/,\"\\"),
         cookie("a").extension(format!("Foo={}", "v".repeat(1024))),
@@ -152,6 +173,60 @@ fn limits_themselves_are_accepted() {
     ];
     for builder in accepted {
         assert!(builder.build().is_ok(), "{:?}", builder.build());
+    }
+}
+
+/// RFC 6265bis, section 5.6.3, takes one leading dot away. What is left has to be a host that the
+/// URL standard can give a URL.
+#[test]
+fn a_domain_that_no_host_can_have_is_refused() {
+    let empty_label = |position| CookieError::DomainEmptyLabel { position };
+    let punycode = |label: &str| CookieError::DomainPunycode {
+        label: label.to_owned(),
+    };
+    let table = [
+        ("app.test.", empty_label(9)),
+        (".app.test.", empty_label(10)),
+        ("..app.test", empty_label(1)),
+        ("app..test", empty_label(4)),
+        ("..", empty_label(1)),
+        ("app.test..", empty_label(9)),
+        // A browser writes the address of these hosts in another way, or there are no such hosts.
+        ("127.1", CookieError::DomainNumber),
+        ("2130706433", CookieError::DomainNumber),
+        ("127.0.0.01", CookieError::DomainNumber),
+        ("127.0.0.0x1", CookieError::DomainNumber),
+        ("app.0x", CookieError::DomainNumber),
+        ("app.0XfF", CookieError::DomainNumber),
+        ("1.2.3.4.5", CookieError::DomainNumber),
+        ("256.0.0.1", CookieError::DomainNumber),
+        // Domain cookies of addresses don't exist.
+        (".127.0.0.1", CookieError::DomainNumber),
+        ("xn--.test", punycode("xn--")),
+        ("app.XN--bcher-.test", punycode("XN--bcher-")),
+        ("xn--bcher-kv_.test", punycode("xn--bcher-kv_")),
+        ("xn--99999999.test", punycode("xn--99999999")),
+        ("xn--bcher-k.test", punycode("xn--bcher-k")),
+    ];
+    for (domain, error) in table {
+        let built = cookie("a").domain(domain).build();
+        assert_eq!(built.map(drop), Err(error), "{domain}");
+    }
+    for domain in [
+        "app.test",
+        ".app.test",
+        "APP.Test",
+        "a-.-b.test",
+        "a--b.test",
+        "1.test",
+        "app.1x",
+        "app.0xg",
+        "app.x1",
+        "XN--Bcher-KVA.example",
+        "xn--ls8h.example",
+        "xn--mgbh0fb.xn--kgbechtv",
+    ] {
+        assert!(cookie("a").domain(domain).build().is_ok(), "{domain}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! A test harness that knows which programs its tests need.
 //!
-//! A test whose program is missing is ignored, and the last line of the output says so. With `KR_REQUIRE_SERVERS=1` in the
-//! environment it fails instead.
+//! A test whose program is missing is ignored, and the last line of the output says so. With
+//! `KR_REQUIRE_SERVERS=1` in the environment it fails instead.
 
 use std::{
     collections::BTreeMap,
@@ -15,7 +15,8 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 use crate::{Program, block_on, postgres};
 
-/// The file to which each harness appends lines of `<number of tests> <program>`, if the variable is set.
+/// The file to which each harness appends lines of `<number of tests> <program>`, if the variable
+/// is set.
 const REPORT: &str = "KR_MISSING_PROGRAMS";
 
 /// A named test, and the programs that it needs.

@@ -1,6 +1,7 @@
 //! Shared parts of the workspace's tests: servers to test against, a harness, a cookie jar.
 //!
-//! A test that fails panics, so the functions here panic too: with what went wrong, and the log of the server if there is one.
+//! A test that fails panics, so the functions here panic too: with what went wrong, and the log of
+//! the server if there is one.
 
 mod harness;
 mod jar;

@@ -5,7 +5,8 @@ use std::{
     net::TcpListener,
 };
 
-/// Below the ports that systems give to outgoing connections, so that none takes the port of a server while it restarts.
+/// Below the ports that systems give to outgoing connections, so that none takes the port of a
+/// server while it restarts.
 const PORTS: std::ops::Range<u16> = 10_000..30_000;
 
 /// A port of this machine on which nobody listens at the moment.

@@ -33,7 +33,8 @@ impl PostgresServer {
         Self::start_with(&[])
     }
 
-    /// Starts a server that never waits for the disk: it may lose what it acknowledged if the machine stops.
+    /// Starts a server that never waits for the disk: it may lose what it acknowledged if the
+    /// machine stops.
     ///
     /// # Panics
     /// If it doesn't serve.
@@ -56,7 +57,8 @@ impl PostgresServer {
         server
     }
 
-    /// Starts it again, after [`stop`](Self::stop) or [`kill`](Self::kill), and waits until it serves.
+    /// Starts it again, after [`stop`](Self::stop) or [`kill`](Self::kill), and waits until it
+    /// serves.
     ///
     /// # Panics
     /// If it doesn't.

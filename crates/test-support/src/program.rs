@@ -56,7 +56,8 @@ fn runs(program: &str) -> bool {
     version.is_ok_and(|status| status.success())
 }
 
-/// The folder of PostgreSQL's programs: Debian's, which is not on the path, or else one of the path.
+/// The folder of PostgreSQL's programs: Debian's, which is not on the path, or else one of the
+/// path.
 pub(crate) fn postgres_folder() -> Option<PathBuf> {
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
     let mut folders: Vec<PathBuf> = versions

@@ -146,7 +146,8 @@ fn modules(source: &Path) -> Modules {
     modules
 }
 
-/// The path of a file's module: `store::memory` for `store/memory.rs` and for `store/memory/mod.rs`.
+/// The path of a file's module: `store::memory` for `store/memory.rs` and for
+/// `store/memory/mod.rs`.
 fn module(source: &Path, file: &Path) -> Vec<String> {
     let file = file.strip_prefix(source).expect("a file below the folder");
     let segments = file.with_extension("");

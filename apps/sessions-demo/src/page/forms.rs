@@ -59,7 +59,8 @@ async fn set(session: Session, form: RawForm) -> Done {
     done(Action::Set)
 }
 
-/// Ends one of the user's own sessions. An id is no secret, so it can't end the session of another user.
+/// Ends one of the user's own sessions. An id is no secret, so it can't end the session of another
+/// user.
 async fn revoke(session: Session, State(state): State<PageState>, form: RawForm) -> Done {
     let id = field(&form, "id", "Which session is to end?")?;
     let owner = owner(&session).await?;

@@ -1,7 +1,7 @@
 //! Serves the demo's page, which shows the session and has forms that change it.
 //!
-//! The page is complete without scripts. Its one script counts down the idle timeout. It never asks the server, since a request
-//! that reads the session would keep the session alive.
+//! The page is complete without scripts. Its one script counts down the idle timeout. It never asks
+//! the server, since a request that reads the session would keep the session alive.
 
 mod action;
 mod answer;

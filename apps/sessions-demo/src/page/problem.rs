@@ -23,13 +23,15 @@ impl IntoResponse for Problem {
             Failure::Request(status, problem) => {
                 (status, document::problem(status, problem.message())).into_response()
             }
-            // The response carries the error in its extensions, like the layer's own: `as_page` writes the body.
+            // The response carries the error in its extensions, like the layer's own: `as_page`
+            // writes the body.
             Failure::Session(error) => error.into_response(),
         }
     }
 }
 
-/// Writes the body of responses that have none: session errors, forms sent by other sites, wrong methods.
+/// Writes the body of responses that have none: session errors, forms sent by other sites, wrong
+/// methods.
 pub(super) async fn as_page(response: Response) -> Response {
     let extensions = response.extensions();
     let message = if let Some(error) = extensions.get::<SessionError>() {

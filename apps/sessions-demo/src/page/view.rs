@@ -283,8 +283,8 @@ impl Feedback<'_> {
         self.notice.action == Some(action)
     }
 
-    /// Shows the answer to a question, or what one of these actions did. The field that was used gets the focus again and is
-    /// described by this line, so that screen readers read it.
+    /// Shows the answer to a question, or what one of these actions did. The field that was used
+    /// gets the focus again and is described by this line, so that screen readers read it.
     fn line(&self, id: &str, actions: &[Action], answer: Option<String>) -> Markup {
         let done = self.notice.action.filter(|action| actions.contains(action));
         let text = answer.or_else(|| done.map(|action| self.outcome(action)));

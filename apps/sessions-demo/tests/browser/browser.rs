@@ -204,7 +204,8 @@ impl Browser {
         }
     }
 
-    /// The URLs that were asked for since this was last called, without those of the browser's own pages.
+    /// The URLs that were asked for since this was last called, without those of the browser's own
+    /// pages.
     pub(crate) fn requests(&self) -> Vec<String> {
         let entries = self.driver.log("performance").into_iter();
         let messages = entries.map(|entry| {

@@ -19,7 +19,8 @@ fn main() -> ExitCode {
     let checks = tests.map(|(name, test)| {
         Check::new(name, move || test(&Driver::start())).needs(Program::Chromium)
     });
-    // A browser is many processes: more at once than there are processors only makes all of them late.
+    // A browser is many processes: more at once than there are processors only makes all of them
+    // late.
     run_in_threads(2, checks)
 }
 

@@ -176,7 +176,8 @@ fn the_ring_runs_down_and_the_session_is_over(driver: &Driver) {
         "No request came within the idle timeout. Reload to see that the session is gone.",
     );
     browser.click("#over a");
-    // The server gives up to a twentieth more. A reload within it keeps the session, and the ring runs down again.
+    // The server gives up to a twentieth more. A reload within it keeps the session, and the ring
+    // runs down again.
     while browser.waits_for("#status", |text| text == "Over" || text == "Idle timeout") != "Over" {
         browser.go("/");
     }

@@ -1,4 +1,5 @@
-//! As much of WebDriver (W3C) as these tests need: JSON over HTTP to a chromedriver on this machine.
+//! As much of WebDriver (W3C) as these tests need: JSON over HTTP to a chromedriver on this
+//! machine.
 
 use std::{
     io::{BufRead, BufReader, Write},

@@ -1,4 +1,5 @@
-//! A client that sends bytes over TLS, and one on top of it that keeps cookies. Neither helps a server that breaks a rule.
+//! A client that sends bytes over TLS, and one on top of it that keeps cookies. Neither helps a
+//! server that breaks a rule.
 
 use std::{
     io::{Read, Write},

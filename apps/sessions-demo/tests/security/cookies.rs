@@ -2,8 +2,9 @@
 
 use crate::client::Site;
 
-/// RFC 6265bis, section 4.1.3, and draft-ietf-httpbis-layered-cookies: what a browser demands for each prefix, and it demands it of
-/// the removal too. (Attributes that don't fit the name are refused at start: `options::a_bad_option_is_one_clear_line`.)
+/// RFC 6265bis, section 4.1.3, and draft-ietf-httpbis-layered-cookies: what a browser demands for
+/// each prefix, and it demands it of the removal too. (Attributes that don't fit the name are
+/// refused at start: `options::a_bad_option_is_one_clear_line`.)
 #[test]
 fn every_set_cookie_has_the_attributes_that_its_prefix_demands() {
     for (name, same_site) in [

@@ -1,4 +1,5 @@
-//! A walk through all routes, with and without a session, with right and wrong input: for rules that hold for every answer.
+//! A walk through all routes, with and without a session, with right and wrong input: for rules
+//! that hold for every answer.
 
 use crate::client::{Answer, Site, Visitor};
 

@@ -1,13 +1,16 @@
-//! What no decent client sends, over TLS: every byte, in every place that a client controls. The server answers with less than 500 or
-//! ends the connection, repeats nothing that could be taken for its own words, and goes on serving those who are signed in.
+//! What no decent client sends, over TLS: every byte, in every place that a client controls. The
+//! server answers with less than 500 or ends the connection, repeats nothing that could be taken
+//! for its own words, and goes on serving those who are signed in.
 //!
-//! The tutorial's `set` and `get` repeat a key and a value by design: as JSON, marked as JSON, or escaped on the page.
+//! The tutorial's `set` and `get` repeat a key and a value by design: as JSON, marked as JSON, or
+//! escaped on the page.
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 use crate::client::{Answer, Connection, Site, Visitor};
 
-/// What would do harm in HTML, in a header and in JSON if it came back as it is; with a word that no token has by chance.
+/// What would do harm in HTML, in a header and in JSON if it came back as it is; with a word that
+/// no token has by chance.
 const MARK: &str = "<zqmarkqz'\">";
 
 const HEADERS: [&str; 8] = [

@@ -1,4 +1,5 @@
-//! `docs/threat-model.md` names tests; a test that is renamed or removed must not go on being named.
+//! `docs/threat-model.md` names tests; a test that is renamed or removed must not go on being
+//! named.
 
 use std::{
     fs,
@@ -127,7 +128,8 @@ fn is_marked(source: &str, name: &str) -> bool {
     })
 }
 
-/// An item in one of the lists from which tests without such attributes are made: a line of nothing but names.
+/// An item in one of the lists from which tests without such attributes are made: a line of nothing
+/// but names.
 fn is_listed(source: &str, name: &str) -> bool {
     let is_name = |item: &str| {
         item.bytes()

@@ -1,4 +1,5 @@
-//! The tutorial as its readers go through it, and what only a real client shows: TLS and HTTP versions, cookie jars, logs.
+//! The tutorial as its readers go through it, and what only a real client shows: TLS and HTTP
+//! versions, cookie jars, logs.
 
 use std::{fs, path::Path, process::Command, thread, time::Duration};
 
@@ -96,7 +97,8 @@ fn a_session_ends_with_its_timeouts() {
         browser
             .get("/session/login?user=max")
             .is(200, r#"{"message":"Logged in","user":"max"}"#);
-        // However late the test wakes up, the session is over: the timeout, and what a touch may add to it.
+        // However late the test wakes up, the session is over: the timeout, and what a touch may
+        // add to it.
         thread::sleep(Duration::from_millis(400));
         browser
             .get("/session/whoami")

@@ -28,7 +28,8 @@ fn two_processes_keep_the_limit_of_a_users_sessions() {
     processes::keep_the_limit_of_a_users_sessions(&postgres.url());
 }
 
-/// The server dies without a word, 503 follows with the cookie kept, and after its restart all goes on by itself.
+/// The server dies without a word, 503 follows with the cookie kept, and after its restart all goes
+/// on by itself.
 fn what_was_acknowledged_survives_a_kill_of_the_database() {
     let dir = Scratch::new();
     let mut postgres = PostgresServer::start();

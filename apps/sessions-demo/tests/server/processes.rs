@@ -78,7 +78,8 @@ pub(crate) fn keep_each_others_values(dir: &Scratch, url: &str) {
     }
 }
 
-/// 32 clients at each of two processes sign the same user in at the same time: three sessions are left, and these were told so.
+/// 32 clients at each of two processes sign the same user in at the same time: three sessions are
+/// left, and these were told so.
 pub(crate) fn keep_the_limit_of_a_users_sessions(url: &str) {
     let [one, other] = [(); 2].map(|()| {
         Server::start(&[
@@ -120,7 +121,8 @@ pub(crate) fn parallel(jar: &str, url: &str) -> Child {
 fn parallel_writing(line: &str, jar: &str, url: &str) -> Child {
     Command::new("curl")
         .args(["-q", "-k", "-s", "--noproxy", "*", "--max-time", "60"])
-        // Requests in parallel show their progress in spite of -s. A server that is gone is asked no more.
+        // Requests in parallel show their progress in spite of -s. A server that is gone is asked
+        // no more.
         .args(["--no-progress-meter", "--fail-early"])
         .args(["-Z", "--parallel-max", "32", "-b", jar, "-o", "/dev/null"])
         .args(["-w", line, url])

@@ -37,7 +37,8 @@ fn two_processes_keep_each_others_values() {
     processes::keep_each_others_values(&dir, &url(&dir));
 }
 
-/// `kill -9` in the middle of parallel requests: the session goes on, and its counter has every count that a client was told.
+/// `kill -9` in the middle of parallel requests: the session goes on, and its counter has every
+/// count that a client was told.
 fn what_was_acknowledged_survives_a_kill() {
     let dir = Scratch::new();
     let first = processes::demo(&url(&dir));
@@ -69,7 +70,8 @@ fn what_was_acknowledged_survives_a_kill() {
         .unwrap()
         .parse()
         .unwrap();
-    // A request that was cut off may have counted; up to 32 were on their way, and this one is counted too.
+    // A request that was cut off may have counted; up to 32 were on their way, and this one is
+    // counted too.
     let missing_answers = counted - 1 - acknowledged;
     assert!(
         missing_answers <= 32,

@@ -2,7 +2,8 @@
 
 use base64::prelude::{BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD, Engine};
 
-/// A form of the token's secret that is in `text`. The 16 bytes of id in front of the 32 bytes of secret may be told.
+/// A form of the token's secret that is in `text`. The 16 bytes of id in front of the 32 bytes of
+/// secret may be told.
 pub(crate) fn found_in(token: &str, text: &[u8]) -> Option<String> {
     let holds = |form: &[u8]| text.windows(form.len()).any(|part| part == form);
     forms(token).into_iter().find(|form| holds(form.as_bytes()))
@@ -25,7 +26,8 @@ fn forms(token: &str) -> Vec<String> {
         joined("", |byte| format!("%{byte:02X}")),
         secret.escape_ascii().to_string(),
     ];
-    // The secret begins inside the 22nd character: those behind it are its own, at whatever distance base64 starts.
+    // The secret begins inside the 22nd character: those behind it are its own, at whatever
+    // distance base64 starts.
     for start in 14..=16 {
         for form in [
             BASE64_URL_SAFE_NO_PAD.encode(&bytes[start..]),
