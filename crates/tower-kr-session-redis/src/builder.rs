@@ -1,6 +1,6 @@
 //! Sets up a store: its settings, their checks, and the first connection.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{error::Error, fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use redis::{ClientTlsConfig, ConnectionInfo, RedisConnectionInfo, TlsCertificates};
 use rustls::crypto::{CryptoProvider, ring};
@@ -12,6 +12,7 @@ use crate::{
         Servers,
         address::{Target, uses_tls},
         connector::{Connector, Settings},
+        credentials::Credentials,
     },
     store::RedisStore,
 };
@@ -62,6 +63,7 @@ pub struct RedisStoreBuilder {
     response_timeout: Duration,
     root_certificates: Option<Vec<u8>>,
     client_certificate: Option<(Vec<u8>, Vec<u8>)>,
+    credentials: Option<Credentials>,
     sentinel_credentials: Option<(String, String)>,
 }
 
@@ -74,6 +76,7 @@ impl RedisStoreBuilder {
             response_timeout: DEFAULT_TIMEOUT,
             root_certificates: None,
             client_certificate: None,
+            credentials: None,
             sentinel_credentials: None,
         }
     }
@@ -112,6 +115,49 @@ impl RedisStoreBuilder {
         key: impl Into<Vec<u8>>,
     ) -> Self {
         self.client_certificate = Some((certificate.into(), key.into()));
+        self
+    }
+
+    /// Asks for the user name and the password at each new connection to a server, instead of taking
+    /// those of the URL. For credentials that change while the application runs, such as tokens that
+    /// expire. An empty user name leaves the one of the URL.
+    ///
+    /// The store doesn't close a connection when its credentials end. If the server does, the store
+    /// asks and connects anew.
+    ///
+    /// ```no_run
+    /// use tower_kr_session_redis::RedisStore;
+    ///
+    /// async fn fresh_token() -> Result<String, std::io::Error> {
+    ///     // Ask the cloud or the vault here.
+    /// #   Ok(String::new())
+    /// }
+    ///
+    /// # async fn connect() -> Result<(), Box<dyn std::error::Error>> {
+    /// let store = RedisStore::builder("rediss://redis.internal")
+    ///     .credentials(|| async {
+    ///         let token = fresh_token().await?;
+    ///         Ok::<_, std::io::Error>(("app".to_owned(), token))
+    ///     })
+    ///     .connect()
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn credentials<F, A, E>(mut self, ask: F) -> Self
+    where
+        F: Fn() -> A + Send + Sync + 'static,
+        A: Future<Output = Result<(String, String), E>> + Send + 'static,
+        E: Into<Box<dyn Error + Send + Sync>>,
+    {
+        self.credentials = Some(Credentials::new(ask));
+        self
+    }
+
+    /// Reads the password from the first line of this file at each new connection to a server, instead
+    /// of taking that of the URL. The user name is the URL's.
+    pub fn password_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.credentials = Some(Credentials::file(path.into()));
         self
     }
 
@@ -184,6 +230,7 @@ impl RedisStoreBuilder {
             connect_timeout: self.connect_timeout,
             response_timeout: self.response_timeout,
             certificates,
+            credentials: self.credentials.clone(),
         };
         for info in target.servers() {
             settings.client(info)?;

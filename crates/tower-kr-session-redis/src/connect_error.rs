@@ -32,6 +32,14 @@ pub enum ConnectError {
         /// What the server said.
         reason: String,
     },
+    /// There are no credentials to connect with.
+    #[error("no credentials for Redis at {server}: {reason}")]
+    NoCredentials {
+        /// The address.
+        server: String,
+        /// What [`credentials`](crate::RedisStoreBuilder::credentials) said instead.
+        reason: String,
+    },
     /// The server can't keep sessions.
     #[error("Redis at {server} can't keep sessions: {reason}")]
     Unsuitable {

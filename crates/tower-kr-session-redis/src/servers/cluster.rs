@@ -92,7 +92,7 @@ impl Cluster {
                 Ok(value) => return Ok(value),
                 Err(failure) => failure,
             };
-            match (failure.code(), redirection(&failure, link.server())) {
+            match (failure.code(), redirection(&failure, &link.server())) {
                 (Some("MOVED"), Some(address)) => {
                     self.shared.moved(slot, &address);
                     self.shared.outdated.notify_one();
@@ -189,8 +189,9 @@ impl Shared {
             if link.is_down() {
                 continue;
             }
+            let server = link.server();
             if let Ok(reply) = link.call(cluster_slots()).await
-                && let Some((host, _)) = link.server().rsplit_once(':')
+                && let Some((host, _)) = server.rsplit_once(':')
                 && let Some(ranges) = ranges(reply, host)
             {
                 self.take_map(ranges);
@@ -218,7 +219,7 @@ impl Shared {
             server: server.clone(),
             reason: reason.to_owned(),
         };
-        let mut connection = self.settings.open(seed, None).await?;
+        let mut connection = self.settings.open_server(seed, None).await?;
         let reply = connection
             .send_packed_command(&cluster_slots())
             .await

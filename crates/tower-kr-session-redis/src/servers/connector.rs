@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 
 use super::{
     address::{self, Target},
+    credentials::Credentials,
     sentinels::{Address, Sentinels},
 };
 use crate::{connect_error::ConnectError, failure::reason, scripts::PROGRAMS};
@@ -21,6 +22,7 @@ pub(crate) struct Settings {
     pub(crate) connect_timeout: Duration,
     pub(crate) response_timeout: Duration,
     pub(crate) certificates: Option<TlsCertificates>,
+    pub(crate) credentials: Option<Credentials>,
 }
 
 /// Opens connections to one server.
@@ -43,6 +45,8 @@ pub(crate) struct Connected {
     pub(crate) connection: MultiplexedConnection,
     /// Where the sentinels' master is.
     master: Option<Address>,
+    /// The server's name in messages.
+    pub(crate) name: String,
 }
 
 impl Connector {
@@ -99,7 +103,7 @@ impl Connector {
     pub(crate) async fn connect(&self, closed: &Arc<Notify>) -> Result<Connected, ConnectError> {
         let (connection, master) = match &self.place {
             Place::Node(info) => {
-                let mut connection = self.settings.open(info, Some(closed)).await?;
+                let mut connection = self.settings.open_server(info, Some(closed)).await?;
                 self.load_scripts(info, &mut connection).await?;
                 (connection, None)
             }
@@ -110,7 +114,15 @@ impl Connector {
                 (self.connect_primary(&info, closed).await?, Some(master))
             }
         };
-        Ok(Connected { connection, master })
+        let name = match &master {
+            Some((host, port)) => format!("{host}:{port}, {}", self.name()),
+            None => self.name(),
+        };
+        Ok(Connected {
+            connection,
+            master,
+            name,
+        })
     }
 
     async fn connect_primary(
@@ -118,7 +130,7 @@ impl Connector {
         info: &ConnectionInfo,
         closed: &Arc<Notify>,
     ) -> Result<MultiplexedConnection, ConnectError> {
-        let mut connection = self.settings.open(info, Some(closed)).await?;
+        let mut connection = self.settings.open_server(info, Some(closed)).await?;
         let role = connection.send_packed_command(&redis::cmd("ROLE")).await;
         match role.and_then(Value::extract_error) {
             Ok(Value::Array(role)) if role.first().is_some_and(is_replica) => {
@@ -155,6 +167,21 @@ impl Connector {
 }
 
 impl Settings {
+    /// Opens a plain connection to a server, with the credentials of now.
+    pub(super) async fn open_server(
+        &self,
+        info: &ConnectionInfo,
+        closed: Option<&Arc<Notify>>,
+    ) -> Result<MultiplexedConnection, ConnectError> {
+        match &self.credentials {
+            None => self.open(info, closed).await,
+            Some(credentials) => {
+                let info = credentials.put_into(info, self.connect_timeout).await?;
+                self.open(&info, closed).await
+            }
+        }
+    }
+
     /// Opens a plain connection. `closed` is notified when it ends.
     pub(crate) async fn open(
         &self,
@@ -214,10 +241,12 @@ impl Settings {
                 reason: message,
             };
         }
-        ConnectError::Unreachable {
-            server,
-            reason: message,
-        }
+        let reason = if message.contains("max number of clients") {
+            "all its connections are taken (maxclients)".to_owned()
+        } else {
+            message
+        };
+        ConnectError::Unreachable { server, reason }
     }
 }
 

@@ -7,7 +7,7 @@
 //! within milliseconds.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -47,7 +47,8 @@ pub(crate) struct Link {
 }
 
 struct Shared {
-    server: Arc<str>,
+    /// The server's name in messages, with its address once it is known.
+    server: Mutex<Arc<str>>,
     state: watch::Sender<State>,
     /// Notified when a caller gives up before its answer comes: the server may be gone.
     suspicion: Notify,
@@ -81,7 +82,7 @@ impl Link {
     /// Starts the supervisor, which connects in the background. Panics outside a Tokio runtime.
     pub(crate) fn start(connector: Connector) -> Self {
         let shared = Arc::new(Shared {
-            server: connector.name().into(),
+            server: Mutex::new(connector.name().into()),
             state: watch::Sender::new(State::New),
             suspicion: Notify::new(),
             response_timeout: connector.settings().response_timeout,
@@ -92,8 +93,8 @@ impl Link {
         Self { shared, supervisor }
     }
 
-    pub(crate) fn server(&self) -> &Arc<str> {
-        &self.shared.server
+    pub(crate) fn server(&self) -> Arc<str> {
+        self.shared.server()
     }
 
     /// Waits for the first connection.
@@ -143,7 +144,7 @@ impl Link {
                 shared.fail(generation, error.to_string().into());
             }
             Failure::Refused {
-                server: Arc::clone(&shared.server),
+                server: shared.server(),
                 error,
             }
         })
@@ -157,6 +158,11 @@ impl Drop for Link {
 }
 
 impl Shared {
+    fn server(&self) -> Arc<str> {
+        let server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&server)
+    }
+
     /// Queues a call and returns the connection's generation; hands the call back if there is none.
     fn enqueue(&self, call: Call) -> Result<u64, Call> {
         match &*self.state.borrow() {
@@ -228,13 +234,13 @@ impl Shared {
             first
         });
         if told {
-            tracing::warn!(server = %self.server, %reason, "the session store is down");
+            tracing::warn!(server = %self.server(), %reason, "the session store is down");
         }
     }
 
     fn down(&self, reason: &Arc<str>) -> Failure {
         Failure::Down {
-            server: Arc::clone(&self.server),
+            server: self.server(),
             reason: Arc::clone(reason),
         }
     }
@@ -245,7 +251,7 @@ impl Shared {
             _ => "the connection was lost".into(),
         };
         Failure::Unknown {
-            server: Arc::clone(&self.server),
+            server: self.server(),
             reason,
         }
     }
@@ -270,6 +276,8 @@ async fn supervise(shared: Arc<Shared>, connector: Connector) {
         match connector.connect(&closed).await {
             Ok(connected) => {
                 let connection = connected.connection.clone();
+                let name = Arc::from(connected.name.as_str());
+                *shared.server.lock().unwrap_or_else(PoisonError::into_inner) = name;
                 let again = matches!(*shared.state.borrow(), State::Down { .. });
                 let (calls, queue) = unbounded_channel();
                 // Ends with this connection, which ends the calls that wait for an answer.
@@ -284,7 +292,7 @@ async fn supervise(shared: Arc<Shared>, connector: Connector) {
                 });
                 shared.state.send_replace(State::Up { generation, calls });
                 if again {
-                    tracing::info!(server = %shared.server, "the session store is back");
+                    tracing::info!(server = %shared.server(), "the session store is back");
                 }
                 let start = Instant::now();
                 tokio::select! {
@@ -308,7 +316,7 @@ async fn supervise(shared: Arc<Shared>, connector: Connector) {
                 match state {
                     State::Down { reason: old, .. } => *old = reason,
                     _ => {
-                        tracing::warn!(server = %shared.server, %reason, "the session store is down");
+                        tracing::warn!(server = %shared.server(), %reason, "the session store is down");
                         *state = State::Down {
                             since: Instant::now(),
                             reason,

@@ -3,6 +3,7 @@
 pub(crate) mod address;
 mod cluster;
 pub(crate) mod connector;
+pub(crate) mod credentials;
 mod dispatch;
 mod link;
 mod sentinels;

@@ -119,6 +119,8 @@ pub(crate) async fn a_sign_in_that_broke_off_costs_its_session_nothing_a_minute_
     let broken_off = session.through(&store).apply(sign_in(&user)).await;
     broken_off.expect_err("a broken connection");
     assert_eq!(entries(&stage.server, &user).len(), 1);
+    let left: i64 = stage.server.ask(&["PTTL", &index(&user)]);
+    assert!(left > 0, "it doesn't stay for ever");
     let at = later(Duration::from_secs(61));
     let removed = stage.direct.remove_owned(&user, None, at).await;
     assert_eq!(removed.expect("remove_owned"), 0);
@@ -260,6 +262,28 @@ pub(crate) async fn who_signs_in_again_must_have_proved_it_after_the_last_revoca
     assert!(is_applied(&session, sign_in(&user), now()).await);
     assert!(is_applied(&session, touch(), due()).await);
     assert_eq!(stage.listed(&user).await, 1);
+}
+
+/// Another sign-in to the same session, after the revocation, doesn't hide an earlier one from it.
+pub(crate) async fn an_earlier_sign_in_is_revoked_though_a_later_one_overtakes_it() {
+    let stage = Stage::new().await;
+    let user = owner("user");
+    let session = Session::create(&stage.direct).await;
+    let (proxy, store) = stage.faulty(2, Fate::Hold).await;
+    let (late, delta) = (session.through(&store), sign_in(&user));
+    let signing_in = tokio::spawn(async move { late.apply(delta).await });
+    proxy.held().await;
+    let (_proxy, broken) = stage.faulty(0, Fate::CutAfter).await;
+    let revoked_at = now();
+    let broken_off = broken.remove_owned(&user, None, revoked_at).await;
+    broken_off.expect_err("a broken connection");
+    while now() == revoked_at {
+        tokio::task::yield_now().await;
+    }
+    assert!(is_applied(&session, sign_in(&user), now()).await);
+    proxy.release();
+    let done = signing_in.await.expect("a task").expect("apply");
+    assert_eq!(done, ApplyOutcome::Revoked);
 }
 
 /// The number of revocations is lost with the index, so it can be the same again.

@@ -31,7 +31,8 @@ macro_rules! checks {
 fn main() -> ExitCode {
     run(checks![
         round_trips: each_call_is_one_round_trip, flushed_scripts_are_sent_anew;
-        start: what_is_wrong_is_said_at_start_without_the_password, an_existing_client_gives_its_settings,
+        start: what_is_wrong_is_said_at_start_without_the_password, errors_name_the_cause_and_the_address, a_password_file_is_read_for_each_connection,
+            an_application_is_asked_for_credentials_at_each_connection, an_existing_client_gives_its_settings,
             a_start_in_the_background_waits_for_the_server, prefixes_keep_applications_apart,
             a_user_with_few_rights_is_enough;
         keys: a_session_is_what_the_guide_says_and_holds_no_secret, corrupt_records_are_missing_and_kept,
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
             a_sign_in_of_the_future_does_not_outlive_a_revocation,
             a_sign_in_ends_what_a_broken_off_revocation_left,
             who_signs_in_again_must_have_proved_it_after_the_last_revocation,
+            an_earlier_sign_in_is_revoked_though_a_later_one_overtakes_it,
             a_sign_in_is_revoked_though_the_index_was_lost_meanwhile,
             new_limits_do_not_take_a_broken_off_revocation_back, a_session_that_was_revoked_is_not_spared_later,
             a_session_that_is_spared_may_be_signing_in, the_index_is_asked_once_per_touch_interval,

@@ -232,6 +232,12 @@ pub(crate) async fn the_master_is_found() {
     )
     .await;
     master.kill();
+    let failure = session
+        .increment()
+        .await
+        .expect_err("it is dead")
+        .to_string();
+    assert!(failure.contains(&format!("127.0.0.1:{port}")), "{failure}");
     eventually("the replica has taken over", || async {
         session.increment().await.is_ok()
     })

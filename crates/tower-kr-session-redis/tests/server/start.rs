@@ -1,7 +1,18 @@
 //! Misconfiguration is told at start.
 
-use std::time::Duration;
+use std::{
+    fs,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
 use tower_kr_session::{
     Owner, SessionStore,
     store::{Instants, RemoveOutcome},
@@ -71,6 +82,129 @@ pub(crate) async fn what_is_wrong_is_said_at_start_without_the_password() {
     let store = builder.connect().await.expect("connect");
     assert!(!format!("{store:?}").contains("sesame"), "{store:?}");
     Session::create(&store).await;
+}
+
+/// A server that answers all commands alike.
+async fn server_that_answers(line: &'static str) -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+    let port = listener.local_addr().expect("its address").port();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut commands = [0; 4_096];
+                while let Ok(1..) = client.read(&mut commands).await {
+                    let starts = commands.iter().filter(|byte| **byte == b'*').count();
+                    let answers = format!("-{line}\r\n").repeat(starts);
+                    commands.fill(0);
+                    if client.write_all(answers.as_bytes()).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    port
+}
+
+pub(crate) async fn errors_name_the_cause_and_the_address() {
+    let nobody = free_port();
+    for (port, expected) in [
+        (nobody, "refused"),
+        (
+            server_that_answers("ERR max number of clients reached").await,
+            "all its connections are taken (maxclients)",
+        ),
+        (
+            server_that_answers("LOADING Redis is loading the dataset in memory").await,
+            "loading the dataset",
+        ),
+    ] {
+        let message = refusal(&format!("redis://:sesame@127.0.0.1:{port}")).await;
+        assert!(message.contains(expected), "{message}");
+        assert!(message.contains(&format!("127.0.0.1:{port}")), "{message}");
+    }
+}
+
+pub(crate) async fn a_password_file_is_read_for_each_connection() {
+    let server = Server::start(&["--requirepass", "old-sesame"]);
+    let file = server.folder().join("password");
+    let url = format!("redis://:wrong@127.0.0.1:{}", server.port());
+    let builder = || RedisStore::builder(&url).password_file(&file);
+    let refused = async || {
+        let error = builder()
+            .connect()
+            .await
+            .expect_err("a refusal")
+            .to_string();
+        assert!(!error.contains("sesame"), "{error}");
+        error
+    };
+    assert!(refused().await.contains(&file.display().to_string()));
+    fs::write(&file, "\n").expect("a file");
+    assert!(refused().await.contains("is empty"));
+    fs::write(&file, "wrong-sesame\n").expect("a file");
+    assert!(refused().await.contains("denies access"));
+
+    fs::write(&file, "old-sesame\n").expect("a file");
+    let store = builder().connect().await.expect("connect");
+    let session = Session::create(&store).await;
+    // The server has a new password, and closes the connections that came with the old one.
+    let client = redis::Client::open(format!("redis://:old-sesame@127.0.0.1:{}", server.port()));
+    let mut admin = client
+        .and_then(|client| client.get_connection())
+        .expect("a connection");
+    let mut ask = |words: &[&str]| {
+        let mut command = redis::cmd(words[0]);
+        command.arg(&words[1..]);
+        command.exec(&mut admin).expect("the admin is in");
+    };
+    ask(&["CONFIG", "SET", "requirepass", "new-sesame"]);
+    fs::write(&file, "new-sesame\n").expect("a file");
+    ask(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+    eventually("it is in with the new one", || async {
+        session.increment().await.is_ok()
+    })
+    .await;
+}
+
+pub(crate) async fn an_application_is_asked_for_credentials_at_each_connection() {
+    let server = Server::start(&[]);
+    let _: String = server.ask(&[
+        "ACL", "SETUSER", "app", "on", ">1", ">2", ">3", "~*", "+@all",
+    ]);
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let store = RedisStore::builder(&server.url())
+        .credentials(move || {
+            let number = count.fetch_add(1, Ordering::SeqCst) + 1;
+            async move {
+                match number {
+                    // One to look at the server with, and one to keep.
+                    1..=3 => Ok(("app".to_owned(), number.to_string())),
+                    _ => Err("the vault is closed"),
+                }
+            }
+        })
+        .connect()
+        .await
+        .expect("connect");
+    let session = Session::create(&store).await;
+    assert_eq!(asked.load(Ordering::SeqCst), 2);
+    let _: i64 = server.ask(&["CLIENT", "KILL", "USER", "app"]);
+    eventually("it is in again", || async {
+        session.increment().await.is_ok()
+    })
+    .await;
+    assert_eq!(asked.load(Ordering::SeqCst), 3);
+    let _: i64 = server.ask(&["CLIENT", "KILL", "USER", "app"]);
+    let port = format!("127.0.0.1:{}", server.port());
+    eventually("the reason is known", || async {
+        let message = session.try_load().await.map_err(|error| error.to_string());
+        message.is_err_and(|message| {
+            message.contains("the vault is closed") && message.contains(&port)
+        })
+    })
+    .await;
 }
 
 pub(crate) async fn an_existing_client_gives_its_settings() {
