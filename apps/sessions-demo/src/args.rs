@@ -10,6 +10,7 @@ use clap::{Parser, ValueEnum};
 use kr_cookie::{CookieBuilder, SameSite, SecurePolicy};
 
 use crate::error::StartError;
+use crate::redis_options::RedisOptions;
 use crate::store::StoreUrl;
 use crate::tls::{Identity, Transport};
 
@@ -106,6 +107,10 @@ pub struct Args {
         hide_env_values = true
     )]
     pub store: StoreUrl,
+
+    /// What the URL of a store in Redis can't say.
+    #[command(flatten)]
+    pub redis: RedisOptions,
 }
 
 /// When the session cookie is marked `Secure`.

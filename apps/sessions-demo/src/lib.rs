@@ -15,6 +15,7 @@ mod metrics;
 mod page;
 mod query;
 mod recorder;
+mod redis_options;
 mod reload;
 mod routes;
 mod serve;
@@ -74,7 +75,7 @@ pub fn run(args: Args) -> Result<(), StartError> {
 /// Builds the session layer from the options.
 async fn sessions(args: &Args) -> Result<(SessionLayer, Housekeeping), StartError> {
     let tls = !args.http;
-    let (layer, housekeeping) = args.store.open(args.io_timeout).await?;
+    let (layer, housekeeping) = args.store.open(args.io_timeout, &args.redis).await?;
     let layer = layer
         .cookie(args.cookie())
         .idle_timeout(args.idle_timeout)

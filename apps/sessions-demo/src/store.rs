@@ -9,6 +9,7 @@ use std::time::Duration;
 use tower_kr_session::{MemoryStore, SessionLayer};
 
 use crate::error::StartError;
+use crate::redis_options::RedisOptions;
 
 /// The stores in this binary.
 const BUILT_IN: &[&str] = &[
@@ -51,7 +52,7 @@ impl StoreUrl {
     ///
     /// # Errors
     ///
-    /// When no such store is built in, or it can not be reached.
+    /// When no such store is built in, it can not be reached, or an option is for another one.
     #[cfg_attr(
         not(any(feature = "redis", feature = "sqlite", feature = "postgres")),
         expect(
@@ -63,14 +64,21 @@ impl StoreUrl {
     pub async fn open(
         &self,
         io_timeout: Duration,
+        redis: &RedisOptions,
     ) -> Result<(SessionLayer, Housekeeping), StartError> {
+        if let Some(option) = redis.given().filter(|_| self.store() != Some("redis")) {
+            return Err(StartError::option(option, "needs a --store in Redis"));
+        }
         match self.store() {
             Some("memory") => Ok((
                 SessionLayer::new(MemoryStore::new()),
                 Housekeeping::default(),
             )),
             #[cfg(feature = "redis")]
-            Some("redis") => Ok((self.open_redis(io_timeout).await?, Housekeeping::default())),
+            Some("redis") => {
+                let layer = self.open_redis(io_timeout, redis).await?;
+                Ok((layer, Housekeeping::default()))
+            }
             #[cfg(feature = "sqlite")]
             Some("sqlite") => {
                 let builder = tower_kr_session_sqlx::SqliteStore::builder();
@@ -89,15 +97,20 @@ impl StoreUrl {
     }
 
     #[cfg(feature = "redis")]
-    async fn open_redis(&self, io_timeout: Duration) -> Result<SessionLayer, StartError> {
+    async fn open_redis(
+        &self,
+        io_timeout: Duration,
+        options: &RedisOptions,
+    ) -> Result<SessionLayer, StartError> {
         // A sign-in takes four answers, and all of them have to come within the layer's timeout.
         let timeout = (io_timeout / 4).min(Duration::from_secs(2));
-        let store = tower_kr_session_redis::RedisStore::builder(&self.0)
+        let builder = tower_kr_session_redis::RedisStore::builder(&self.0)
             .connect_timeout(timeout)
-            .response_timeout(timeout)
-            .connect()
-            .await
-            .map_err(|error| StartError::option("--store", format!("can't be used: {error}")))?;
+            .response_timeout(timeout);
+        let store =
+            options.apply(builder)?.connect().await.map_err(|error| {
+                StartError::option("--store", format!("can't be used: {error}"))
+            })?;
         Ok(SessionLayer::new(store))
     }
 

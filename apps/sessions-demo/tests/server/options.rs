@@ -71,6 +71,34 @@ fn a_bad_option_is_one_clear_line() {
             &["--store", "redis://user:secret@127.0.0.1:1"],
             "can't reach Redis at 127.0.0.1:1",
         ),
+        #[cfg(feature = "redis")]
+        (
+            &["--store", "redis://:p@secret#word@127.0.0.1:1"],
+            "percent-encode",
+        ),
+        #[cfg(feature = "redis")]
+        (
+            &["--store", "rediss://127.0.0.1:1", "--redis-ca", "no.pem"],
+            "--redis-ca no.pem: No such file",
+        ),
+        #[cfg(feature = "redis")]
+        (
+            &[
+                "--store",
+                "redis://127.0.0.1:1",
+                "--redis-password-file",
+                "no.txt",
+            ],
+            "no.txt: No such file",
+        ),
+        (
+            &["--redis-password-file", "password.txt"],
+            "--redis-password-file needs a --store in Redis",
+        ),
+        (
+            &["--redis-sentinel-user", "app"],
+            "--redis-sentinel-password-file",
+        ),
         #[cfg(feature = "postgres")]
         (
             &["--store", "postgres://user:secret@127.0.0.1:1/sessions"],
