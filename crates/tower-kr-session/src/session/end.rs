@@ -79,7 +79,8 @@ impl Session {
                         turn.touch().await;
                     }
                 };
-                self.inner.beside(touch).await;
+                // Apart, as it is rare and would double the future of each commit.
+                Box::pin(self.inner.beside(touch)).await;
             }
             Ok(_) => {}
         }

@@ -34,12 +34,12 @@ impl Inner {
         let turn = self.turn().await?;
         loop {
             let placed = turn.place(key, |request| request.notes_mut().add(key, by));
-            let (token, taken) = match placed.await? {
+            let (token, mut delta) = match placed.await? {
                 Ok(placed) => placed,
                 Err(sum) => return Ok(sum),
             };
-            let operation = Operation::Increment(by);
-            match turn.operate(token, taken, key, operation).await? {
+            delta.operation = Some((key.clone(), Operation::Increment(by)));
+            match turn.operate(token, &mut delta).await? {
                 Some(ApplyOutcome::Applied(receipt)) => {
                     return Ok(receipt.incremented.unwrap_or_default());
                 }
@@ -116,18 +116,14 @@ impl Turn<'_> {
     async fn operate(
         &self,
         token: Token,
-        taken: Delta,
-        key: &KeyBuf,
-        operation: Operation,
+        delta: &mut Delta,
     ) -> Result<Option<ApplyOutcome>, SessionError> {
-        let mut delta = taken;
-        delta.operation = Some((key.clone(), operation));
-        let outcome = self.apply(token, &delta).await?;
+        let outcome = self.apply(token, delta).await?;
         if let ApplyOutcome::Applied(_) = outcome {
             return Ok(Some(outcome));
         }
         let mut request = self.request();
-        request.put_back(delta);
+        request.put_back(delta.take_values());
         request.refused_operation(outcome)
     }
 
@@ -158,12 +154,13 @@ impl Turn<'_> {
             }
             Ok(unchanged)
         });
-        let (token, taken) = match placed.await? {
+        let (token, mut delta) = match placed.await? {
             Ok(placed) => placed,
             Err(unchanged) => return Ok(unchanged),
         };
         let operation = Operation::CompareAndSet { expected, new };
-        let outcome = self.operate(token, taken, key, operation).await?;
+        delta.operation = Some((key.clone(), operation));
+        let outcome = self.operate(token, &mut delta).await?;
         let done = matches!(outcome, Some(ApplyOutcome::Applied(_)));
         if !done {
             // Look again: at the store, or at the notes if there is no session.
