@@ -10,6 +10,7 @@ use clap::{Parser, ValueEnum};
 use kr_cookie::{CookieBuilder, SameSite, SecurePolicy};
 
 use crate::error::StartError;
+use crate::page::NOTICE_COOKIE;
 use crate::redis_options::RedisOptions;
 use crate::store::StoreUrl;
 use crate::tls::{Identity, Transport};
@@ -79,12 +80,16 @@ pub struct Args {
     #[arg(long, env = "SESSION_MAX_PER_OWNER", value_name = "NUMBER", default_value = "100", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_sessions_per_owner: u32,
 
-    /// How long a call to the store may take.
-    #[arg(long, env = "SESSION_IO_TIMEOUT", value_name = "TIME", default_value = "10s", value_parser = duration)]
+    /// How long a call to the store may take, an hour at most.
+    #[arg(long, env = "SESSION_IO_TIMEOUT", value_name = "TIME", default_value = "10s", value_parser = wait)]
     pub io_timeout: Duration,
 
-    /// How long requests may go on after the signal to stop.
-    #[arg(long, env = "SESSION_SHUTDOWN_TIMEOUT", value_name = "TIME", default_value = "10s", value_parser = duration)]
+    /// How long a client may take to send the headers of a request, and then its body; an hour at most.
+    #[arg(long, env = "SESSION_READ_TIMEOUT", value_name = "TIME", default_value = "30s", value_parser = wait)]
+    pub read_timeout: Duration,
+
+    /// How long requests may go on after the signal to stop, an hour at most.
+    #[arg(long, env = "SESSION_SHUTDOWN_TIMEOUT", value_name = "TIME", default_value = "10s", value_parser = wait)]
     pub shutdown_timeout: Duration,
 
     /// How the log is written to standard error.
@@ -166,8 +171,12 @@ impl Args {
         SocketAddr::new(self.bind, self.port)
     }
 
-    pub(crate) fn cookie(&self) -> CookieBuilder {
-        CookieBuilder::new(&self.cookie_name)
+    pub(crate) fn cookie(&self) -> Result<CookieBuilder, StartError> {
+        if self.cookie_name == NOTICE_COOKIE {
+            let why = format!("is the name of the page's own cookie, {NOTICE_COOKIE}");
+            return Err(StartError::option("--cookie-name", why));
+        }
+        let cookie = CookieBuilder::new(&self.cookie_name)
             .http_only(true)
             .same_site(match self.same_site {
                 SameSiteOption::Lax => SameSite::Lax,
@@ -178,7 +187,8 @@ impl Args {
                 SecurePolicyOption::Always => SecurePolicy::Always,
                 SecurePolicyOption::SameAsRequest => SecurePolicy::SameAsRequest,
                 SecurePolicyOption::None => SecurePolicy::None,
-            })
+            });
+        Ok(cookie)
     }
 
     pub(crate) fn transport(&self) -> Result<Transport, StartError> {
@@ -214,6 +224,15 @@ fn duration(text: &str) -> Result<Duration, String> {
         Ok(Duration::ZERO) => Err("must be longer than zero".to_owned()),
         Ok(duration) => Ok(duration),
         Err(error) => Err(format!("{error}; write it as in 20s, 10m or 500ms")),
+    }
+}
+
+/// A time for which the server waits. Nobody waits longer than an hour, and times near the end of
+/// the clock overflow.
+fn wait(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        time if time > Duration::from_secs(60 * 60) => Err("must be at most 1h".to_owned()),
+        time => Ok(time),
     }
 }
 

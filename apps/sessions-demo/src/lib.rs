@@ -9,6 +9,7 @@ mod app;
 mod args;
 mod error;
 mod failure;
+mod first_bytes;
 mod health;
 mod log;
 mod metrics;
@@ -68,7 +69,11 @@ pub fn run(args: Args) -> Result<(), StartError> {
         };
         let app = app(sessions, about)?;
         let listener = serve::bind(args.address())?;
-        serve::serve(listener, transport, app, args.shutdown_timeout).await
+        let patience = serve::Patience {
+            read: args.read_timeout,
+            shutdown: args.shutdown_timeout,
+        };
+        serve::serve(listener, transport, app, patience).await
     })
 }
 
@@ -77,7 +82,7 @@ async fn sessions(args: &Args) -> Result<(SessionLayer, Housekeeping), StartErro
     let tls = !args.http;
     let (layer, housekeeping) = args.store.open(args.io_timeout, &args.redis).await?;
     let layer = layer
-        .cookie(args.cookie())
+        .cookie(args.cookie()?)
         .idle_timeout(args.idle_timeout)
         .absolute_timeout(args.absolute_timeout)
         .max_sessions_per_owner(SessionLimit::EndOldest(args.max_sessions_per_owner))

@@ -1,7 +1,13 @@
 //! The JSON routes of the tutorial.
 
-use axum::{Json, Router, extract::RawQuery, middleware::map_response, routing::get};
-use http::StatusCode;
+use axum::{
+    Json, Router,
+    extract::RawQuery,
+    handler::Handler,
+    middleware::map_response,
+    routing::{MethodRouter, get},
+};
+use http::{StatusCode, header};
 use serde::Serialize;
 use tower_kr_session::{Session, SessionKey, SessionLayer};
 
@@ -19,18 +25,27 @@ pub(crate) const COUNTER: SessionKey<i64> = SessionKey::new("counter");
 pub fn router(sessions: SessionLayer) -> Router {
     Router::new()
         .route("/hello", get(hello))
-        .route("/session/counter", get(counter))
-        .route("/session/login", get(login))
+        .route("/session/counter", acting(counter))
+        .route("/session/login", acting(login))
         .route("/session/whoami", get(whoami))
-        .route("/session/logout", get(logout))
-        .route("/session/set", get(set))
+        .route("/session/logout", acting(logout))
+        .route("/session/set", acting(set))
         .route("/session/get", get(get_value))
         .fallback(async || Failure::new(StatusCode::NOT_FOUND, "No such path"))
-        .method_not_allowed_fallback(async || {
-            Failure::new(StatusCode::METHOD_NOT_ALLOWED, "Only GET is supported")
-        })
+        .method_not_allowed_fallback(wrong_method)
         .layer(sessions)
         .layer(map_response(session_error_as_json))
+}
+
+/// Routes GET alone. The tutorial acts on GET, so that a browser's address bar is enough to try it;
+/// `get` would answer HEAD too, by acting.
+fn acting<H: Handler<T, ()>, T: 'static>(handler: H) -> MethodRouter {
+    let refuse = async || ([(header::ALLOW, "GET")], wrong_method().await);
+    get(handler).head(refuse).fallback(refuse)
+}
+
+async fn wrong_method() -> Failure {
+    Failure::new(StatusCode::METHOD_NOT_ALLOWED, "Only GET is supported")
 }
 
 async fn hello() -> &'static str {

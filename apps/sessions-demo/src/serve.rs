@@ -7,9 +7,11 @@ use std::{
 };
 
 use axum::Router;
-use axum_server::Handle;
+use axum_server::{Handle, accept::DefaultAcceptor, tls_rustls::RustlsAcceptor};
+use hyper_util::rt::TokioTimer;
+use tower_http::timeout::RequestBodyDeadlineLayer;
 
-use crate::{error::StartError, stop::StopSignals, tls::Transport};
+use crate::{error::StartError, first_bytes::FirstBytes, stop::StopSignals, tls::Transport};
 
 pub(crate) fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(address)
@@ -17,20 +19,31 @@ pub(crate) fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
         .map_err(|source| StartError::Bind { address, source })
 }
 
-/// Serves `app` until a stop signal, then lets requests finish within `grace`.
+/// How long the server waits for its clients.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    /// For the headers of a request, and then for its body.
+    pub(crate) read: Duration,
+    /// For requests to finish after a stop signal.
+    pub(crate) shutdown: Duration,
+}
+
+/// Serves `app` until a stop signal, then lets requests finish.
 pub(crate) async fn serve(
     listener: TcpListener,
     transport: Transport,
     app: Router,
-    grace: Duration,
+    patience: Patience,
 ) -> Result<(), StartError> {
     let handle = Handle::new();
     // Before the server says that it listens: who reads that may send the signal at once.
     let stop = StopSignals::new().map_err(StartError::Serve)?;
     tokio::spawn(announce(transport.scheme(), handle.clone()));
     tokio::select! {
-        served = accept(listener, transport, app, handle.clone()) => served.map_err(StartError::Serve)?,
-        () = drain(stop, &handle, grace) => {}
+        served = accept(listener, transport, app, patience.read, handle.clone()) => {
+            served.map_err(StartError::Serve)?;
+        }
+        () = drain(stop, &handle, patience.shutdown) => {}
     }
     tracing::info!("stopped");
     Ok(())
@@ -40,21 +53,29 @@ async fn accept(
     listener: TcpListener,
     transport: Transport,
     app: Router,
+    read: Duration,
     handle: Handle<SocketAddr>,
 ) -> io::Result<()> {
+    let app = app.layer(RequestBodyDeadlineLayer::new(read));
     let app = app.into_make_service();
+    let mut server = axum_server::from_tcp(listener)?.handle(handle);
+    let http = server.http_builder();
+    http.http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(read);
+    // A client of HTTP/2 that is silent is asked whether it is still there.
+    http.http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(read)
+        .keep_alive_timeout(read);
     match transport {
         Transport::Http => {
-            axum_server::from_tcp(listener)?
-                .handle(handle)
-                .serve(app)
-                .await
+            let acceptor = FirstBytes::within(read, DefaultAcceptor::new());
+            server.acceptor(acceptor).serve(app).await
         }
         Transport::Https(config) => {
-            axum_server::from_tcp_rustls(listener, config)?
-                .handle(handle)
-                .serve(app)
-                .await
+            let acceptor = FirstBytes::within(read, RustlsAcceptor::new(config));
+            server.acceptor(acceptor).serve(app).await
         }
     }
 }
@@ -111,7 +132,11 @@ mod tests {
         );
         let listener = bind(([127, 0, 0, 1], 0).into()).unwrap();
         let address = listener.local_addr().unwrap();
-        let server = tokio::spawn(serve(listener, Transport::Http, app, GRACE));
+        let patience = Patience {
+            read: Duration::from_millis(10),
+            shutdown: GRACE,
+        };
+        let server = tokio::spawn(serve(listener, Transport::Http, app, patience));
 
         let mut client = TcpStream::connect(address).await.unwrap();
         client
@@ -134,6 +159,8 @@ mod tests {
             }
         };
         tokio::time::timeout(GRACE, closed).await.unwrap();
+        // The server is patient with itself: a handler may take longer than a client.
+        tokio::time::sleep(10 * patience.read).await;
         go_on.notify_one();
         let mut answer = String::new();
         client.read_to_string(&mut answer).await.unwrap();

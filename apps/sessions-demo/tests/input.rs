@@ -44,29 +44,42 @@ const ROUTES: [(Method, &str); 20] = [
     (Method::POST, "/session/counter"),
 ];
 
-/// One application for all cases, so that each meets what the ones before it left; and the token of
-/// somebody who is signed in.
-static APP: LazyLock<(Runtime, Router, String)> = LazyLock::new(|| {
+/// One application for all cases, so that each meets what the ones before it left.
+struct App {
+    runtime: Runtime,
+    router: Router,
+    /// The token of a user who is signed in until some input signs them out.
+    max: String,
+    /// The token of a user who stays signed in: no input has it.
+    eve: String,
+}
+
+static APP: LazyLock<App> = LazyLock::new(|| {
     let sessions = SessionLayer::new(MemoryStore::new()).cookie(CookieBuilder::new(NAME));
     let about = About {
         store: "memory",
         https: true,
     };
-    let app = sessions_demo::app(sessions, about).unwrap();
+    let router = sessions_demo::app(sessions, about).unwrap();
     let runtime = Runtime::new().unwrap();
-    let token = runtime.block_on(async {
-        let mut client = Client::new(&app);
-        client.get("/session/login?user=max").await;
+    let [max, eve] = ["max", "eve"].map(|user| {
+        let mut client = Client::new(&router);
+        runtime.block_on(client.get(&format!("/session/login?user={user}")));
         client.token().unwrap().to_owned()
     });
-    (runtime, app, token)
+    App {
+        runtime,
+        router,
+        max,
+        eve,
+    }
 });
 
 /// What the application answers: status, headers and body.
 fn send(request: Request<Body>) -> (StatusCode, http::HeaderMap, Vec<u8>) {
-    let (runtime, app, _) = &*APP;
-    runtime.block_on(async {
-        let (parts, body) = app.clone().oneshot(request).await.unwrap().into_parts();
+    APP.runtime.block_on(async {
+        let response = APP.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes().to_vec();
         (parts.status, parts.headers, body)
     })
@@ -81,7 +94,7 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
             "=", ";", "; ", "&", ",", "%00", "%ff", "%0d%0a", "\"", "Kr.Session=", "Kr.Notice=", "set%20", "key=", "value=", "user=",
             "id=", "get=", "for=", "proto=https", "host=",
         ]).prop_map(|piece| piece.as_bytes().to_vec()),
-        1 => Just(APP.2.as_bytes().to_vec()),
+        1 => Just(APP.max.as_bytes().to_vec()),
     ];
     vec(piece, 0..8).prop_map(|pieces| pieces.concat())
 }
@@ -147,7 +160,7 @@ proptest! {
         before in vec("[ -~&&[^;]]{0,30}", 0..4),
         after in vec("[ -~&&[^;]]{0,30}", 0..4),
     ) {
-        let own = format!("{NAME}={}", APP.2);
+        let own = format!("{NAME}={}", APP.eve);
         let cookies = [before, vec![own], after].concat().join("; ");
         let request = Request::get("/session/whoami").header(header::COOKIE, cookies);
         let (status, ..) = send(request.body(Body::empty()).unwrap());

@@ -4,10 +4,11 @@
 
 mod support;
 
-use axum::Router;
-use http::Method;
+use axum::{Router, routing::get};
+use http::{HeaderValue, Method};
 use kr_cookie::CookieBuilder;
-use tower_kr_session::{MemoryStore, SessionLayer};
+use tower_http::cors::CorsLayer;
+use tower_kr_session::{MemoryStore, Session, SessionLayer};
 
 use support::{Client, Down, NAME};
 
@@ -314,16 +315,19 @@ async fn a_token_is_dead_after_logout() {
 async fn a_wrong_method_and_an_unknown_path() {
     let app = app();
     let mut client = Client::new(&app);
-    for path in [
-        "/hello",
-        "/session/counter",
-        "/session/login?user=max",
-        "/session/logout",
+    for (path, allowed) in [
+        ("/hello", "GET,HEAD"),
+        ("/session/whoami", "GET,HEAD"),
+        ("/session/get?key=color", "GET,HEAD"),
+        ("/session/counter", "GET"),
+        ("/session/login?user=max", "GET"),
+        ("/session/set?key=color&value=purple", "GET"),
+        ("/session/logout", "GET"),
     ] {
         for method in [Method::POST, Method::PUT, Method::DELETE, Method::PATCH] {
             let answer = client.send(method.clone(), path).await;
             answer.is(405, r#"{"error":"Only GET is supported"}"#);
-            assert_eq!(answer.header("allow"), Some("GET,HEAD"), "{method} {path}");
+            assert_eq!(answer.header("allow"), Some(allowed), "{method} {path}");
         }
     }
     for path in [
@@ -339,6 +343,62 @@ async fn a_wrong_method_and_an_unknown_path() {
             .is(404, r#"{"error":"No such path"}"#);
     }
     assert_eq!(client.token(), None);
+}
+
+/// The order of the layers that the guide to errors shows.
+#[tokio::test]
+async fn a_cors_layer_outside_sees_the_session_layers_own_503() {
+    const ORIGIN: &str = "https://app.example.com";
+    let sessions = SessionLayer::new(Down).cookie(CookieBuilder::new(NAME));
+    let cors = || CorsLayer::new().allow_origin(HeaderValue::from_static(ORIGIN));
+    let routes = || Router::new().route("/", get(async |session: Session| session.rotate()));
+    let outside = routes().layer(sessions.clone()).layer(cors());
+    let inside = routes().layer(cors()).layer(sessions);
+    for (app, allowed) in [(outside, Some(ORIGIN)), (inside, None)] {
+        let mut client = Client::new(&app);
+        client.jar.insert(NAME, "A".repeat(64));
+        let answer = client.get("/").await;
+        assert_eq!(answer.status, 503);
+        assert_eq!(answer.header("access-control-allow-origin"), allowed);
+    }
+}
+
+/// Link checkers, previews and prefetching send HEAD, and nobody means an action by it.
+#[tokio::test]
+async fn head_acts_on_nothing() {
+    let app = app();
+    let mut client = Client::new(&app);
+    client.get("/session/counter").await;
+    for path in [
+        "/session/counter",
+        "/session/login?user=max",
+        "/session/set?key=color&value=purple",
+        "/session/logout",
+    ] {
+        let answer = client.send(Method::HEAD, path).await;
+        assert_eq!(answer.status, 405, "{path}");
+        assert_eq!(answer.header("allow"), Some("GET"), "{path}");
+        assert_eq!(answer.header("set-cookie"), None, "{path}");
+    }
+    for path in ["/hello", "/session/get?key=color", "/session/whoami"] {
+        let (head, get) = (
+            client.send(Method::HEAD, path).await,
+            client.get(path).await,
+        );
+        assert_eq!(
+            (head.status, head.body.as_str()),
+            (get.status, ""),
+            "{path}"
+        );
+    }
+    client
+        .get("/session/counter")
+        .await
+        .is(200, r#"{"message":"Counter incremented","counter":2}"#);
+    client
+        .get("/session/get?key=color")
+        .await
+        .is(404, r#"{"error":"Key 'color' not found in session"}"#);
 }
 
 #[tokio::test]

@@ -1,18 +1,12 @@
 //! The forms of the page: each changes the session by a POST and redirects to the page.
 
-use axum::{
-    Extension, Router,
-    extract::{RawForm, State},
-    response::Redirect,
-    routing::post,
-};
+use axum::{Extension, Router, extract::State, response::Redirect, routing::post};
 use http::StatusCode;
 use tower_kr_session::{Owner, Session, SessionId};
 
-use super::{action::Action, problem::Problem, state::PageState};
+use super::{action::Action, form::Form, problem::Problem, state::PageState};
 use crate::{
     failure::Failure,
-    query::Query,
     routes::COUNTER,
     user_key::{UserKey, no_control_characters},
 };
@@ -39,8 +33,8 @@ async fn counter(session: Session) -> Done {
     done(Action::Counter)
 }
 
-async fn login(session: Session, form: RawForm) -> Done {
-    let user = field(&form, "user", "Enter a name to sign in with")?;
+async fn login(session: Session, form: Form) -> Done {
+    let user = form.field("user", "Enter a name to sign in with")?;
     no_control_characters("user", &user)?;
     session.sign_in(user)?;
     done(Action::Login)
@@ -51,9 +45,9 @@ async fn logout(session: Session) -> Done {
     done(Action::Logout)
 }
 
-async fn set(session: Session, form: RawForm) -> Done {
-    let key = field(&form, "key", "Enter a key")?;
-    let value = field(&form, "value", "Enter a value")?;
+async fn set(session: Session, form: Form) -> Done {
+    let key = form.field("key", "Enter a key")?;
+    let value = form.field("value", "Enter a value")?;
     session.insert(&UserKey::new(&key)?.0, &value)?;
     session.save().await?;
     done(Action::Set)
@@ -61,8 +55,8 @@ async fn set(session: Session, form: RawForm) -> Done {
 
 /// Ends one of the user's own sessions. An id is no secret, so it can't end the session of another
 /// user.
-async fn revoke(session: Session, State(state): State<PageState>, form: RawForm) -> Done {
-    let id = field(&form, "id", "Which session is to end?")?;
+async fn revoke(session: Session, State(state): State<PageState>, form: Form) -> Done {
+    let id = form.field("id", "Which session is to end?")?;
     let owner = owner(&session).await?;
     let revoked = match id.parse::<SessionId>() {
         Ok(id) => state.sessions.revoke_owned(&owner, id).await?,
@@ -87,12 +81,4 @@ async fn owner(session: &Session) -> Result<Owner, Problem> {
 
 fn nobody() -> Problem {
     Failure::new(StatusCode::UNAUTHORIZED, "You are not signed in (any more)").into()
-}
-
-/// Reads a field. A form is encoded like a query, and is read as strictly.
-fn field(RawForm(form): &RawForm, name: &str, missing: &'static str) -> Result<String, Problem> {
-    let form =
-        str::from_utf8(form).map_err(|_| Failure::bad_request("The form is not valid UTF-8"))?;
-    let value = Query(form).get(name)?;
-    Ok(value.ok_or_else(|| Failure::bad_request(missing))?)
 }

@@ -7,12 +7,15 @@ mod action;
 mod answer;
 mod assets;
 mod document;
+mod form;
 mod forms;
 mod notice;
 mod problem;
 mod snapshot;
 mod state;
 mod view;
+
+pub(crate) use notice::NOTICE_COOKIE;
 
 use axum::{
     Extension, Router,

@@ -18,6 +18,9 @@ use tower_kr_session::ConfigError;
 
 use super::action::Action;
 
+/// The name of the cookie. The session cookie can't have it too.
+pub(crate) const NOTICE_COOKIE: &str = "Kr.Notice";
+
 /// Writes and reads the cookie that carries a notice to the next page.
 #[derive(Clone)]
 pub(super) struct Notices {
@@ -39,7 +42,7 @@ pub(super) struct Seen(bool);
 
 impl Notices {
     pub(super) fn new(https: bool) -> Result<Self, ConfigError> {
-        let cookie = CookieBuilder::new("Kr.Notice")
+        let cookie = CookieBuilder::new(NOTICE_COOKIE)
             .same_site(SameSite::Strict)
             .secure_policy(SecurePolicy::SameAsRequest)
             .max_age(Duration::from_secs(60))

@@ -7,6 +7,7 @@ mod options;
 mod postgres;
 #[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
 mod processes;
+mod read_timeout;
 #[cfg(feature = "redis")]
 mod redis;
 #[cfg(feature = "sqlite")]
@@ -20,7 +21,7 @@ use std::process::ExitCode;
 use test_support::{Check, Program, run};
 
 fn main() -> ExitCode {
-    let mut checks = checks(&[options::TESTS, stop::TESTS], &[]);
+    let mut checks = checks(&[options::TESTS, read_timeout::TESTS, stop::TESTS], &[]);
     checks.extend(self::checks(&[curl::TESTS], &[Program::Curl]));
     #[cfg(feature = "sqlite")]
     checks.extend(self::checks(&[sqlite::TESTS], &[Program::Curl]));

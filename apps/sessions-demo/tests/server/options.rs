@@ -51,7 +51,22 @@ fn a_bad_option_is_one_clear_line() {
         ),
         (&["--log-format", "xml"], "[possible values: text, json]"),
         (&["--shutdown-timeout", "0s"], "must be longer than zero"),
+        (&["--shutdown-timeout", "61m"], "must be at most 1h"),
+        (&["--read-timeout", "61m"], "must be at most 1h"),
+        (
+            &[
+                "--io-timeout",
+                "500000000000y",
+                "--store",
+                "sqlite::memory:",
+            ],
+            "must be at most 1h",
+        ),
         (&["--cookie-name", "a;b"], "';'"),
+        (
+            &["--cookie-name", "Kr.Notice"],
+            "--cookie-name is the name of the page's own cookie, Kr.Notice",
+        ),
         (&["--cookie-name", ""], "cookie"),
         (
             &["--same-site", "none", "--secure-policy", "none"],
@@ -261,6 +276,7 @@ fn every_option_has_a_variable() {
             ("SESSION_ABSOLUTE_TIMEOUT", "10m"),
             ("SESSION_MAX_PER_OWNER", "3"),
             ("SESSION_IO_TIMEOUT", "1s 500ms"),
+            ("SESSION_READ_TIMEOUT", "1s"),
             ("SESSION_SHUTDOWN_TIMEOUT", "1s"),
             ("SESSION_LOG_FORMAT", "json"),
             ("SESSION_STORE", "memory"),

@@ -1,0 +1,117 @@
+//! Ends connections that don't begin a request in time.
+//!
+//! hyper starts its timeout for headers once it knows the version of HTTP. It waits for the bytes
+//! that tell the version without one.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum_server::accept::Accept;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Sleep, sleep},
+};
+
+/// What a client of HTTP/2 sends first. hyper knows the version when it has all of this, or a byte
+/// that differs.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Accepts what `inner` accepts, and gives its streams a deadline for the first bytes.
+#[derive(Clone)]
+pub(crate) struct FirstBytes<A> {
+    inner: A,
+    timeout: Duration,
+}
+
+impl<A> FirstBytes<A> {
+    pub(crate) fn within(timeout: Duration, inner: A) -> Self {
+        Self { inner, timeout }
+    }
+}
+
+impl<A, I, S> Accept<I, S> for FirstBytes<A>
+where
+    A: Accept<I, S, Future: Send + 'static>,
+{
+    type Stream = Hurried<A::Stream>;
+    type Service = A::Service;
+    type Future = Pin<Box<dyn Future<Output = io::Result<(Self::Stream, Self::Service)>> + Send>>;
+
+    fn accept(&self, stream: I, service: S) -> Self::Future {
+        let accepted = self.inner.accept(stream, service);
+        let timeout = self.timeout;
+        Box::pin(async move {
+            let (stream, service) = accepted.await?;
+            let hurried = Hurried {
+                stream,
+                awaited: PREFACE,
+                deadline: Some(Box::pin(sleep(timeout))),
+            };
+            Ok((hurried, service))
+        })
+    }
+}
+
+/// A stream whose first bytes must come before a deadline.
+pub(crate) struct Hurried<S> {
+    stream: S,
+    /// What is left of the preface.
+    awaited: &'static [u8],
+    /// Gone once the version is known.
+    deadline: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Hurried<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if let Some(deadline) = &mut self.deadline {
+            if read.is_pending() && deadline.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            match self.awaited.strip_prefix(&buffer.filled()[before..]) {
+                Some(rest) if !rest.is_empty() => self.awaited = rest,
+                _ => self.deadline = None,
+            }
+        }
+        read
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Hurried<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
