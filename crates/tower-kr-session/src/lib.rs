@@ -21,7 +21,11 @@ mod transport;
 pub use kr_cookie as cookie;
 
 #[cfg(feature = "memory")]
-pub use store::memory::{Evictions, MemoryStore, MemoryStoreBuilder};
+pub use store::memory::{MemoryStore, MemoryStoreBuilder};
+#[cfg(feature = "moka")]
+pub use store::moka::{MokaStore, MokaStoreBuilder};
+#[cfg(any(feature = "memory", feature = "moka"))]
+pub use store::shares::Evictions;
 #[cfg(feature = "metrics")]
 pub use telemetry::metrics::describe_metrics;
 pub use {

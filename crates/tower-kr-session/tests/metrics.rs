@@ -19,7 +19,7 @@ use metrics::{
     Counter, Gauge, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder, SharedString, Unit,
 };
 use tower_kr_session::{
-    MemoryStore, SessionId, SessionStore, Timestamp, describe_metrics,
+    MemoryStore, MokaStore, SessionId, SessionStore, Timestamp, describe_metrics,
     store::{Record, SecretHash},
 };
 
@@ -255,6 +255,32 @@ async fn the_store_in_memory_is_not_measured_and_counts_what_it_drops() {
     }
     let evicted = 200 - store.record_count();
     assert_eq!(store.evictions().anonymous, evicted);
+    assert!(told.counts().contains(&(
+        "kr_session_evicted_total share=anonymous".to_owned(),
+        evicted
+    )));
+}
+
+#[tokio::test]
+async fn a_moka_store_is_measured_and_counts_what_it_drops() {
+    let told = Told::default();
+    let _guard = metrics::set_default_local_recorder(&told);
+    let app = App::in_moka();
+    let token = app.start(&[("a", 1)]).await;
+    app.read(&token, "a").await;
+    assert!(!told.measured().is_empty());
+
+    let store = MokaStore::builder().anonymous_bytes(16 * 1_024).build();
+    let now = Timestamp::from_unix_millis(1_800_000_000_000);
+    for _ in 0..200 {
+        let idle = tower_kr_session::store::IdleLimit::new(Duration::from_secs(60));
+        let secret = SecretHash::from_bytes([1; 32]);
+        let record = Record::new(secret, now, idle, Duration::from_secs(600));
+        let id = SessionId::generate(now);
+        SessionStore::create(&store, id, record, now).await.unwrap();
+    }
+    let evicted = store.evictions().anonymous;
+    assert_eq!(evicted, 200 - store.record_count());
     assert!(told.counts().contains(&(
         "kr_session_evicted_total share=anonymous".to_owned(),
         evicted

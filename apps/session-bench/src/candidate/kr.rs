@@ -1,7 +1,7 @@
 //! tower-kr-session.
 
 use axum::Router;
-use tower_kr_session::{MemoryStore, Session, SessionKey, SessionLayer, SessionStore};
+use tower_kr_session::{MemoryStore, MokaStore, Session, SessionKey, SessionLayer, SessionStore};
 
 use crate::routes::{Handle, routes};
 
@@ -16,6 +16,10 @@ pub(super) fn memory() -> Router {
             .anonymous_bytes(CAPACITY_BYTES)
             .build(),
     )
+}
+
+pub(super) fn moka() -> Router {
+    router(MokaStore::builder().anonymous_bytes(CAPACITY_BYTES).build())
 }
 
 pub(crate) fn router(store: impl SessionStore) -> Router {

@@ -14,6 +14,7 @@ pub enum Candidate {
     Identity,
     Extension,
     Kr,
+    KrMoka,
     #[cfg(feature = "peers")]
     TowerSessions,
     #[cfg(feature = "peers")]
@@ -47,6 +48,7 @@ impl Candidate {
             Self::Identity => "axum, identity layer",
             Self::Extension => "axum, `Extension` layer",
             Self::Kr => "tower-kr-session, memory",
+            Self::KrMoka => "tower-kr-session, moka",
             #[cfg(feature = "peers")]
             Self::TowerSessions => "tower-sessions 0.15, memory",
             #[cfg(feature = "peers")]
@@ -70,6 +72,7 @@ impl Candidate {
             Self::Identity => plain::identity(),
             Self::Extension => plain::extension(),
             Self::Kr => kr::memory(),
+            Self::KrMoka => kr::moka(),
             #[cfg(feature = "peers")]
             Self::TowerSessions => peers::tower_sessions(),
             #[cfg(feature = "peers")]

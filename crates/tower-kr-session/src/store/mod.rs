@@ -4,11 +4,16 @@
 pub mod contract;
 pub(crate) mod erased;
 mod error;
+mod forward;
 #[cfg(feature = "memory")]
 pub(crate) mod memory;
+#[cfg(feature = "moka")]
+pub(crate) mod moka;
+#[cfg(any(feature = "memory", feature = "moka"))]
+pub(crate) mod shares;
 mod versioned;
 
-use std::{future::Future, sync::Arc};
+use std::future::Future;
 
 pub use self::{
     error::{StoreError, StoreFailure},
@@ -39,7 +44,7 @@ use crate::model::{Owner, SessionId, Timestamp};
 /// - An operation that isn't idempotent is never sent twice.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no store of sessions",
-    note = "a `SessionLayer` is made of a `MemoryStore`, a `RedisStore`, a `SqliteStore`, a `PostgresStore` or a `SessionStore` of your own",
+    note = "a `SessionLayer` is made of a `MokaStore`, a `MemoryStore`, a `RedisStore`, a `SqliteStore`, a `PostgresStore` or a `SessionStore` of your own",
     note = "a `VersionedStore` becomes a `SessionStore` by `Versioned::new`",
     note = "give the layer the store itself or an `Arc` of it, not a reference"
 )]
@@ -125,57 +130,6 @@ pub trait SessionStore: Send + Sync + 'static {
     /// it has no limit. A layer that allows more fails its check at the start.
     fn largest_session(&self) -> Option<u64> {
         None
-    }
-}
-
-impl<S: SessionStore> SessionStore for Arc<S> {
-    async fn load(&self, id: SessionId, now: Timestamp) -> Result<Option<Record>, StoreError> {
-        (**self).load(id, now).await
-    }
-
-    async fn create(
-        &self,
-        id: SessionId,
-        record: Record,
-        now: Timestamp,
-    ) -> Result<CreateOutcome, StoreError> {
-        (**self).create(id, record, now).await
-    }
-
-    async fn apply(
-        &self,
-        id: SessionId,
-        secret: &SecretHash,
-        delta: Delta,
-        at: Instants,
-    ) -> Result<ApplyOutcome, StoreError> {
-        (**self).apply(id, secret, delta, at).await
-    }
-
-    async fn remove(
-        &self,
-        id: SessionId,
-        secret: Option<&SecretHash>,
-        at: Instants,
-    ) -> Result<RemoveOutcome, StoreError> {
-        (**self).remove(id, secret, at).await
-    }
-
-    async fn list(&self, owner: &Owner, now: Timestamp) -> Result<Vec<SessionSummary>, StoreError> {
-        (**self).list(owner, now).await
-    }
-
-    async fn remove_owned(
-        &self,
-        owner: &Owner,
-        except: Option<SessionId>,
-        now: Timestamp,
-    ) -> Result<u64, StoreError> {
-        (**self).remove_owned(owner, except, now).await
-    }
-
-    fn largest_session(&self) -> Option<u64> {
-        (**self).largest_session()
     }
 }
 

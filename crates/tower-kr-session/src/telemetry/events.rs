@@ -147,7 +147,7 @@ impl Events {
 }
 
 /// Reports that a full share of an in-memory store dropped a live session.
-#[cfg(feature = "memory")]
+#[cfg(any(feature = "memory", feature = "moka"))]
 pub(crate) fn evicted(id: SessionId, share: &'static str, log: &Throttle, now: Timestamp) {
     count!(EVICTED.add_one(share));
     if let Some(suppressed) = log.permit(now) {

@@ -61,7 +61,7 @@ pub(crate) const TOUCH_FAILURES: Counter = Counter::new(
 );
 pub(crate) const EVICTED: Counter = Counter::new(
     "kr_session_evicted_total",
-    "Live sessions that the memory store dropped to make room.",
+    "Live sessions that a store in memory dropped to make room.",
 )
 .by("share", &["anonymous", "owned"]);
 

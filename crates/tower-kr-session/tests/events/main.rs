@@ -12,7 +12,8 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 use http::{Request, Response, StatusCode, header};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_kr_session::{
-    MemoryStore, Session, SessionError, SessionId, SessionLimit, SessionStore, Timestamp,
+    MemoryStore, MokaStore, Session, SessionError, SessionId, SessionLimit, SessionStore,
+    Timestamp,
     store::{IdleLimit, Record, SecretHash},
 };
 
@@ -541,6 +542,42 @@ async fn live_sessions_that_have_to_make_room_are_counted_and_dead_ones_are_not(
     assert_eq!(lines.len(), 1);
     let held_back = (anonymous - 1).to_string();
     assert_eq!(lines[0].fields["suppressed"], held_back);
+}
+
+#[tokio::test]
+async fn a_moka_store_tells_of_what_has_to_make_room_when_moka_is_done() {
+    start();
+    let now = Timestamp::from_unix_millis(1_800_000_000_000);
+    let store = MokaStore::builder()
+        .anonymous_bytes(16 * 1_024)
+        .owned_bytes(16 * 1_024)
+        .build();
+    for number in 0..400 {
+        let idle = IdleLimit::new(60 * SECOND);
+        let secret = SecretHash::from_bytes([1; 32]);
+        let mut record = Record::new(secret, now, idle, 600 * SECOND);
+        record.owner = (number >= 200).then(|| owner(&number.to_string()));
+        let id = SessionId::generate(now);
+        SessionStore::create(&store, id, record, now).await.unwrap();
+    }
+    let evicted = store.evictions();
+    assert!(
+        evicted.anonymous > 150 && evicted.owned > 150,
+        "{evicted:?}"
+    );
+    let lines = take();
+    for share in ["anonymous", "owned"] {
+        let of_share = lines.iter().filter(|line| line.fields["share"] == share);
+        let of_share: Vec<_> = of_share.collect();
+        assert!(!of_share.is_empty());
+        let first = of_share[0];
+        assert_eq!(first.target, "tower_kr_session::audit");
+        let id: SessionId = first.fields["session"].parse().unwrap();
+        assert_eq!(
+            first.text(),
+            format!("WARN session.evicted session={id} share={share} suppressed=0")
+        );
+    }
 }
 
 async fn events_hold_no_secret_and_name_nobody_and_are_all_in_the_table(app: App) {

@@ -20,8 +20,8 @@ use kr_cookie::CookieBuilder;
 use tokio::sync::Barrier;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_kr_session::{
-    Clock, ManualClock, MemoryStore, Owner, Session, SessionError, SessionId, SessionLayer,
-    SessionStore, SessionSummary, Sessions, StoreError, Timestamp,
+    Clock, ManualClock, MemoryStore, MokaStore, Owner, Session, SessionError, SessionId,
+    SessionLayer, SessionStore, SessionSummary, Sessions, StoreError, Timestamp,
     store::{ApplyOutcome, CreateOutcome, Delta, Instants, Record, RemoveOutcome, SecretHash},
 };
 
@@ -30,7 +30,8 @@ pub(crate) const IDLE: Duration = Duration::from_secs(20);
 pub(crate) const ABSOLUTE: Duration = Duration::from_secs(300);
 pub(crate) const IO: Duration = Duration::from_secs(10);
 
-/// Makes each of these functions a test on every kind of store: `<name>::memory`, `<name>::with_io`.
+/// Makes each of these functions a test on every kind of store: `<name>::memory`, `<name>::moka`,
+/// `<name>::with_io`.
 ///
 /// After `in_threads:` each test has a runtime of four threads.
 macro_rules! on_each_store {
@@ -41,6 +42,11 @@ macro_rules! on_each_store {
             #[$attribute]
             async fn memory() {
                 super::$test(App::in_memory()).await;
+            }
+
+            #[$attribute]
+            async fn moka() {
+                super::$test(App::in_moka()).await;
             }
 
             #[$attribute]
@@ -70,6 +76,7 @@ pub(crate) struct App {
     pub(crate) remote: Arc<Remote>,
     pub(crate) new: fn() -> Self,
     pub(crate) needs_io: bool,
+    pub(crate) moka: Option<MokaStore>,
 }
 
 impl App {
@@ -77,6 +84,16 @@ impl App {
     pub(crate) fn in_memory() -> Self {
         let remote = Arc::new(Remote::default());
         Self::over(remote.memory.clone(), remote, Self::in_memory, false)
+    }
+
+    /// Over the store on moka.
+    pub(crate) fn in_moka() -> Self {
+        let moka = MokaStore::new();
+        let app = Self::over(moka.clone(), Arc::default(), Self::in_moka, true);
+        Self {
+            moka: Some(moka),
+            ..app
+        }
     }
 
     /// Over a store that needs I/O.
@@ -105,6 +122,7 @@ impl App {
             remote,
             new,
             needs_io,
+            moka: None,
         }
     }
 
@@ -274,7 +292,19 @@ impl App {
         self.clock.advance(duration);
     }
 
+    /// The record of a session, as the store has it now.
+    pub(crate) async fn stored(&self, id: SessionId) -> Option<Record> {
+        let now = Clock::now(&self.clock);
+        match &self.moka {
+            Some(moka) => moka.load(id, now).await.unwrap(),
+            None => self.remote.memory.load(id, now).await.unwrap(),
+        }
+    }
+
     pub(crate) fn records(&self) -> u64 {
+        if let Some(moka) = &self.moka {
+            return moka.record_count();
+        }
         self.remote
             .memory
             .run_pending_tasks(Clock::now(&self.clock));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tower_kr_session::{AssuranceLevel, Clock, Session, SessionError, SessionStore};
+use tower_kr_session::{AssuranceLevel, Clock, Session, SessionError};
 
 use crate::support::{ABSOLUTE, App, IDLE, ok, on_each_store, settle};
 
@@ -244,8 +244,7 @@ async fn idle_of(app: &App, token: &str) -> Duration {
     loop {
         app.advance(step);
         let now = Clock::now(&app.clock);
-        let record = SessionStore::load(&app.remote.memory, id, now);
-        if record.await.unwrap().is_none() {
+        if app.stored(id).await.is_none() {
             return now.saturating_duration_since(began);
         }
     }

@@ -29,7 +29,7 @@ impl Shared {
             if let Some(slot) = evicted
                 && !slot.record().is_expired(Instants::at(now))
             {
-                self.budget(share).evicted(share, slot.id(), now);
+                self.budget(share).evictions.evicted(slot.id(), now);
             }
         }
     }

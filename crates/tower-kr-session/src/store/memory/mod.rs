@@ -25,11 +25,11 @@ use crate::{
     model::{
         ApplyOutcome, Delta, Instants, Owner, Record, SecretHash, SessionId, Timestamp, TokenState,
     },
-    store::{CreateOutcome, RemoveOutcome, SessionStore, SessionSummary, StoreError},
+    store::{
+        CreateOutcome, RemoveOutcome, SessionStore, SessionSummary, StoreError,
+        shares::{DEFAULT_ANONYMOUS_BYTES, DEFAULT_OWNED_BYTES, EvictionLog, Evictions},
+    },
 };
-
-const DEFAULT_ANONYMOUS_BYTES: u64 = 64 * 1024 * 1024;
-const DEFAULT_OWNED_BYTES: u64 = 192 * 1024 * 1024;
 
 /// Values of a session take at most this many times their own size: a key of one byte with an empty
 /// value takes 7 bytes.
@@ -140,16 +140,6 @@ impl Shared {
     }
 }
 
-/// How many live sessions a [`MemoryStore`] dropped to make room, since it was made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Evictions {
-    /// Sessions without an owner.
-    pub anonymous: u64,
-    /// Sessions of users who signed in.
-    pub owned: u64,
-}
-
 /// Sets up a [`MemoryStore`].
 #[derive(Clone, Debug)]
 pub struct MemoryStoreBuilder {
@@ -179,8 +169,8 @@ impl MemoryStoreBuilder {
         let smaller = self.anonymous_bytes.min(self.owned_bytes);
         MemoryStore(Arc::new(Shared {
             shards: Shards::new(),
-            anonymous: Budget::new(self.anonymous_bytes),
-            owned: Budget::new(self.owned_bytes),
+            anonymous: Budget::new(self.anonymous_bytes, EvictionLog::anonymous()),
+            owned: Budget::new(self.owned_bytes, EvictionLog::owned()),
             growth: AtomicU32::new(0),
             owners: Mutex::default(),
             largest_session: smaller.saturating_sub(LARGEST_HEAD) / WORST_EXPANSION,
@@ -222,10 +212,7 @@ impl MemoryStore {
     /// ```
     #[must_use]
     pub fn evictions(&self) -> Evictions {
-        Evictions {
-            anonymous: self.0.anonymous.evictions(),
-            owned: self.0.owned.evictions(),
-        }
+        Evictions::of(&self.0.anonymous.evictions, &self.0.owned.evictions)
     }
 
     /// Returns how many records the store holds, including expired ones.

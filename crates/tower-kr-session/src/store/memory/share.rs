@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::{
-    model::{MAX_OWNER_BYTES, Record, Retired, SessionId, Timestamp},
-    telemetry::{events, throttle::Throttle},
+    model::{MAX_OWNER_BYTES, Record, Retired},
+    store::shares::EvictionLog,
 };
 
 /// The bytes that a session without values takes: itself, and its place in a table that has just
@@ -36,9 +36,8 @@ pub(super) struct Budget {
     used: AtomicU64,
     /// The shard whose turn it is to give something up.
     shard: AtomicUsize,
-    /// How many live sessions had to go.
-    evictions: AtomicU64,
-    eviction_log: Throttle,
+    /// Live sessions that had to go.
+    pub(super) evictions: EvictionLog,
 }
 
 /// Returns the bytes that a session takes in memory.
@@ -62,23 +61,15 @@ impl Share {
             Some(_) => Self::Owned,
         }
     }
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Anonymous => "anonymous",
-            Self::Owned => "owned",
-        }
-    }
 }
 
 impl Budget {
-    pub(super) const fn new(bytes: u64) -> Self {
+    pub(super) const fn new(bytes: u64, evictions: EvictionLog) -> Self {
         Self {
             bytes,
             used: AtomicU64::new(0),
             shard: AtomicUsize::new(0),
-            evictions: AtomicU64::new(0),
-            eviction_log: Throttle::new(),
+            evictions,
         }
     }
 
@@ -98,16 +89,6 @@ impl Budget {
         self.used() > self.bytes
     }
 
-    pub(super) fn evictions(&self) -> u64 {
-        self.evictions.load(Ordering::Relaxed)
-    }
-
-    /// Tells of a live session that had to go from this share.
-    pub(super) fn evicted(&self, share: Share, id: SessionId, now: Timestamp) {
-        self.evictions.fetch_add(1, Ordering::Relaxed);
-        events::evicted(id, share.name(), &self.eviction_log, now);
-    }
-
     pub(super) fn next_shard(&self) -> usize {
         self.shard.fetch_add(1, Ordering::Relaxed)
     }
@@ -118,7 +99,7 @@ mod tests {
     use std::{sync::Arc, time::Duration};
 
     use super::*;
-    use crate::model::{IdleLimit, Owner, SecretHash, Values};
+    use crate::model::{IdleLimit, Owner, SecretHash, Timestamp, Values};
 
     const NOW: Timestamp = Timestamp::from_unix_millis(1_000_000);
     const SECRET: SecretHash = SecretHash::from_bytes([1; 32]);

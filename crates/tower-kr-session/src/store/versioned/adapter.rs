@@ -59,7 +59,7 @@ impl<S: VersionedStore> Versioned<S> {
         &self.0.store
     }
 
-    async fn apply_alone(
+    async fn apply_in_turn(
         &self,
         id: SessionId,
         secret: &SecretHash,
@@ -84,18 +84,20 @@ impl<S: VersionedStore> Versioned<S> {
             let owner = record.owner.clone();
             let owner = owner.filter(|_| signs_in || record.absolute_deadline > deadline);
             if let Some(owner) = &owner {
-                match self.0.announce(owner, id, &record, step, at.now).await? {
+                // Boxed, here and below: it would make the usual call ten times as large.
+                let announced = self.0.announce(owner, id, &record, step, at.now);
+                match Box::pin(announced).await? {
                     Announced::Revoked if signs_in => return Ok(ApplyOutcome::Revoked),
                     Announced::Indexed => {}
                     _ => {
-                        self.0.end(owner, id, at.now).await?;
+                        Box::pin(self.0.end(owner, id, at.now)).await?;
                         return Ok(ApplyOutcome::Missing);
                     }
                 }
             }
             if self.0.write(id, Some(version), &record, at.now).await? {
                 let lives = match &owner {
-                    Some(owner) => self.0.settle(owner, id, &record, at.now).await?,
+                    Some(owner) => Box::pin(self.0.settle(owner, id, &record, at.now)).await?,
                     None => true,
                 };
                 return Ok(match lives {
@@ -108,7 +110,7 @@ impl<S: VersionedStore> Versioned<S> {
         }
     }
 
-    async fn remove_alone(
+    async fn remove_in_turn(
         &self,
         id: SessionId,
         secret: Option<&SecretHash>,
@@ -152,8 +154,8 @@ impl<S: VersionedStore> SessionStore for Versioned<S> {
             if self.0.store.get(&StoreKey::session(id)).await?.is_some() {
                 return Ok(CreateOutcome::Exists);
             }
-            let step = self.0.announce(owner, id, &record, Step::SignIn, now);
-            if step.await? != Announced::Indexed {
+            let announced = self.0.announce(owner, id, &record, Step::SignIn, now);
+            if Box::pin(announced).await? != Announced::Indexed {
                 return Ok(CreateOutcome::Revoked);
             }
         }
@@ -161,7 +163,7 @@ impl<S: VersionedStore> SessionStore for Versioned<S> {
             return Ok(CreateOutcome::Exists);
         }
         match &record.owner {
-            Some(owner) if !self.0.settle(owner, id, &record, now).await? => {
+            Some(owner) if !Box::pin(self.0.settle(owner, id, &record, now)).await? => {
                 Ok(CreateOutcome::Revoked)
             }
             _ => Ok(CreateOutcome::Created),
@@ -175,8 +177,8 @@ impl<S: VersionedStore> SessionStore for Versioned<S> {
         delta: Delta,
         at: Instants,
     ) -> Result<ApplyOutcome, StoreError> {
-        let apply = self.apply_alone(id, secret, &delta, at);
-        self.0.turns.alone(&StoreKey::session(id), apply).await
+        let _turn = self.0.turns.take(&StoreKey::session(id)).await;
+        self.apply_in_turn(id, secret, &delta, at).await
     }
 
     async fn remove(
@@ -185,8 +187,9 @@ impl<S: VersionedStore> SessionStore for Versioned<S> {
         secret: Option<&SecretHash>,
         at: Instants,
     ) -> Result<RemoveOutcome, StoreError> {
-        let remove = self.remove_alone(id, secret, at);
-        let (outcome, owner) = self.0.turns.alone(&StoreKey::session(id), remove).await?;
+        let turn = self.0.turns.take(&StoreKey::session(id)).await;
+        let (outcome, owner) = self.remove_in_turn(id, secret, at).await?;
+        drop(turn);
         if let Some(owner) = &owner {
             self.0.forget(owner, id, at.now).await;
         }

@@ -174,8 +174,8 @@ impl<S: VersionedStore> Records<S> {
         entry: &Entry,
         now: Timestamp,
     ) -> Result<(Ended, bool), StoreError> {
-        let end = self.end(owner, entry.id, now);
-        let ended = self.turns.alone(&StoreKey::session(entry.id), end).await?;
+        let _turn = self.turns.take(&StoreKey::session(entry.id)).await;
+        let ended = self.end(owner, entry.id, now).await?;
         let may_go = ended != Ended::Missing || entry.may_be_dropped(now);
         Ok((ended, may_go))
     }
@@ -196,37 +196,35 @@ impl<S: VersionedStore> Records<S> {
         change: impl Fn(&mut Index) -> T,
     ) -> Result<T, StoreError> {
         let key = StoreKey::owner(owner);
-        let work = async {
-            let mut tries = Tries::new();
-            loop {
-                let (version, before) = match self.read_index(&key).await? {
-                    Found::Nothing => (None, Index::default()),
-                    Found::Index(version, index) => (Some(version), index),
-                    // Nobody knows which sessions it held, so nothing may count as revoked.
-                    Found::Corrupt => {
-                        return Err(StoreError::unavailable(format!(
-                            "the index of a user's sessions is corrupt and was kept: end the user's sessions, then delete {key}"
-                        )));
-                    }
-                };
-                let mut index = before.clone();
-                let answer = change(&mut index);
-                let written = index == before
-                    || match (index.keep_for(now), version) {
-                        (Some(keep_for), version) => {
-                            let value = StoreValue::new(index.encode(), ValueClass::Index);
-                            self.store.put_if(&key, version, value, keep_for).await?
-                        }
-                        (None, Some(version)) => self.store.delete_if(&key, version).await?,
-                        (None, None) => true,
-                    };
-                if written {
-                    return Ok(answer);
+        let _turn = self.turns.take(&key).await;
+        let mut tries = Tries::new();
+        loop {
+            let (version, before) = match self.read_index(&key).await? {
+                Found::Nothing => (None, Index::default()),
+                Found::Index(version, index) => (Some(version), index),
+                // Nobody knows which sessions it held, so nothing may count as revoked.
+                Found::Corrupt => {
+                    return Err(StoreError::unavailable(format!(
+                        "the index of a user's sessions is corrupt and was kept: end the user's sessions, then delete {key}"
+                    )));
                 }
-                tries.again().await?;
+            };
+            let mut index = before.clone();
+            let answer = change(&mut index);
+            let written = index == before
+                || match (index.keep_for(now), version) {
+                    (Some(keep_for), version) => {
+                        let value = StoreValue::new(index.encode(), ValueClass::Index);
+                        self.store.put_if(&key, version, value, keep_for).await?
+                    }
+                    (None, Some(version)) => self.store.delete_if(&key, version).await?,
+                    (None, None) => true,
+                };
+            if written {
+                return Ok(answer);
             }
-        };
-        self.turns.alone(&key, work).await
+            tries.again().await?;
+        }
     }
 
     async fn read_index(&self, key: &StoreKey) -> Result<Found, StoreError> {

@@ -1,68 +1,120 @@
 //! Calls of one process on one key take turns, so that they don't write past each other in vain.
 
 use std::{
-    collections::HashMap,
-    hash::{BuildHasher, RandomState},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    collections::VecDeque,
+    sync::{Mutex, MutexGuard, PoisonError},
 };
+
+use tokio::sync::oneshot;
 
 use super::door::StoreKey;
 
 /// So many that threads rarely meet.
 const SHARDS: usize = 64;
 
-type Queue = Arc<tokio::sync::Mutex<()>>;
-
 pub(super) struct Turns {
-    shards: Box<[Mutex<HashMap<StoreKey, Queue>>]>,
-    hasher: RandomState,
+    shards: Box<[Mutex<Vec<Busy>>]>,
+}
+
+/// A key that somebody is at work on, and who waits for it, in order.
+struct Busy {
+    key: StoreKey,
+    waiting: VecDeque<oneshot::Sender<()>>,
+}
+
+/// The only one at work on a key.
+pub(super) struct Turn<'a> {
+    turns: &'a Turns,
+    key: StoreKey,
+}
+
+/// Waits to be told of its turn.
+struct Waiting<'a> {
+    turns: &'a Turns,
+    key: StoreKey,
+    told: oneshot::Receiver<()>,
 }
 
 impl Turns {
     pub(super) fn new() -> Self {
         Self {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
-            hasher: RandomState::new(),
         }
     }
 
-    /// Does the work when nobody else is at work on this key, in the order of the calls.
-    pub(super) async fn alone<T>(&self, key: &StoreKey, work: impl Future<Output = T>) -> T {
-        let place = self.place(*key);
-        let _turn = place.queue.lock().await;
-        work.await
-    }
-
-    fn place(&self, key: StoreKey) -> Place<'_> {
-        let queue = Arc::clone(self.shard(&key).entry(key).or_default());
-        Place {
+    /// Waits until nobody else is at work on this key.
+    pub(super) async fn take(&self, key: &StoreKey) -> Turn<'_> {
+        if let Some(told) = self.line_up(key) {
+            let mut waiting = Waiting {
+                turns: self,
+                key: *key,
+                told,
+            };
+            // The other end is kept until it tells.
+            let _ = (&mut waiting.told).await;
+        }
+        Turn {
             turns: self,
-            key,
-            queue,
+            key: *key,
         }
     }
 
-    fn shard(&self, key: &StoreKey) -> MutexGuard<'_, HashMap<StoreKey, Queue>> {
-        let hash = self.hasher.hash_one(key);
-        // The remainder fits whatever the hash.
-        let shard = &self.shards[(hash % SHARDS as u64) as usize];
-        shard.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Takes the turn, or a place in the line.
+    fn line_up(&self, key: &StoreKey) -> Option<oneshot::Receiver<()>> {
+        let mut shard = self.shard(key);
+        match shard.iter_mut().find(|busy| busy.key == *key) {
+            Some(busy) => {
+                let (tell, told) = oneshot::channel();
+                busy.waiting.push_back(tell);
+                Some(told)
+            }
+            None => {
+                shard.push(Busy {
+                    key: *key,
+                    waiting: VecDeque::new(),
+                });
+                None
+            }
+        }
+    }
+
+    /// Gives the turn to the next one that still waits.
+    fn pass_on(&self, key: &StoreKey) {
+        while let Some(next) = self.next(key) {
+            if next.send(()).is_ok() {
+                return;
+            }
+        }
+    }
+
+    fn next(&self, key: &StoreKey) -> Option<oneshot::Sender<()>> {
+        let mut shard = self.shard(key);
+        let place = shard.iter().position(|busy| busy.key == *key)?;
+        let next = shard[place].waiting.pop_front();
+        if next.is_none() {
+            shard.swap_remove(place);
+        }
+        next
+    }
+
+    fn shard(&self, key: &StoreKey) -> MutexGuard<'_, Vec<Busy>> {
+        let shard = key.choose(&self.shards).lock();
+        shard.unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A place in the queue of a key; the last one to leave takes the queue along.
-struct Place<'a> {
-    turns: &'a Turns,
-    key: StoreKey,
-    queue: Queue,
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.turns.pass_on(&self.key);
+    }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Waiting<'_> {
+    /// A call that is dropped while it waits may have been told already.
     fn drop(&mut self) {
-        let mut shard = self.turns.shard(&self.key);
-        // Ours and the map's: whoever comes finds the map locked.
-        if Arc::strong_count(&self.queue) == 2 {
-            shard.remove(&self.key);
+        self.told.close();
+        if self.told.try_recv().is_ok() {
+            self.turns.pass_on(&self.key);
         }
     }
 }
@@ -70,9 +122,9 @@ impl Drop for Place<'_> {
 #[cfg(test)]
 mod tests {
     use std::{
-        future::{pending, poll_fn},
-        pin::pin,
-        task::Poll,
+        future::Future,
+        pin::{Pin, pin},
+        task::{Context, Poll, Waker},
     };
 
     use super::*;
@@ -81,48 +133,44 @@ mod tests {
     const KEY: StoreKey = StoreKey::session(SessionId::from_bytes([1; 16]));
     const OTHER: StoreKey = StoreKey::session(SessionId::from_bytes([2; 16]));
 
-    fn queues(turns: &Turns) -> usize {
+    fn busy(turns: &Turns) -> usize {
         let shards = turns.shards.iter();
         shards.map(|shard| shard.lock().unwrap().len()).sum()
     }
 
-    /// Polls once; whether it is done.
-    async fn step(mut work: std::pin::Pin<&mut impl Future<Output = ()>>) -> bool {
-        poll_fn(|context| Poll::Ready(work.as_mut().poll(context).is_ready())).await
+    fn poll<F: Future>(call: Pin<&mut F>) -> Option<F::Output> {
+        match call.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(output) => Some(output),
+            Poll::Pending => None,
+        }
     }
 
-    #[tokio::test]
-    async fn a_second_call_waits_and_one_for_another_key_does_not() {
+    #[test]
+    fn a_second_call_waits_and_one_for_another_key_does_not() {
         let turns = Turns::new();
         {
-            let mut first = Box::pin(turns.alone(&KEY, pending()));
-            assert!(!step(first.as_mut()).await);
-            let mut second = pin!(turns.alone(&KEY, async {}));
-            assert!(!step(second.as_mut()).await);
-            assert!(step(pin!(turns.alone(&OTHER, async {}))).await);
-            assert_eq!(queues(&turns), 1);
+            let first = poll(pin!(turns.take(&KEY))).unwrap();
+            let mut second = pin!(turns.take(&KEY));
+            assert!(poll(second.as_mut()).is_none());
+            assert!(poll(pin!(turns.take(&OTHER))).is_some());
+            assert_eq!(busy(&turns), 1);
             drop(first);
-            assert!(
-                step(second).await,
-                "a call that is dropped gives up its turn"
-            );
+            assert!(poll(second).is_some());
         }
-        assert_eq!(queues(&turns), 0);
+        assert_eq!(busy(&turns), 0);
     }
 
-    #[tokio::test]
-    async fn calls_that_are_dropped_while_they_wait_leave_nothing_behind() {
+    #[test]
+    fn calls_that_are_dropped_while_they_wait_leave_nothing_behind() {
         let turns = Turns::new();
+        let first = poll(pin!(turns.take(&KEY))).unwrap();
         {
-            let mut holder = Box::pin(turns.alone(&KEY, pending()));
-            assert!(!step(holder.as_mut()).await);
-            let mut waiting = Box::pin(turns.alone(&KEY, async {}));
-            assert!(!step(waiting.as_mut()).await);
+            let mut waiting = pin!(turns.take(&KEY));
+            assert!(poll(waiting.as_mut()).is_none());
             // Its turn has come, but it is dropped before it knows.
-            drop(holder);
-            drop(waiting);
+            drop(first);
         }
-        assert_eq!(queues(&turns), 0);
-        turns.alone(&KEY, async {}).await;
+        assert_eq!(busy(&turns), 0);
+        assert!(poll(pin!(turns.take(&KEY))).is_some());
     }
 }

@@ -176,7 +176,7 @@ async fn make_all(
 /// One script: some requests of a client, who may send older tokens, and several of them.
 async fn script(app: &App, seed: u64, faults: bool) {
     let mut random = StdRng::seed_from_u64(seed);
-    let mut world = World::new(!faults);
+    let mut world = World::new(!app.needs_io);
     let mut known: Vec<(Token, String)> = Vec::new();
     for _ in 0..random.random_range(2..5) {
         let newest = known.len().saturating_sub(3);
@@ -243,7 +243,7 @@ async fn script(app: &App, seed: u64, faults: bool) {
 async fn scripts_end_as_the_model_says(app: App) {
     let full = std::env::var_os("KR_FULL_SIZE").is_some_and(|value| value == "1");
     let scripts = if full { 100_000 } else { SCRIPTS };
-    let faults = app.needs_io;
+    let faults = app.needs_io && app.moka.is_none();
     let mut used = app;
     for seed in 0..scripts {
         if seed % 50 == 0 {
