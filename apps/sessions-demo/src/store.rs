@@ -158,7 +158,7 @@ fn within<D: tower_kr_session_sqlx::Dialect>(
     io_timeout: Duration,
     builder: tower_kr_session_sqlx::SqlStoreBuilder<D>,
 ) -> tower_kr_session_sqlx::SqlStoreBuilder<D> {
-    let timeout = io_timeout * 2 / 5;
+    let timeout = io_timeout / 5 * 2;
     builder.acquire_timeout(timeout).lock_timeout(timeout)
 }
 

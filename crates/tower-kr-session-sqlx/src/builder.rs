@@ -10,6 +10,9 @@ use crate::{dialect::Dialect, error::SetupError, names::Names, store::SqlStore};
 const DEFAULT_LOCK_TIMEOUT: Duration = Duration::from_secs(4);
 pub(crate) const DEFAULT_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(4);
 
+/// The databases count milliseconds in 32 bits, and a time further ahead could pass the clock's end.
+const LONGEST_TIMEOUT: Duration = Duration::from_millis(i32::MAX as u64);
+
 /// Builds a [`PostgresStore`](crate::PostgresStore) or a [`SqliteStore`](crate::SqliteStore).
 #[derive(Clone, Debug)]
 pub struct SqlStoreBuilder<D: Dialect> {
@@ -58,19 +61,20 @@ impl<D: Dialect> SqlStoreBuilder<D> {
 
     /// How long a call waits for a lock that another process holds. Default: 4 seconds.
     ///
-    /// Keep it below the layer's I/O timeout.
+    /// Keep it below the layer's I/O timeout. More than 24 days are cut to that.
     #[must_use]
     pub fn lock_timeout(mut self, timeout: Duration) -> Self {
-        self.lock_timeout = timeout;
+        self.lock_timeout = timeout.min(LONGEST_TIMEOUT);
         self
     }
 
     /// How long a call waits for a connection of the pool. Default: 4 seconds.
     ///
-    /// Keep it below the layer's I/O timeout. Has no effect on a pool of yours, which has its own.
+    /// Keep it below the layer's I/O timeout. More than 24 days are cut to that. Has no effect on a
+    /// pool of yours, which has its own.
     #[must_use]
     pub fn acquire_timeout(mut self, timeout: Duration) -> Self {
-        self.acquire_timeout = timeout;
+        self.acquire_timeout = timeout.min(LONGEST_TIMEOUT);
         self
     }
 

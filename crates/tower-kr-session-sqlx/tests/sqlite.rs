@@ -66,6 +66,7 @@ fn own_checks() -> Vec<Check> {
         names_are_checked,
         an_attached_database_serves_as_schema,
         a_pool_of_ones_own_serves,
+        timeouts_may_be_as_long_as_one_likes,
         the_guide_has_the_schema,
     ]
 }
@@ -629,6 +630,19 @@ async fn a_pool_of_ones_own_serves() {
     let pool = SqlitePool::connect_with(options).await.unwrap();
     let store = SqliteStore::builder().build(pool).unwrap();
     store.migrate().await.unwrap();
+    store.migrate().await.unwrap();
+    let holder = Holder::new(&store).await;
+    assert_eq!(holder.increment(&store).await.unwrap(), 1);
+}
+
+async fn timeouts_may_be_as_long_as_one_likes() {
+    let scratch = Scratch::new();
+    let store = SqliteStore::builder()
+        .lock_timeout(Duration::MAX)
+        .acquire_timeout(Duration::MAX)
+        .connect(&url(&scratch.path().join("own.db")))
+        .await
+        .unwrap();
     store.migrate().await.unwrap();
     let holder = Holder::new(&store).await;
     assert_eq!(holder.increment(&store).await.unwrap(), 1);
