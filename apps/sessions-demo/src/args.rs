@@ -102,13 +102,14 @@ pub struct Args {
     )]
     pub log_format: LogFormat,
 
-    /// Where sessions are kept: memory, or the URL of a store that is built in.
+    /// Where sessions are kept: moka or memory (both end with the process), or the URL of a store that
+    /// is built in.
     // The URL may carry a password: never shown, not even in the help.
     #[arg(
         long,
         env = "SESSION_STORE",
         value_name = "URL",
-        default_value = "memory",
+        default_value = "moka",
         hide_env_values = true
     )]
     pub store: StoreUrl,

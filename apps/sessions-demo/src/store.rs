@@ -6,13 +6,14 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use tower_kr_session::{MemoryStore, SessionLayer};
+use tower_kr_session::{MemoryStore, MokaStore, SessionLayer};
 
 use crate::error::StartError;
 use crate::redis_options::RedisOptions;
 
 /// The stores in this binary.
 const BUILT_IN: &[&str] = &[
+    "moka",
     "memory",
     #[cfg(feature = "redis")]
     "redis",
@@ -24,6 +25,7 @@ const BUILT_IN: &[&str] = &[
 
 /// What a URL of a store may begin with, and the store that this means.
 const SCHEMES: &[(&str, &str)] = &[
+    ("moka", "moka"),
     ("memory", "memory"),
     ("redis", "redis"),
     ("rediss", "redis"),
@@ -36,7 +38,7 @@ const SCHEMES: &[(&str, &str)] = &[
     ("postgresql", "postgres"),
 ];
 
-/// Which store to use: `memory`, or a URL. It may hold a password, so nothing but its scheme is ever shown.
+/// Which store to use: `moka`, `memory`, or a URL. It may hold a password, so nothing but its scheme is ever shown.
 #[derive(Clone)]
 pub struct StoreUrl(String);
 
@@ -70,10 +72,14 @@ impl StoreUrl {
             return Err(StartError::option(option, "needs a --store in Redis"));
         }
         match self.store() {
-            Some("memory") => Ok((
-                SessionLayer::new(MemoryStore::new()),
-                Housekeeping::default(),
-            )),
+            Some("moka") => {
+                let layer = SessionLayer::new(MokaStore::new());
+                Ok((layer, Housekeeping::default()))
+            }
+            Some("memory") => {
+                let layer = SessionLayer::new(MemoryStore::new());
+                Ok((layer, Housekeeping::default()))
+            }
             #[cfg(feature = "redis")]
             Some("redis") => {
                 let layer = self.open_redis(io_timeout, redis).await?;
@@ -126,11 +132,11 @@ impl StoreUrl {
         self.store().unwrap_or("unknown")
     }
 
-    /// The part before `://`; for the memory store it may stand alone.
+    /// The part before `://`; the name of a store in memory may stand alone.
     fn scheme(&self) -> Option<&str> {
         match self.0.split_once("://") {
             Some((scheme, _)) => Some(scheme),
-            None => (self.0 == "memory").then_some("memory"),
+            None => ["moka", "memory"].into_iter().find(|name| *name == self.0),
         }
     }
 }

@@ -122,15 +122,18 @@ fn a_bad_option_is_one_clear_line() {
         #[cfg(not(feature = "postgres"))]
         (
             &["--store", "postgres://localhost"],
-            "'postgres' is not built in; built in: memory",
+            "'postgres' is not built in; built in: moka, memory",
         ),
         #[cfg(feature = "sqlite")]
         (
             &["--store", "sqlite:///no/such/folder/sessions.db"],
             "--store can't be used",
         ),
-        (&["--store", "mongodb://localhost"], "built in: memory"),
-        (&["--store", "disk"], "built in: memory"),
+        (
+            &["--store", "mongodb://localhost"],
+            "built in: moka, memory",
+        ),
+        (&["--store", "disk"], "built in: moka, memory"),
         (&["--tls-cert", "cert.pem"], "add --tls-key"),
         (&["--tls-key", "key.pem"], "add --tls-cert"),
         (
@@ -156,7 +159,7 @@ fn a_bad_variable_is_one_clear_line() {
         (
             "SESSION_STORE",
             "mysql://user:secret@localhost",
-            "--store names no store; built in: memory",
+            "--store names no store; built in: moka, memory",
         ),
         ("RUST_LOG", "a=b=c", "RUST_LOG"),
     ] {

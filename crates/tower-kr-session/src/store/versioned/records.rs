@@ -1,5 +1,7 @@
 //! Records behind the small door: read, written and ended one at a time.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use super::{
@@ -14,6 +16,9 @@ use crate::{
 /// How often a change is tried anew because somebody else changed the same key meanwhile. Calls of one
 /// process take turns, so it takes as many other processes to come to this.
 const TRIES: usize = 64;
+
+/// How many of the tries follow each other without a pause.
+const EAGER_TRIES: usize = 4;
 
 /// The store, and the turns that this process takes at it.
 pub(super) struct Records<S> {
@@ -123,7 +128,14 @@ impl Tries {
             )));
         }
         self.0 += 1;
-        tokio::task::yield_now().await;
+        if self.0 <= EAGER_TRIES {
+            tokio::task::yield_now().await;
+        } else {
+            // Spread over time, or one process could always be the faster one.
+            let longest = 1_u64 << (self.0 - EAGER_TRIES).min(5);
+            let pause = Duration::from_millis(rand::random_range(0..=longest));
+            tokio::time::sleep(pause).await;
+        }
         Ok(())
     }
 }
