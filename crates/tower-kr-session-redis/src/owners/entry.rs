@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_is_dropped_if_its_record_is_gone_or_anothers() {
+    fn an_entry_is_dropped_if_its_record_is_gone_or_has_another_owner() {
         let other = record(Some("other"));
         let nobodys = record(None);
         for count in [1, 2] {

@@ -121,10 +121,10 @@ mod tests {
     #[test]
     fn an_unknown_parameter_is_named_without_its_value() {
         let url =
-            "postgres://kr@h/app?pasword=hunter2&sslmode=require&channel_binding&options[a]=b";
+            "postgres://kr@h/app?pass_word=hunter2&sslmode=require&channel_binding&options[a]=b";
         let (known, ignored) = known_parameters(url);
         assert_eq!(known, "postgres://kr@h/app?sslmode=require&options[a]=b");
-        assert_eq!(ignored, ["pasword", "channel_binding"]);
+        assert_eq!(ignored, ["pass_word", "channel_binding"]);
         assert_eq!(known_parameters("postgres://h/app").1, [""; 0]);
         read(url).unwrap();
     }
