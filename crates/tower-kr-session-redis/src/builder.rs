@@ -11,8 +11,9 @@ use crate::{
     servers::{
         Servers,
         address::{Target, uses_tls},
-        connector::{Connector, Settings},
+        connector::Connector,
         credentials::Credentials,
+        settings::Settings,
     },
     store::RedisStore,
 };

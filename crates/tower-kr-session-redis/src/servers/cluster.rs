@@ -16,8 +16,9 @@ use tokio::{sync::Notify, task::AbortHandle, time::sleep};
 
 use super::{
     address,
-    connector::{Connector, Settings},
+    connector::Connector,
     link::Link,
+    settings::Settings,
     slot::{SLOTS, slot},
 };
 use crate::{connect_error::ConnectError, failure::Failure};

@@ -7,15 +7,13 @@ pub(crate) mod credentials;
 mod dispatch;
 mod link;
 mod sentinels;
+pub(crate) mod settings;
 mod slot;
 
 use redis::{Cmd, Value};
 
 use self::{
-    address::Target,
-    cluster::Cluster,
-    connector::{Connector, Settings},
-    link::Link,
+    address::Target, cluster::Cluster, connector::Connector, link::Link, settings::Settings,
 };
 use crate::{connect_error::ConnectError, failure::Failure, scripts::Program};
 

@@ -17,7 +17,7 @@ use redis::{
 };
 use tokio::time::{sleep, timeout};
 
-use super::connector::Settings;
+use super::settings::Settings;
 use crate::connect_error::ConnectError;
 
 /// A sentinel is asked this often, also without an event, which may get lost.
