@@ -10,12 +10,17 @@
 mod columns;
 mod cookies;
 mod damage;
+mod device_proof;
 #[path = "../../crates/tower-kr-session-redis/src/record/fields.rs"]
 #[allow(
     dead_code,
     reason = "only what reads and writes a whole record is looked at"
 )]
 mod fields;
+#[path = "../../crates/tower-kr-session/src/device/jwk.rs"]
+mod jwk;
+#[path = "../../crates/tower-kr-session/src/device/jwt.rs"]
+mod jwt;
 #[path = "../../crates/tower-kr-session-redis/src/record/life.rs"]
 #[allow(
     dead_code,
@@ -34,6 +39,7 @@ mod sql_row;
 mod token;
 
 pub use cookies::cookies;
+pub use device_proof::device_proof;
 pub use record::{record, values};
 pub use redis_fields::redis_fields;
 pub use sql_row::sql_row;

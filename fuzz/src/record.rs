@@ -3,7 +3,7 @@
 use std::{sync::LazyLock, time::Duration};
 
 use tower_kr_session::{
-    Owner, Timestamp,
+    Label, Owner, Timestamp,
     key::KeyBuf,
     store::{
         ApplyOutcome, Delta, IdleLimit, Instants, Record, Retired, SecretHash, TokenState, Values,
@@ -29,6 +29,8 @@ pub(crate) static FULL: LazyLock<Record> = LazyLock::new(|| {
         at: time,
     }));
     record.owner = Owner::new("max").ok();
+    record.label = Label::new("Firefox").ok().map(Box::new);
+    record.set_device(&[9; 60]).expect("a few bytes");
     record.authenticated_at = Some(time);
     record.persistent = true;
     // With short keys, one changed byte makes two of them equal, or puts them out of order.
@@ -103,7 +105,9 @@ pub(crate) fn check_record(mut record: Record) {
         if alive {
             let latest = at.now.saturating_add(record.absolute_timeout);
             assert!(record.absolute_deadline <= latest);
-            assert!(record.idle_deadline <= record.absolute_deadline);
+            let latest = at.now.saturating_add(record.idle.timeout);
+            let latest = latest.saturating_add(record.idle.touch_interval);
+            assert_eq!(record.idle_deadline, latest);
         }
     }
 }

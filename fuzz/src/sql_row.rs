@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use tower_kr_session::{Timestamp, store::DecodeError};
+use tower_kr_session::{
+    Timestamp,
+    store::{DecodeError, Record},
+};
 
 use crate::{
     columns::{self, Columns, HEAD, VERSION},
@@ -60,6 +63,11 @@ fn limit(limit: Duration) -> Cell {
     millis.map_or(Cell::Null, Cell::Integer)
 }
 
+fn device(record: &Record) -> Cell {
+    let device = record.device();
+    device.map_or(Cell::Null, |device| Cell::Bytes(device.to_vec()))
+}
+
 fn valid() -> Vec<Cell> {
     let record = &*FULL;
     let optional = |at: Option<Timestamp>| at.map_or(Cell::Null, time);
@@ -83,6 +91,11 @@ fn valid() -> Vec<Cell> {
             .owner
             .as_ref()
             .map_or(Cell::Null, |owner| Cell::Bytes(owner.as_str().into())),
+        record
+            .label
+            .as_ref()
+            .map_or(Cell::Null, |label| Cell::Bytes(label.as_str().into())),
+        device(record),
         Cell::Bytes(record.values.as_bytes().to_vec()),
     ];
     assert_eq!(cells.len(), 1 + HEAD.len() + 1);
@@ -124,6 +137,9 @@ pub fn sql_row(data: &[u8]) {
     assert_eq!(row.0[10], Cell::Bytes(record.secret.as_bytes().to_vec()));
     let owner = record.owner.as_ref().map(|owner| owner.as_str().into());
     assert_eq!(row.0[13], owner.map_or(Cell::Null, Cell::Bytes));
-    assert_eq!(row.0[14], Cell::Bytes(record.values.as_bytes().to_vec()));
+    let label = record.label.as_ref().map(|label| label.as_str().into());
+    assert_eq!(row.0[14], label.map_or(Cell::Null, Cell::Bytes));
+    assert_eq!(row.0[15], device(&record));
+    assert_eq!(row.0[16], Cell::Bytes(record.values.as_bytes().to_vec()));
     check_record(record);
 }

@@ -53,7 +53,7 @@ impl SessionStore for Empty {
         &self,
         _: SessionId,
         _: &SecretHash,
-        _: Delta,
+        _: &Delta,
         _: Instants,
     ) -> Result<ApplyOutcome, StoreError> {
         Ok(ApplyOutcome::Missing)

@@ -38,7 +38,15 @@ macro_rules! properties {
         })*
     };
 }
-properties!(cookies, token, values, record, redis_fields, sql_row);
+properties!(
+    cookies,
+    token,
+    values,
+    record,
+    redis_fields,
+    sql_row,
+    device_proof,
+);
 
 /// Checks that each property has a target of its name, since nothing else builds the targets
 /// without a nightly compiler.
@@ -53,7 +61,7 @@ fn every_property_is_a_target() {
         .flat_map(|names| names.split([':', '{', '}', ',', ';', ' ']).skip(1))
         .filter(|name| !name.is_empty())
         .collect();
-    assert_eq!(properties.len(), 6, "{properties:?}");
+    assert_eq!(properties.len(), 7, "{properties:?}");
     for name in properties {
         let path = format!("targets/{name}.rs");
         assert!(manifest.contains(&format!("path = \"{path}\"")), "{name}");

@@ -12,7 +12,10 @@ pub mod redis;
 pub mod report;
 pub mod routes;
 pub mod scenario;
+#[cfg(feature = "sql")]
+pub mod sql;
 pub mod stats;
+pub mod stores;
 pub mod tcp;
 pub mod threads;
 pub mod timing;

@@ -1,51 +1,135 @@
 //! The options, each with an environment variable beside it.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
-use std::process::ExitCode;
-use std::time::Duration;
+use std::{
+    io::{self, Write},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    process::ExitCode,
+    time::Duration,
+};
 
-use clap::builder::BoolishValueParser;
-use clap::{Parser, ValueEnum};
+use clap::{Command, CommandFactory, FromArgMatches, Parser, ValueEnum};
+use clap_complete::{Shell, generate};
 use kr_cookie::{CookieBuilder, SameSite, SecurePolicy};
 
-use crate::error::StartError;
-use crate::page::NOTICE_COOKIE;
-use crate::redis_options::RedisOptions;
-use crate::store::StoreUrl;
-use crate::tls::{Identity, Transport};
+use crate::{
+    error::StartError,
+    option_values::{address, connections, duration, port, sessions, switch, wait},
+    page,
+    redis_options::RedisOptions,
+    store::StoreUrl,
+    tls::{Identity, Transport},
+    variables::{self, Variables},
+    wrong_start,
+};
 
-/// The Basic Sessions tutorial as a server.
+const ABSOLUTE_TIMEOUT: Duration = Duration::from_secs(12 * 60 * 60);
+
+const NETWORK: &str = "Network";
+const TLS: &str = "TLS";
+const COOKIE: &str = "Cookie";
+const TIMEOUTS: &str = "Timeouts and limits";
+const STORE: &str = "Store";
+const LOG: &str = "Log";
+
+/// Each line that begins with the program's name is a command line that works.
+const MORE: &str = "\
+Examples:
+  Serve https://127.0.0.1:8080 with a certificate made at the start:
+    sessions-demo
+  Serve plain HTTP, with a cookie that browsers keep there:
+    sessions-demo --http --secure-policy same-as-request --port 3000
+  Keep the sessions when the server stops:
+    sessions-demo --store sqlite://sessions.db --idle-timeout 10m
+  Share them with other processes:
+    sessions-demo --store redis://127.0.0.1:6379
+    sessions-demo --store postgres://user@127.0.0.1/database
+    sessions-demo --store mysql://user@127.0.0.1/database
+  Complete options in this shell:
+    source <(sessions-demo --completions bash)
+
+Variables:
+  An option on the command line wins over its variable. An empty
+  variable counts as unset. These two have no option:
+  RUST_LOG  The levels of the log, as in info,tower_kr_session=debug
+            [default: info]
+  NO_COLOR  With any value, the log has no colors
+
+Exit status:
+  0  The server was asked to stop, and has stopped
+  1  It failed: it can't listen, or can't use its store
+  2  An option, a variable, or a file that one of them names, is wrong";
+
+/// The Basic Sessions tutorial as a server: a counter, a sign-in and stored values, all in one
+/// session.
 #[derive(Debug, Clone, Parser)]
-#[command(version, max_term_width = 100)]
+#[command(version, max_term_width = 100, after_help = MORE)]
 pub struct Args {
+    /// Print a script that completes the options in this shell, and exit.
+    #[arg(long, value_enum, value_name = "SHELL")]
+    pub completions: Option<Shell>,
+
     /// The address to listen on.
-    #[arg(long, env = "SESSION_BIND", value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    #[arg(
+        long,
+        alias = "host",
+        env = "SESSION_BIND",
+        value_name = "IP",
+        default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST),
+        value_parser = address,
+        allow_hyphen_values = true,
+        help_heading = NETWORK
+    )]
     pub bind: IpAddr,
 
     /// The port to listen on; 0 takes any free one.
-    #[arg(long, env = "PORT", default_value_t = 8080)]
+    #[arg(
+        long,
+        env = "PORT",
+        default_value_t = 8080,
+        value_parser = port,
+        allow_hyphen_values = true,
+        help_heading = NETWORK
+    )]
     pub port: u16,
 
     /// Serve plain HTTP, without TLS.
-    #[arg(long, env = "SESSION_HTTP", value_parser = BoolishValueParser::new())]
+    #[arg(
+        long,
+        env = "SESSION_HTTP",
+        value_parser = switch,
+        help_heading = TLS
+    )]
     pub http: bool,
 
-    /// The certificate chain as a PEM file; without it a self-signed certificate is made at every start.
-    #[arg(long, env = "SESSION_TLS_CERT", value_name = "FILE")]
+    /// The certificate chain as a PEM file. Without it, a self-signed certificate is made at each
+    /// start.
+    #[arg(
+        long,
+        env = "SESSION_TLS_CERT",
+        value_name = "FILE",
+        help_heading = TLS
+    )]
     pub tls_cert: Option<PathBuf>,
 
     /// The private key of --tls-cert as a PEM file.
-    #[arg(long, env = "SESSION_TLS_KEY", value_name = "FILE")]
+    #[arg(
+        long,
+        env = "SESSION_TLS_KEY",
+        value_name = "FILE",
+        help_heading = TLS
+    )]
     pub tls_key: Option<PathBuf>,
 
-    /// When the session cookie is marked Secure.
+    /// When the session cookie is marked Secure. Over plain HTTP, clients keep no Secure cookie,
+    /// except Chromium, Firefox and curl on loopback.
     #[arg(
         long,
         env = "SESSION_SECURE_POLICY",
         value_enum,
         value_name = "WHEN",
-        default_value = "always"
+        default_value = "always",
+        help_heading = COOKIE
     )]
     pub secure_policy: SecurePolicyOption,
 
@@ -55,42 +139,136 @@ pub struct Args {
         env = "SESSION_SAME_SITE",
         value_enum,
         value_name = "MODE",
-        default_value = "lax"
+        default_value = "lax",
+        help_heading = COOKIE
     )]
     pub same_site: SameSiteOption,
 
-    /// The session cookie's name.
+    /// The session cookie's name. Servers on different ports of one host share cookies: give each
+    /// its own name.
     #[arg(
         long,
         env = "SESSION_COOKIE_NAME",
         value_name = "NAME",
-        default_value = "Kr.Session"
+        default_value = "Kr.Session",
+        help_heading = COOKIE
     )]
     pub cookie_name: String,
 
+    /// Bind sessions to the browser's device, if it can do that (experimental). A proof of the
+    /// device counts for this long [default without TIME: 10m]
+    #[arg(
+        long,
+        env = "SESSION_DEVICE_BINDING",
+        value_name = "TIME",
+        num_args = 0..=1,
+        default_missing_value = "10m",
+        value_parser = duration,
+        help_heading = COOKIE
+    )]
+    pub device_binding: Option<Duration>,
+
     /// How long a session lives without a request, as in 20s, 10m or 500ms.
-    #[arg(long, env = "SESSION_IDLE_TIMEOUT", value_name = "TIME", default_value = "20s", value_parser = duration)]
+    #[arg(
+        long,
+        env = "SESSION_IDLE_TIMEOUT",
+        value_name = "TIME",
+        default_value = "20s",
+        value_parser = duration,
+        allow_hyphen_values = true,
+        help_heading = TIMEOUTS
+    )]
     pub idle_timeout: Duration,
 
-    /// How long a session lives at most, whatever its use.
-    #[arg(long, env = "SESSION_ABSOLUTE_TIMEOUT", value_name = "TIME", default_value = "12h", value_parser = duration)]
-    pub absolute_timeout: Duration,
+    /// How long a session lives at most after its start or a sign-in, even if it is in use
+    /// [default: 12h]
+    #[arg(
+        long,
+        env = "SESSION_ABSOLUTE_TIMEOUT",
+        value_name = "TIME",
+        value_parser = duration,
+        allow_hyphen_values = true,
+        help_heading = TIMEOUTS
+    )]
+    pub absolute_timeout: Option<Duration>,
 
-    /// How many sessions a user may have; a further sign-in ends his oldest one.
-    #[arg(long, env = "SESSION_MAX_PER_OWNER", value_name = "NUMBER", default_value = "100", value_parser = clap::value_parser!(u32).range(1..))]
+    /// How many sessions a user may have; a further sign-in ends the user's oldest one.
+    #[arg(
+        long,
+        env = "SESSION_MAX_PER_OWNER",
+        value_name = "NUMBER",
+        default_value = "100",
+        value_parser = sessions,
+        allow_hyphen_values = true,
+        help_heading = TIMEOUTS
+    )]
     pub max_sessions_per_owner: u32,
 
     /// How long a call to the store may take, an hour at most.
-    #[arg(long, env = "SESSION_IO_TIMEOUT", value_name = "TIME", default_value = "10s", value_parser = wait)]
+    #[arg(
+        long,
+        env = "SESSION_IO_TIMEOUT",
+        value_name = "TIME",
+        default_value = "10s",
+        value_parser = wait,
+        allow_hyphen_values = true,
+        help_heading = TIMEOUTS
+    )]
     pub io_timeout: Duration,
 
-    /// How long a client may take to send the headers of a request, and then its body; an hour at most.
-    #[arg(long, env = "SESSION_READ_TIMEOUT", value_name = "TIME", default_value = "30s", value_parser = wait)]
+    /// How many connections may be open at a time; further ones wait. Each takes a file descriptor.
+    #[arg(
+        long,
+        env = "SESSION_MAX_CONNECTIONS",
+        value_name = "NUMBER",
+        default_value = "1000",
+        value_parser = connections,
+        allow_hyphen_values = true,
+        help_heading = TIMEOUTS
+    )]
+    pub max_connections: u32,
+
+    /// How long a client may take to send the headers of a request, and then its body; an hour at
+    /// most.
+    #[arg(
+        long,
+        env = "SESSION_READ_TIMEOUT",
+        value_name = "TIME",
+        default_value = "30s",
+        value_parser = wait,
+        allow_hyphen_values = true,
+        help_heading = TIMEOUTS
+    )]
     pub read_timeout: Duration,
 
     /// How long requests may go on after the signal to stop, an hour at most.
-    #[arg(long, env = "SESSION_SHUTDOWN_TIMEOUT", value_name = "TIME", default_value = "10s", value_parser = wait)]
+    #[arg(
+        long,
+        env = "SESSION_SHUTDOWN_TIMEOUT",
+        value_name = "TIME",
+        default_value = "10s",
+        value_parser = wait,
+        allow_hyphen_values = true,
+        help_heading = TIMEOUTS
+    )]
     pub shutdown_timeout: Duration,
+
+    /// Where sessions are kept: moka or memory (both end with the process), or the URL of a store
+    /// that is built in, which starts with sqlite://, postgres://, mysql://, redis://, rediss://,
+    /// redis+sentinel:// or redis+cluster://. A postgres:// URL of PgBouncer or its like ends in
+    /// ?transaction_pooler=true.
+    #[arg(
+        long,
+        env = "SESSION_STORE",
+        value_name = "URL",
+        default_value = "moka",
+        help_heading = STORE
+    )]
+    pub store: StoreUrl,
+
+    /// What the URL of a store in Redis can't say.
+    #[command(flatten)]
+    pub redis: RedisOptions,
 
     /// How the log is written to standard error.
     #[arg(
@@ -98,25 +276,13 @@ pub struct Args {
         env = "SESSION_LOG_FORMAT",
         value_enum,
         value_name = "FORMAT",
-        default_value = "text"
+        default_value = "text",
+        help_heading = LOG
     )]
     pub log_format: LogFormat,
 
-    /// Where sessions are kept: moka or memory (both end with the process), or the URL of a store that
-    /// is built in.
-    // The URL may carry a password: never shown, not even in the help.
-    #[arg(
-        long,
-        env = "SESSION_STORE",
-        value_name = "URL",
-        default_value = "moka",
-        hide_env_values = true
-    )]
-    pub store: StoreUrl,
-
-    /// What the URL of a store in Redis can't say.
-    #[command(flatten)]
-    pub redis: RedisOptions,
+    #[arg(skip)]
+    variables: Variables,
 }
 
 /// When the session cookie is marked `Secure`.
@@ -155,26 +321,59 @@ impl Args {
     ///
     /// # Errors
     ///
-    /// When the process is to end at once: after `--help` and `--version`, and after a wrong option, which is told in one line
-    /// on standard error.
+    /// When the process is to end at once: after `--help`, `--version` and `--completions`, and
+    /// after a wrong option, which standard error tells.
     pub fn from_command_line() -> Result<Self, ExitCode> {
-        Self::try_parse().map_err(|error| {
-            if error.use_stderr() {
-                eprintln!("{}", first_paragraph(&error.to_string()));
-            } else {
-                let _ = error.print();
+        let args = Self::try_from_command_line().map_err(|error| wrong_start::tell(&error))?;
+        match args.completions {
+            Some(shell) => {
+                let mut script = Vec::new();
+                generate(shell, &mut options(), "sessions-demo", &mut script);
+                Err(wrong_start::printed(io::stdout().write_all(&script)))
             }
-            ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(1))
+            None => Ok(args),
+        }
+    }
+
+    fn try_from_command_line() -> Result<Self, clap::Error> {
+        let options = options();
+        let matches = variables::parse(&options)?;
+        Ok(Self {
+            variables: Variables::of(&options, &matches),
+            ..Self::from_arg_matches(&matches)?
         })
+    }
+
+    /// Returns the name of what was set: an option, or the variable that it comes from.
+    pub(crate) fn name<'a>(&'a self, option: &'a str) -> &'a str {
+        self.variables.name(option)
+    }
+
+    /// Lets an error name the variable that an option comes from.
+    pub(crate) fn named(&self, mut error: StartError) -> StartError {
+        for option in error.options_mut() {
+            *option = self.name(option).to_owned();
+        }
+        error
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
         SocketAddr::new(self.bind, self.port)
     }
 
+    /// The idle timeout. An absolute one that is named and shorter is meant for every session.
+    pub(crate) fn idle_timeout(&self) -> Duration {
+        let longest = self.absolute_timeout.unwrap_or(Duration::MAX);
+        self.idle_timeout.min(longest)
+    }
+
+    pub(crate) fn absolute_timeout(&self) -> Duration {
+        self.absolute_timeout.unwrap_or(ABSOLUTE_TIMEOUT)
+    }
+
     pub(crate) fn cookie(&self) -> Result<CookieBuilder, StartError> {
-        if self.cookie_name == NOTICE_COOKIE {
-            let why = format!("is the name of the page's own cookie, {NOTICE_COOKIE}");
+        if page::COOKIES.contains(&&*self.cookie_name) {
+            let why = format!("is the name of the page's own cookie, {}", self.cookie_name);
             return Err(StartError::option("--cookie-name", why));
         }
         let cookie = CookieBuilder::new(&self.cookie_name)
@@ -196,10 +395,9 @@ impl Args {
         let identity = match (self.http, &self.tls_cert, &self.tls_key) {
             (true, None, None) => return Ok(Transport::Http),
             (true, ..) => {
-                return Err(StartError::option(
-                    "--http",
-                    "goes without --tls-cert and --tls-key",
-                ));
+                let [cert, key] = ["--tls-cert", "--tls-key"].map(|option| self.name(option));
+                let why = format!("goes without {cert} and {key}");
+                return Err(StartError::option("--http", why));
             }
             (false, None, None) => Identity::self_signed()?,
             (false, Some(cert), Some(key)) => Identity::from_pem_files(cert, key)?,
@@ -220,28 +418,31 @@ impl Args {
     }
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
-    match humantime::parse_duration(text) {
-        Ok(Duration::ZERO) => Err("must be longer than zero".to_owned()),
-        Ok(duration) => Ok(duration),
-        Err(error) => Err(format!("{error}; write it as in 20s, 10m or 500ms")),
-    }
+/// The options. No value of a variable is shown in the help: that of the store may hold a password.
+fn options() -> Command {
+    Args::command().mut_args(|option| option.hide_env_values(true))
 }
 
-/// A time for which the server waits. Nobody waits longer than an hour, and times near the end of
-/// the clock overflow.
-fn wait(text: &str) -> Result<Duration, String> {
-    match duration(text)? {
-        time if time > Duration::from_secs(60 * 60) => Err("must be at most 1h".to_owned()),
-        time => Ok(time),
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// clap's message proper as one line, without the usage and the hints below it.
-fn first_paragraph(message: &str) -> String {
-    let lines = message.lines().map(str::trim);
-    lines
-        .take_while(|line| !line.is_empty())
-        .collect::<Vec<_>>()
-        .join(" ")
+    #[test]
+    fn the_options_fit_together() {
+        options().debug_assert();
+    }
+
+    #[test]
+    fn each_example_of_the_help_is_a_command_line_that_works() {
+        let examples = MORE.lines().map(|line| line.trim_start());
+        let examples: Vec<_> = examples
+            .map(|line| line.strip_prefix("source <(").unwrap_or(line))
+            .filter(|line| line.starts_with("sessions-demo"))
+            .map(|line| line.trim_end_matches(')').split(' '))
+            .collect();
+        assert!(examples.len() > 6, "{examples:?}");
+        for example in examples {
+            Args::try_parse_from(example).unwrap();
+        }
+    }
 }

@@ -19,6 +19,10 @@ pub(crate) enum Failure {
     Session(SessionError),
 }
 
+/// Marks the response to a request for an unknown path.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NoSuchPath;
+
 /// The body of an error response.
 #[derive(Debug, Serialize)]
 pub(crate) struct Problem {

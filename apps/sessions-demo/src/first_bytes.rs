@@ -1,11 +1,13 @@
-//! Ends connections that don't begin a request in time.
+//! Ends connections that don't begin a request in time, and says so if one begins with TLS instead.
 //!
 //! hyper starts its timeout for headers once it knows the version of HTTP. It waits for the bytes
-//! that tell the version without one.
+//! that tell the version without one. It ends a connection that begins with anything else, and
+//! tells nobody.
 
 use std::{
     io,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -16,20 +18,31 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
+use crate::{log::Limit, stream::forward_writes};
+
 /// What a client of HTTP/2 sends first. hyper knows the version when it has all of this, or a byte
 /// that differs.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// The type of a record that begins a TLS handshake.
+const TLS: u8 = 22;
 
 /// Accepts what `inner` accepts, and gives its streams a deadline for the first bytes.
 #[derive(Clone)]
 pub(crate) struct FirstBytes<A> {
     inner: A,
     timeout: Duration,
+    tls: Arc<Limit>,
 }
 
 impl<A> FirstBytes<A> {
     pub(crate) fn within(timeout: Duration, inner: A) -> Self {
-        Self { inner, timeout }
+        let tls = Arc::default();
+        Self {
+            inner,
+            timeout,
+            tls,
+        }
     }
 }
 
@@ -44,12 +57,14 @@ where
     fn accept(&self, stream: I, service: S) -> Self::Future {
         let accepted = self.inner.accept(stream, service);
         let timeout = self.timeout;
+        let tls = Arc::clone(&self.tls);
         Box::pin(async move {
             let (stream, service) = accepted.await?;
             let hurried = Hurried {
                 stream,
                 awaited: PREFACE,
                 deadline: Some(Box::pin(sleep(timeout))),
+                tls,
             };
             Ok((hurried, service))
         })
@@ -63,6 +78,7 @@ pub(crate) struct Hurried<S> {
     awaited: &'static [u8],
     /// Gone once the version is known.
     deadline: Option<Pin<Box<Sleep>>>,
+    tls: Arc<Limit>,
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Hurried<S> {
@@ -77,7 +93,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Hurried<S> {
             if read.is_pending() && deadline.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
-            match self.awaited.strip_prefix(&buffer.filled()[before..]) {
+            let bytes = &buffer.filled()[before..];
+            if self.awaited == PREFACE
+                && bytes.first() == Some(&TLS)
+                && let Some(suppressed) = self.tls.permit()
+            {
+                tracing::info!(suppressed, "TLS at the HTTP port: the connection ends");
+            }
+            match self.awaited.strip_prefix(bytes) {
                 Some(rest) if !rest.is_empty() => self.awaited = rest,
                 _ => self.deadline = None,
             }
@@ -86,32 +109,4 @@ impl<S: AsyncRead + Unpin> AsyncRead for Hurried<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Hurried<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        parts: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, parts)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-}
+forward_writes!([S: AsyncWrite + Unpin] Hurried<S>);

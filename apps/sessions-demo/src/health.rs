@@ -11,16 +11,14 @@ pub(crate) fn routes(sessions: Sessions) -> Router {
         .with_state(sessions)
 }
 
-/// Asks the store something cheap, within the I/O timeout.
+/// Asks whether the store can serve sessions.
 async fn ready(State(sessions): State<Sessions>) -> (StatusCode, &'static str) {
     match sessions.ping().await {
         Ok(()) => (StatusCode::OK, "ready\n"),
-        Err(error) => {
-            tracing::warn!(%error, "not ready");
-            (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "the session store does not answer\n",
-            )
-        }
+        // The layer has logged it.
+        Err(_) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the session store can't serve sessions\n",
+        ),
     }
 }

@@ -12,7 +12,7 @@ use axum::{
 use http::header;
 use metrics::{Unit, describe_histogram, histogram};
 
-use crate::recorder::Recorder;
+use crate::{recorder::Recorder, requests};
 
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -28,7 +28,8 @@ pub(crate) fn around(app: Router) -> Router {
         );
         tower_kr_session::describe_metrics();
     });
-    let metrics = get(async || ([(header::CONTENT_TYPE, TEXT)], recorder.render()));
+    let metrics = get(async || ([(header::CONTENT_TYPE, TEXT)], recorder.render()))
+        .layer(middleware::map_response(requests::aside));
     app.layer(middleware::from_fn(measure))
         .route("/metrics", metrics)
 }

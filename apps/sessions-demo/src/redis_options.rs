@@ -11,9 +11,10 @@ use crate::error::StartError;
 
 /// What a URL of Redis can't say, or shouldn't.
 #[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Options for --store redis://… and its kin")]
+#[command(next_help_heading = "Store in Redis")]
 pub struct RedisOptions {
-    /// The authorities that sign the servers' certificates, as a PEM file, instead of the public ones.
+    /// The authorities that sign the servers' certificates, as a PEM file, instead of the public
+    /// ones.
     #[arg(long, env = "SESSION_REDIS_CA", value_name = "FILE")]
     pub redis_ca: Option<PathBuf>,
 
@@ -22,12 +23,7 @@ pub struct RedisOptions {
     pub redis_password_file: Option<PathBuf>,
 
     /// The user name of the sentinels, if they have users.
-    #[arg(
-        long,
-        env = "SESSION_REDIS_SENTINEL_USER",
-        value_name = "NAME",
-        requires = "redis_sentinel_password_file"
-    )]
+    #[arg(long, env = "SESSION_REDIS_SENTINEL_USER", value_name = "NAME")]
     pub redis_sentinel_user: Option<String>,
 
     /// The sentinels' password: the first line of this file.
@@ -64,7 +60,14 @@ impl RedisOptions {
             builder = builder.root_certificates(read("--redis-ca", path)?);
         }
         if let Some(path) = &self.redis_password_file {
+            read("--redis-password-file", path)?;
             builder = builder.password_file(path);
+        }
+        if self.redis_sentinel_user.is_some() && self.redis_sentinel_password_file.is_none() {
+            return Err(StartError::option(
+                "--redis-sentinel-user",
+                "needs a password: add --redis-sentinel-password-file",
+            ));
         }
         if let Some(path) = &self.redis_sentinel_password_file {
             let text = read("--redis-sentinel-password-file", path)?;
@@ -79,7 +82,7 @@ impl RedisOptions {
 #[cfg(feature = "redis")]
 fn read(option: &'static str, path: &Path) -> Result<String, StartError> {
     std::fs::read_to_string(path).map_err(|error| StartError::File {
-        option,
+        option: option.to_owned(),
         path: path.to_owned(),
         why: error.to_string(),
     })

@@ -1,20 +1,22 @@
 //! The JSON routes of the tutorial.
 
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     extract::RawQuery,
     handler::Handler,
-    middleware::map_response,
+    middleware::{from_fn, map_response},
     routing::{MethodRouter, get},
 };
-use http::{StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 use serde::Serialize;
 use tower_kr_session::{Session, SessionKey, SessionLayer};
 
 use crate::{
-    failure::{Failure, session_error_as_json},
+    device,
+    failure::{Failure, NoSuchPath, session_error_as_json},
     query::Query,
-    user_key::{UserKey, no_control_characters},
+    traffic,
+    user_input::{UserKey, check_user},
 };
 
 /// The demo's own value. Keys that a user chooses have a prefix (see [`UserKey`]), so none can be
@@ -31,8 +33,9 @@ pub fn router(sessions: SessionLayer) -> Router {
         .route("/session/logout", acting(logout))
         .route("/session/set", acting(set))
         .route("/session/get", get(get_value))
-        .fallback(async || Failure::new(StatusCode::NOT_FOUND, "No such path"))
+        .fallback(no_such_path)
         .method_not_allowed_fallback(wrong_method)
+        .layer(from_fn(traffic::hand_out))
         .layer(sessions)
         .layer(map_response(session_error_as_json))
 }
@@ -42,6 +45,11 @@ pub fn router(sessions: SessionLayer) -> Router {
 fn acting<H: Handler<T, ()>, T: 'static>(handler: H) -> MethodRouter {
     let refuse = async || ([(header::ALLOW, "GET")], wrong_method().await);
     get(handler).head(refuse).fallback(refuse)
+}
+
+async fn no_such_path() -> (Extension<NoSuchPath>, Failure) {
+    let failure = Failure::new(StatusCode::NOT_FOUND, "No such path");
+    (Extension(NoSuchPath), failure)
 }
 
 async fn wrong_method() -> Failure {
@@ -74,13 +82,17 @@ struct LoggedIn {
 
 /// Signs the user in: the token changes, the values stay. A real application asks for a password
 /// first.
-async fn login(session: Session, RawQuery(query): RawQuery) -> Result<Json<LoggedIn>, Failure> {
+async fn login(
+    session: Session,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Result<Json<LoggedIn>, Failure> {
     let missing = || Failure::missing("Missing 'user' query parameter", "/session/login?user=max");
     let user = Query(query.as_deref().unwrap_or_default())
         .get("user")?
         .ok_or_else(missing)?;
-    no_control_characters("user", &user)?;
-    session.sign_in(&user)?;
+    check_user(&user)?;
+    session.sign_in_with_label(&user, device::name(&headers))?;
     Ok(Json(LoggedIn {
         message: "Logged in",
         user,

@@ -7,21 +7,37 @@ use std::{
 };
 
 use axum::Router;
-use axum_server::{Handle, accept::DefaultAcceptor, tls_rustls::RustlsAcceptor};
+use axum_server::{Handle, Server, accept::DefaultAcceptor, tls_rustls::RustlsAcceptor};
 use hyper_util::rt::TokioTimer;
 use tower_http::timeout::RequestBodyDeadlineLayer;
 
-use crate::{error::StartError, first_bytes::FirstBytes, stop::StopSignals, tls::Transport};
+use crate::{
+    banner::Banner,
+    error::StartError,
+    first_bytes::FirstBytes,
+    listener::{Bounded, Peer},
+    option_values::as_written,
+    plain_http::RefusePlainHttp,
+    stop::StopSignals,
+    tls::Transport,
+};
 
 pub(crate) fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(address)
         .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
-        .map_err(|source| StartError::Bind { address, source })
+        .map_err(|source| StartError::Bind {
+            address,
+            source,
+            port: "--port".to_owned(),
+            bind: "--bind".to_owned(),
+        })
 }
 
-/// How long the server waits for its clients.
+/// How many clients the server has at a time, and how long it waits for them.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Patience {
+pub(crate) struct Bounds {
+    /// How many connections are open at a time.
+    pub(crate) connections: usize,
     /// For the headers of a request, and then for its body.
     pub(crate) read: Duration,
     /// For requests to finish after a stop signal.
@@ -33,17 +49,18 @@ pub(crate) async fn serve(
     listener: TcpListener,
     transport: Transport,
     app: Router,
-    patience: Patience,
+    bounds: Bounds,
+    banner: Banner,
 ) -> Result<(), StartError> {
     let handle = Handle::new();
     // Before the server says that it listens: who reads that may send the signal at once.
     let stop = StopSignals::new().map_err(StartError::Serve)?;
-    tokio::spawn(announce(transport.scheme(), handle.clone()));
+    tokio::spawn(announce(transport.scheme(), handle.clone(), banner));
     tokio::select! {
-        served = accept(listener, transport, app, patience.read, handle.clone()) => {
+        served = accept(listener, transport, app, bounds, handle.clone()) => {
             served.map_err(StartError::Serve)?;
         }
-        () = drain(stop, &handle, patience.shutdown) => {}
+        () = drain(stop, &handle, bounds.shutdown) => {}
     }
     tracing::info!("stopped");
     Ok(())
@@ -53,12 +70,15 @@ async fn accept(
     listener: TcpListener,
     transport: Transport,
     app: Router,
-    read: Duration,
-    handle: Handle<SocketAddr>,
+    bounds: Bounds,
+    handle: Handle<Peer>,
 ) -> io::Result<()> {
+    let read = bounds.read;
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let listener = Bounded::new(listener, bounds.connections);
     let app = app.layer(RequestBodyDeadlineLayer::new(read));
     let app = app.into_make_service();
-    let mut server = axum_server::from_tcp(listener)?.handle(handle);
+    let mut server = Server::from_listener(listener).handle(handle);
     let http = server.http_builder();
     http.http1()
         .timer(TokioTimer::new())
@@ -74,14 +94,23 @@ async fn accept(
             server.acceptor(acceptor).serve(app).await
         }
         Transport::Https(config) => {
-            let acceptor = FirstBytes::within(read, RustlsAcceptor::new(config));
+            let tls = RustlsAcceptor::new(config).acceptor(RefusePlainHttp::within(read));
+            let acceptor = FirstBytes::within(read, tls);
             server.acceptor(acceptor).serve(app).await
         }
     }
 }
 
-async fn announce(scheme: &str, handle: Handle<SocketAddr>) {
-    if let Some(address) = handle.listening().await {
+async fn announce(scheme: &str, handle: Handle<Peer>, banner: Banner) {
+    if let Some(Peer(address)) = handle.listening().await {
+        tracing::info!(
+            address = format!("{scheme}://{address}"),
+            store = banner.store,
+            idle_timeout = as_written(banner.idle_timeout),
+            absolute_timeout = as_written(banner.absolute_timeout),
+            "listening"
+        );
+        banner.show(scheme, address);
         let mut out = io::stdout();
         // If nobody reads it any more, that is no reason not to serve.
         let _ = writeln!(out, "listening on {scheme}://{address}").and_then(|()| out.flush());
@@ -90,7 +119,7 @@ async fn announce(scheme: &str, handle: Handle<SocketAddr>) {
 
 /// Stops the server gracefully at the first signal: it takes no more connections, and ends with the
 /// last one or after `grace`. Returns at the second signal.
-async fn drain(mut stop: StopSignals, handle: &Handle<SocketAddr>, grace: Duration) {
+async fn drain(mut stop: StopSignals, handle: &Handle<Peer>, grace: Duration) {
     stop.next().await;
     tracing::info!(
         connections = handle.connection_count(),
@@ -103,13 +132,14 @@ async fn drain(mut stop: StopSignals, handle: &Handle<SocketAddr>, grace: Durati
 
 #[cfg(all(test, unix))]
 mod tests {
-    use std::process::Command;
-    use std::sync::Arc;
+    use std::{process::Command, sync::Arc};
 
     use axum::routing::get;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpStream;
-    use tokio::sync::Notify;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpStream,
+        sync::Notify,
+    };
 
     use super::*;
 
@@ -132,11 +162,17 @@ mod tests {
         );
         let listener = bind(([127, 0, 0, 1], 0).into()).unwrap();
         let address = listener.local_addr().unwrap();
-        let patience = Patience {
+        let bounds = Bounds {
+            connections: 100,
             read: Duration::from_millis(10),
             shutdown: GRACE,
         };
-        let server = tokio::spawn(serve(listener, Transport::Http, app, patience));
+        let banner = Banner {
+            store: "moka",
+            idle_timeout: GRACE,
+            absolute_timeout: GRACE,
+        };
+        let server = tokio::spawn(serve(listener, Transport::Http, app, bounds, banner));
 
         let mut client = TcpStream::connect(address).await.unwrap();
         client
@@ -160,7 +196,7 @@ mod tests {
         };
         tokio::time::timeout(GRACE, closed).await.unwrap();
         // The server is patient with itself: a handler may take longer than a client.
-        tokio::time::sleep(10 * patience.read).await;
+        tokio::time::sleep(10 * bounds.read).await;
         go_on.notify_one();
         let mut answer = String::new();
         client.read_to_string(&mut answer).await.unwrap();

@@ -1,15 +1,12 @@
 //! Where the sessions are kept.
 
-use std::any::Any;
-use std::convert::Infallible;
-use std::fmt;
-use std::str::FromStr;
-use std::time::Duration;
+use std::{any::Any, convert::Infallible, fmt, str::FromStr, time::Duration};
 
+#[cfg(any(feature = "redis", feature = "postgres", feature = "mysql"))]
+use tower_kr_session::{Clock, SessionId, SessionStore, SystemClock};
 use tower_kr_session::{MemoryStore, MokaStore, SessionLayer};
 
-use crate::error::StartError;
-use crate::redis_options::RedisOptions;
+use crate::{error::StartError, redis_options::RedisOptions};
 
 /// The stores in this binary.
 const BUILT_IN: &[&str] = &[
@@ -21,6 +18,8 @@ const BUILT_IN: &[&str] = &[
     "sqlite",
     #[cfg(feature = "postgres")]
     "postgres",
+    #[cfg(feature = "mysql")]
+    "mysql",
 ];
 
 /// What a URL of a store may begin with, and the store that this means.
@@ -36,9 +35,20 @@ const SCHEMES: &[(&str, &str)] = &[
     ("sqlite", "sqlite"),
     ("postgres", "postgres"),
     ("postgresql", "postgres"),
+    ("mysql", "mysql"),
+    ("mariadb", "mysql"),
 ];
 
-/// Which store to use: `moka`, `memory`, or a URL. It may hold a password, so nothing but its scheme is ever shown.
+/// How the URL of each store looks that needs one.
+const ADDRESSES: &[(&str, &str)] = &[
+    ("redis", "redis://127.0.0.1:6379"),
+    ("sqlite", "sqlite://sessions.db"),
+    ("postgres", "postgres://user@127.0.0.1/database"),
+    ("mysql", "mysql://user@127.0.0.1/database"),
+];
+
+/// Which store to use: `moka`, `memory`, or a URL. It may hold a password, so nothing but its
+/// scheme is ever shown.
 #[derive(Clone)]
 pub struct StoreUrl(String);
 
@@ -50,13 +60,20 @@ pub struct Housekeeping(
 );
 
 impl StoreUrl {
-    /// A session layer, all at its defaults, over this store; each call to it will be given up after `io_timeout`.
+    /// A session layer, all at its defaults, over this store; each call to it will be given up
+    /// after `io_timeout`.
     ///
     /// # Errors
     ///
-    /// When no such store is built in, it can not be reached, or an option is for another one.
+    /// When no such store is built in, it can't be used, or an option is for another one. A server
+    /// that can't be reached is no error: the store goes on trying.
     #[cfg_attr(
-        not(any(feature = "redis", feature = "sqlite", feature = "postgres")),
+        not(any(
+            feature = "redis",
+            feature = "sqlite",
+            feature = "postgres",
+            feature = "mysql"
+        )),
         expect(
             clippy::unused_async,
             unused_variables,
@@ -89,16 +106,22 @@ impl StoreUrl {
             Some("sqlite") => {
                 let builder = tower_kr_session_sqlx::SqliteStore::builder();
                 let builder = within(io_timeout, builder);
-                ready(builder.connect(&self.0).await).await
+                let store = builder.connect(&self.0).await.map_err(unusable_sql)?;
+                store.migrate().await.map_err(unusable_sql)?;
+                Ok(cleaned(store))
             }
             #[cfg(feature = "postgres")]
             Some("postgres") => {
                 let builder = tower_kr_session_sqlx::PostgresStore::builder();
-                let builder = within(io_timeout, builder);
-                ready(builder.connect(&self.0).await).await
+                self.open_sql_server(within(io_timeout, builder)).await
             }
-            Some(store) => Err(wrong(format!("'{store}' is not built in"))),
-            None => Err(wrong("names no store".to_owned())),
+            #[cfg(feature = "mysql")]
+            Some("mysql") => {
+                let builder = tower_kr_session_sqlx::MysqlStore::builder();
+                self.open_sql_server(within(io_timeout, builder)).await
+            }
+            Some(store) => Err(wrong(&format!("'{store}' is not built in"))),
+            None => Err(self.no_store()),
         }
     }
 
@@ -113,11 +136,22 @@ impl StoreUrl {
         let builder = tower_kr_session_redis::RedisStore::builder(&self.0)
             .connect_timeout(timeout)
             .response_timeout(timeout);
-        let store =
-            options.apply(builder)?.connect().await.map_err(|error| {
-                StartError::option("--store", format!("can't be used: {error}"))
-            })?;
+        let store = options.apply(builder)?.connect_in_background().await;
+        let store = store.map_err(unusable_redis)?;
+        tell_if_down(store.clone());
         Ok(SessionLayer::new(store))
+    }
+
+    #[cfg(any(feature = "postgres", feature = "mysql"))]
+    async fn open_sql_server<D: tower_kr_session_sqlx::ServerDialect>(
+        &self,
+        builder: tower_kr_session_sqlx::SqlStoreBuilder<D>,
+    ) -> Result<(SessionLayer, Housekeeping), StartError> {
+        let schema = tower_kr_session_sqlx::Schema::Migrate;
+        let store = builder.connect_in_background(&self.0, schema).await;
+        let store = store.map_err(unusable_sql)?;
+        tell_if_down(store.clone());
+        Ok(cleaned(store))
     }
 
     /// The store that is meant.
@@ -125,6 +159,32 @@ impl StoreUrl {
         let scheme = self.scheme()?;
         let known = SCHEMES.iter().find(|(known, _)| *known == scheme)?;
         Some(known.1)
+    }
+
+    /// Says what is wrong or missing, if this begins like the name or the URL of a store.
+    fn no_store(&self) -> StartError {
+        let begin = self.0.split(':').next().unwrap_or_default();
+        let known = SCHEMES
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(begin));
+        let Some((scheme, store)) = known.filter(|(_, store)| BUILT_IN.contains(store)) else {
+            return wrong("names no store");
+        };
+        if *scheme != begin {
+            return StartError::option("--store", format!("has capitals; write {scheme}"));
+        }
+        if self.0 == "sqlite::memory:" {
+            let why =
+                "names no file, as in sqlite://sessions.db; for sessions in memory write memory";
+            return StartError::option("--store", why);
+        }
+        match address(store) {
+            Some(address) => {
+                let why = format!("names no address; write {store} as in {address}");
+                StartError::option("--store", why)
+            }
+            None => wrong("names no store"),
+        }
     }
 
     /// The store's name.
@@ -159,7 +219,7 @@ impl fmt::Debug for StoreUrl {
 }
 
 /// Waiting for a connection and then for a lock has to end within the layer's timeout.
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 fn within<D: tower_kr_session_sqlx::Dialect>(
     io_timeout: Duration,
     builder: tower_kr_session_sqlx::SqlStoreBuilder<D>,
@@ -168,26 +228,89 @@ fn within<D: tower_kr_session_sqlx::Dialect>(
     builder.acquire_timeout(timeout).lock_timeout(timeout)
 }
 
-/// Makes the tables if they are not there, and starts to delete expired sessions.
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
-async fn ready<D: tower_kr_session_sqlx::Dialect>(
-    store: Result<tower_kr_session_sqlx::SqlStore<D>, tower_kr_session_sqlx::SetupError>,
-) -> Result<(SessionLayer, Housekeeping), StartError> {
-    let unusable = |error| StartError::option("--store", format!("can't be used: {error}"));
-    let store = store.map_err(unusable)?;
-    store.migrate().await.map_err(unusable)?;
-    let cleanup = store.spawn_cleanup(tower_kr_session_sqlx::Cleanup::new());
-    Ok((
-        SessionLayer::new(store),
-        Housekeeping(Some(Box::new(cleanup))),
-    ))
+/// Says that the server serves although its store doesn't answer yet. The store says why it
+/// doesn't.
+#[cfg(any(feature = "redis", feature = "postgres", feature = "mysql"))]
+fn tell_if_down(store: impl SessionStore) {
+    tokio::spawn(async move {
+        let now = SystemClock.now();
+        if store.load(SessionId::generate(now), now).await.is_err() {
+            tracing::warn!(
+                "serving anyway: requests that need a session get 503 until the store answers"
+            );
+        }
+    });
 }
 
-fn wrong(why: String) -> StartError {
-    StartError::option(
-        "--store",
-        format!("{why}; built in: {}", BUILT_IN.join(", ")),
+/// Starts to delete expired sessions.
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+fn cleaned<D: tower_kr_session_sqlx::Dialect>(
+    store: tower_kr_session_sqlx::SqlStore<D>,
+) -> (SessionLayer, Housekeeping) {
+    let cleanup = store.spawn_cleanup(tower_kr_session_sqlx::Cleanup::new());
+    (
+        SessionLayer::new(store),
+        Housekeeping(Some(Box::new(cleanup))),
     )
+}
+
+#[cfg(feature = "redis")]
+fn unusable_redis(error: tower_kr_session_redis::ConnectError) -> StartError {
+    use tower_kr_session_redis::ConnectError;
+    match error {
+        ConnectError::InvalidUrl { reason } => wrong_url(&reason),
+        ConnectError::InvalidSetting { reason } => wrong_url(reason),
+        // The credentials are those of the URL, or of this file.
+        ConnectError::NoCredentials { reason, .. } => {
+            StartError::option("--redis-password-file", reason)
+        }
+        error => unusable(&error),
+    }
+}
+
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+fn unusable_sql(error: tower_kr_session_sqlx::SetupError) -> StartError {
+    use tower_kr_session_sqlx::SetupError;
+    match error {
+        SetupError::InvalidUrl { reason } => wrong_url(&reason),
+        error => unusable(&error),
+    }
+}
+
+#[cfg(any(
+    feature = "redis",
+    feature = "sqlite",
+    feature = "postgres",
+    feature = "mysql"
+))]
+fn wrong_url(reason: &str) -> StartError {
+    StartError::option("--store", format!("can't be used: {reason}"))
+}
+
+#[cfg(any(
+    feature = "redis",
+    feature = "sqlite",
+    feature = "postgres",
+    feature = "mysql"
+))]
+fn unusable(error: &dyn fmt::Display) -> StartError {
+    StartError::Store {
+        option: "--store".to_owned(),
+        why: error.to_string(),
+    }
+}
+
+/// Lists the stores, each as it is written.
+fn wrong(why: &str) -> StartError {
+    let stores = BUILT_IN.iter().map(|store| address(store).unwrap_or(store));
+    let stores: Vec<_> = stores.collect();
+    StartError::option("--store", format!("{why}; built in: {}", stores.join(", ")))
+}
+
+/// The URL of a store that needs one, as an example.
+fn address(store: &str) -> Option<&'static str> {
+    let mut addresses = ADDRESSES.iter();
+    addresses.find(|(of, _)| *of == store).map(|(_, url)| *url)
 }
 
 #[cfg(test)]

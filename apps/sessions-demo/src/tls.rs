@@ -56,8 +56,8 @@ impl Identity {
 
     /// Reads the chain and the key from two PEM files. An error names the wrong file.
     pub(crate) fn from_pem_files(cert: &Path, key: &Path) -> Result<Self, StartError> {
-        let wrong = |option, path: &Path, why: String| StartError::File {
-            option,
+        let wrong = |option: &str, path: &Path, why: String| StartError::File {
+            option: option.to_owned(),
             path: path.to_owned(),
             why,
         };

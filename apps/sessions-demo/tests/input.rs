@@ -14,14 +14,14 @@ use proptest::{collection::vec, prelude::*};
 use sessions_demo::About;
 use tokio::runtime::Runtime;
 use tower::ServiceExt;
-use tower_kr_session::{MemoryStore, SessionLayer};
+use tower_kr_session::{MokaStore, SessionLayer};
 
 use support::{Client, NAME};
 
 /// No token and no text of the page has it by chance.
 const MARK: &str = "<zqmarkqz'\">";
 
-const ROUTES: [(Method, &str); 20] = [
+const ROUTES: [(Method, &str); 24] = [
     (Method::GET, "/"),
     (Method::GET, "/hello"),
     (Method::GET, "/session/counter"),
@@ -35,6 +35,10 @@ const ROUTES: [(Method, &str); 20] = [
     (Method::GET, "/metrics"),
     (Method::GET, "/nowhere"),
     (Method::GET, "/page/style.css"),
+    (Method::GET, "/page/main.js"),
+    (Method::POST, "/page/replay"),
+    (Method::POST, "/page/race/ready"),
+    (Method::POST, "/page/race/increment"),
     (Method::POST, "/page/counter"),
     (Method::POST, "/page/login"),
     (Method::POST, "/page/logout"),
@@ -55,10 +59,11 @@ struct App {
 }
 
 static APP: LazyLock<App> = LazyLock::new(|| {
-    let sessions = SessionLayer::new(MemoryStore::new()).cookie(CookieBuilder::new(NAME));
+    let sessions = SessionLayer::new(MokaStore::new()).cookie(CookieBuilder::new(NAME));
     let about = About {
-        store: "memory",
+        store: "moka",
         https: true,
+        cookie: CookieBuilder::new(NAME).build().unwrap(),
     };
     let router = sessions_demo::app(sessions, about).unwrap();
     let runtime = Runtime::new().unwrap();

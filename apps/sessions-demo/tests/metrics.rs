@@ -21,6 +21,7 @@ fn app(layer: SessionLayer) -> Router {
     let about = About {
         store: "memory",
         https: true,
+        cookie: CookieBuilder::new(NAME).build().unwrap(),
     };
     sessions_demo::app(layer, about).unwrap()
 }

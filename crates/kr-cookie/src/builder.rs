@@ -29,6 +29,7 @@ const KNOWN_ATTRIBUTES: [(&str, &str); 8] = [
 ///
 /// | setter | default |
 /// |---|---|
+/// | [`name`](Self::name) | that of [`new`](Self::new) |
 /// | [`domain`](Self::domain) | none: the host that sets the cookie, and no other |
 /// | [`path`](Self::path) | `/` |
 /// | [`http_only`](Self::http_only) | `true` |
@@ -89,6 +90,12 @@ impl CookieBuilder {
             partitioned: false,
             extensions: Vec::new(),
         }
+    }
+
+    /// Gives the cookie another name, and keeps everything else: for a second cookie beside it.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
     }
 
     /// Sends the cookie to this host and all hosts below it (RFC 6265bis, section 4.1.2.3).

@@ -10,8 +10,8 @@
 /// | [`None`](Self::None) | - | - |
 ///
 /// A browser drops a `Secure` cookie that arrives over plain HTTP, so with `Always` a server
-/// without TLS needs another policy. Chromium and curl accept the cookie from loopback addresses,
-/// WebKit doesn't.
+/// without TLS needs another policy. Chromium, Firefox and curl accept the cookie from loopback
+/// addresses, WebKit doesn't.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum SecurePolicy {
     /// `Secure` on every cookie: the default.

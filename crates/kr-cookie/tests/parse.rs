@@ -17,10 +17,11 @@ fn pairs<'a>(cookies: impl Iterator<Item = Cookie<'a>>) -> Vec<(&'a str, &'a str
 
 #[test]
 fn one_header() {
-    let table: [(&str, &[(&str, &str)]); 16] = [
+    let table: [(&str, &[(&str, &str)]); 17] = [
         ("", &[]),
         (";", &[]),
         (" ; \t;;", &[]),
+        (";;;;;;;;;;;;;;;;a=1", &[("a", "1")]),
         ("a=1", &[("a", "1")]),
         ("a=1; b=2", &[("a", "1"), ("b", "2")]),
         ("a=1;b=2;", &[("a", "1"), ("b", "2")]),

@@ -13,7 +13,7 @@ use std::{
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
-use crate::{Program, block_on, postgres};
+use crate::{Program, block_on, mariadb, postgres};
 
 /// The file to which each harness appends lines of `<number of tests> <program>`, if the variable
 /// is set.
@@ -90,6 +90,7 @@ fn run_with(arguments: Arguments, checks: impl IntoIterator<Item = Check>) -> Ex
     });
     let conclusion = libtest_mimic::run(&arguments, trials.collect());
     postgres::remove_template();
+    mariadb::remove_template();
     let outcome = if required { "failed" } else { "ignored" };
     report(&missing, outcome).expect("the report of missing programs");
     conclusion.exit_code()

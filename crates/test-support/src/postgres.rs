@@ -1,13 +1,18 @@
 //! PostgreSQL servers.
 
 use std::{
-    env, fs,
-    path::{Path, PathBuf},
+    fs,
+    path::PathBuf,
     process::{Child, Command, Stdio},
-    sync::OnceLock,
 };
 
-use crate::{Scratch, free_port, program::postgres_folder, send_signal, wait_until};
+use crate::{
+    DatabaseServer, Scratch, free_port,
+    program::postgres_folder,
+    send_signal,
+    unprivileged::{Template, as_server, server_folder, succeed},
+    wait_until,
+};
 
 /// The server's superuser.
 pub const USER: &str = "kr_user";
@@ -24,45 +29,16 @@ pub struct PostgresServer {
     process: Option<Child>,
 }
 
-impl PostgresServer {
-    /// Starts a server and waits until it serves.
-    ///
-    /// # Panics
-    /// If it doesn't.
-    pub fn start() -> Self {
+impl DatabaseServer for PostgresServer {
+    fn start() -> Self {
         Self::start_with(&[])
     }
 
-    /// Starts a server that never waits for the disk: it may lose what it acknowledged if the
-    /// machine stops.
-    ///
-    /// # Panics
-    /// If it doesn't serve.
-    pub fn start_quick() -> Self {
+    fn start_quick() -> Self {
         Self::start_with(&["-c", "fsync=off", "-c", "synchronous_commit=off"])
     }
 
-    fn start_with(settings: &'static [&'static str]) -> Self {
-        let folder = server_folder();
-        let mut copy = as_server("cp");
-        copy.arg("-r").arg(template());
-        succeed(copy.arg(folder.path().join("data")));
-        let mut server = Self {
-            folder,
-            port: free_port(),
-            settings,
-            process: None,
-        };
-        server.restart();
-        server
-    }
-
-    /// Starts it again, after [`stop`](Self::stop) or [`kill`](Self::kill), and waits until it
-    /// serves.
-    ///
-    /// # Panics
-    /// If it doesn't.
-    pub fn restart(&mut self) {
+    fn restart(&mut self) {
         let process = as_server(Self::program("postgres"))
             .arg("-D")
             .arg(self.folder.path().join("data"))
@@ -83,6 +59,86 @@ impl PostgresServer {
         });
     }
 
+    fn url(&self) -> String {
+        let port = self.port;
+        format!("postgres://{USER}:{PASSWORD}@127.0.0.1:{port}/postgres")
+    }
+
+    fn port(&self) -> u16 {
+        self.port
+    }
+
+    fn run(&self, sql: &str) -> String {
+        let output = Command::new(Self::program("psql"))
+            .args(["-X", "-q", "-A", "-t", "-c", sql])
+            .arg("-h")
+            .arg(self.folder.path())
+            .args(["-p", &self.port.to_string(), "-U", USER, "postgres"])
+            .output()
+            .expect("psql");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{sql}: {errors}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    fn stop(&mut self) {
+        self.signal("INT", false);
+        self.wait();
+    }
+
+    fn kill(&mut self) {
+        self.signal("KILL", true);
+        self.wait();
+    }
+
+    fn freeze(&self) {
+        self.signal("STOP", true);
+    }
+
+    fn thaw(&self) {
+        self.signal("CONT", true);
+    }
+
+    fn demote(&mut self) {
+        self.stop();
+        let signal = self.folder.path().join("data/standby.signal");
+        fs::write(signal, "").expect("write standby.signal");
+        self.restart();
+    }
+
+    fn promote(&mut self) {
+        let data = self.folder.path().join("data");
+        let mut promote = as_server(Self::program("pg_ctl"));
+        succeed(promote.args(["promote", "-w", "-D"]).arg(data));
+    }
+}
+
+impl PostgresServer {
+    /// Starts a server that leaves it to the kernel when to write to the disk: a crash of the
+    /// server costs nothing, one of the machine may. A standby of it looks for it five times a
+    /// second.
+    ///
+    /// # Panics
+    /// If it doesn't serve.
+    pub fn start_unsynced() -> Self {
+        Self::start_with(&["-c", "fsync=off", "-c", "wal_retrieve_retry_interval=200ms"])
+    }
+
+    fn start_with(settings: &'static [&'static str]) -> Self {
+        let folder = server_folder();
+        let mut copy = as_server("cp");
+        copy.arg("-r").arg(template());
+        succeed(copy.arg(folder.path().join("data")));
+        let mut server = Self {
+            folder,
+            port: free_port(),
+            settings,
+            process: None,
+        };
+        server.restart();
+        server
+    }
+
     fn is_ready(&self) -> bool {
         let status = Command::new(Self::program("pg_isready"))
             .args(["-q", "-h", "127.0.0.1", "-p", &self.port.to_string()])
@@ -100,54 +156,47 @@ impl PostgresServer {
             .join(name)
     }
 
-    /// The URL of its database, with [`USER`] and [`PASSWORD`].
-    pub fn url(&self) -> String {
-        let port = self.port;
-        format!("postgres://{USER}:{PASSWORD}@127.0.0.1:{port}/postgres")
-    }
-
-    /// The port on 127.0.0.1.
-    pub fn port(&self) -> u16 {
-        self.port
-    }
-
-    /// Shuts it down in good order: it cuts its connections and writes everything.
+    /// Starts a standby that copies this server as it changes, and waits until it does. From then
+    /// on the server acknowledges what the standby has on its disk, too.
     ///
     /// # Panics
-    /// If it doesn't run.
-    pub fn stop(&mut self) {
-        self.signal("INT", false);
-        self.wait();
-    }
-
-    /// Ends it as a crash would: none of its processes does anything more.
-    ///
-    /// # Panics
-    /// If it doesn't run.
-    pub fn kill(&mut self) {
-        self.signal("KILL", true);
-        self.wait();
+    /// If that fails.
+    pub fn standby(&self) -> Self {
+        let folder = server_folder();
+        let mut copy = as_server(Self::program("pg_basebackup"));
+        copy.args([
+            "--checkpoint=fast",
+            "--write-recovery-conf",
+            "-h",
+            "127.0.0.1",
+        ]);
+        copy.args(["-U", USER, "-p", &self.port.to_string(), "-D"]);
+        succeed(copy.arg(folder.path().join("data")));
+        let mut standby = Self {
+            folder,
+            port: free_port(),
+            settings: self.settings,
+            process: None,
+        };
+        standby.restart();
+        wait_until("the standby copies", || {
+            let copies =
+                self.run("SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'");
+            (copies.trim() == "1").then_some(())
+        });
+        self.run("ALTER SYSTEM SET synchronous_standby_names = '*'");
+        self.run("SELECT pg_reload_conf()");
+        wait_until("the server waits for the standby", || {
+            let waits =
+                self.run("SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'");
+            (waits.trim() == "1").then_some(())
+        });
+        standby
     }
 
     fn wait(&mut self) {
         let mut process = self.process.take().expect("a running server");
         process.wait().expect("the end of the server");
-    }
-
-    /// Stops its processes (SIGSTOP): connections stay open, and nothing answers.
-    ///
-    /// # Panics
-    /// If it doesn't run.
-    pub fn freeze(&self) {
-        self.signal("STOP", true);
-    }
-
-    /// Lets stopped processes go on.
-    ///
-    /// # Panics
-    /// If it doesn't run.
-    pub fn thaw(&self) {
-        self.signal("CONT", true);
     }
 
     /// To the main process, and with `all` to those that serve its connections too.
@@ -183,59 +232,19 @@ fn children(parent: u32) -> Vec<u32> {
         .collect()
 }
 
-static TEMPLATE: OnceLock<Scratch> = OnceLock::new();
+static TEMPLATE: Template = Template::new();
 
 /// A new data folder to copy: `initdb` takes longer than everything else.
 fn template() -> PathBuf {
-    let folder = TEMPLATE.get_or_init(|| {
-        let folder = server_folder();
+    TEMPLATE.folder(|data| {
         let mut initdb = as_server(PostgresServer::program("initdb"));
         initdb.args(["--no-sync", "--no-locale", "--auth=trust"]);
         initdb.args(["-E", "UTF8", "-U", USER, "-D"]);
-        succeed(initdb.arg(folder.path().join("data")));
-        folder
-    });
-    folder.path().join("data")
+        succeed(initdb.arg(data));
+    })
 }
 
 /// Removes the template, since a static is never dropped.
 pub(crate) fn remove_template() {
-    if let Some(folder) = TEMPLATE.get() {
-        let _ = fs::remove_dir_all(folder.path());
-    }
-}
-
-/// A folder that the server may write to.
-fn server_folder() -> Scratch {
-    let folder = Scratch::new();
-    if is_root() {
-        let mut chown = Command::new("chown");
-        succeed(chown.arg("nobody:nogroup").arg(folder.path()));
-    }
-    folder
-}
-
-fn is_root() -> bool {
-    let id = Command::new("id").arg("-u").output();
-    id.is_ok_and(|id| id.stdout == b"0\n")
-}
-
-/// A command that isn't run as root: the server refuses that.
-fn as_server(program: impl AsRef<Path>) -> Command {
-    if !is_root() {
-        return Command::new(program.as_ref());
-    }
-    let mut command = Command::new("setpriv");
-    command
-        .args(["--reuid=nobody", "--regid=nogroup", "--clear-groups"])
-        .arg(program.as_ref())
-        // The working directory may be closed to that user.
-        .current_dir(env::temp_dir());
-    command
-}
-
-fn succeed(command: &mut Command) {
-    let output = command.output().expect("a program to run");
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?}: {errors}");
+    TEMPLATE.remove();
 }

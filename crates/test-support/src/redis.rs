@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{self, Read, Write},
+    io::{self, BufRead, BufReader, Read, Write},
     net::TcpStream,
     path::Path,
     process::{Child, Command, Stdio},
@@ -80,7 +80,7 @@ impl RedisServer {
         fs::read_to_string(self.folder().join("log")).unwrap_or_default()
     }
 
-    /// Waits until the server has read its files and answers, be it that it asks for a password.
+    /// Waits until the server has read its files and answers, even if only to ask for a password.
     ///
     /// # Panics
     /// If it doesn't answer in time: with its log.
@@ -92,12 +92,71 @@ impl RedisServer {
         poll(answers).unwrap_or_else(|| panic!("redis-server doesn't answer: {}", self.log()));
     }
 
+    /// Sends a command without quotes, whose answer must be `+OK`.
+    ///
+    /// # Panics
+    /// If it is another.
+    pub fn order(&self, command: &str) {
+        let answer = self.exchange::<5>(command);
+        assert_eq!(
+            answer.as_deref().ok(),
+            Some("+OK\r\n"),
+            "{command}: {answer:?}"
+        );
+    }
+
+    /// Sends a command without quotes. Its answer may be anything.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn send(&self, command: &str) {
+        self.exchange::<1>(command).expect("an answer");
+    }
+
+    /// Sends a command of these words and returns its answer, an element a line. An error of the
+    /// server is an answer too.
+    ///
+    /// # Panics
+    /// If there is no server to ask.
+    pub fn ask(&self, words: &[&str]) -> String {
+        let output = Command::new("redis-cli")
+            .args(["-h", "127.0.0.1", "-p", &self.port.to_string()])
+            .args(words)
+            .output()
+            .expect("redis-cli");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{words:?}: {errors}");
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    /// Sends commands over one connection, since the first ones may shut further ones out.
+    ///
+    /// # Panics
+    /// If there is no answer to each.
+    pub fn tell(&self, commands: &[&str]) {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("a connection");
+        let timeout = Some(Duration::from_secs(5));
+        stream.set_read_timeout(timeout).expect("a read timeout");
+        let mut answers = BufReader::new(stream.try_clone().expect("the connection"));
+        for command in commands {
+            let command = format!("{command}\r\n");
+            stream.write_all(command.as_bytes()).expect("a command");
+            let mut answer = String::new();
+            answers.read_line(&mut answer).expect("an answer");
+        }
+    }
+
     /// The first bytes of the answer to a `PING`.
     fn ping(&self) -> io::Result<String> {
+        self.exchange::<7>("PING")
+    }
+
+    /// The first bytes of the answer to a command.
+    fn exchange<const LENGTH: usize>(&self, command: &str) -> io::Result<String> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
         stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-        stream.write_all(b"PING\r\n")?;
-        let mut answer = [0; 7];
+        stream.write_all(format!("{command}\r\n").as_bytes())?;
+        let mut answer = [0; LENGTH];
         stream.read_exact(&mut answer)?;
         Ok(String::from_utf8_lossy(&answer).into_owned())
     }

@@ -70,7 +70,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut delta = Delta::new(u64::MAX);
     delta.sign_in = Some(SignIn::new(Owner::new("max@example.com")?, now()));
     delta.rotate = Some(SECRET);
-    store.apply(id, &SECRET, delta, Instants::at(now())).await?;
+    store
+        .apply(id, &SECRET, &delta, Instants::at(now()))
+        .await?;
     memory(&mut admin, "a counter, rotated, signed in", id)?;
     for (count, bytes) in [(10, 50), (100, 100), (200, 100), (1, 65), (1, 10_000)] {
         let id = SessionId::generate(now());
@@ -88,7 +90,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             let mut delta = Delta::new(u64::MAX);
             delta.operation = Some((key("counter"), Operation::Increment(1)));
             store
-                .apply(id, &SECRET, delta, Instants::at(now()))
+                .apply(id, &SECRET, &delta, Instants::at(now()))
                 .await
                 .map(drop)
         })
@@ -98,7 +100,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             let mut delta = Delta::new(u64::MAX);
             delta.change(key("color"), Some("purple".into()));
             store
-                .apply(id, &SECRET, delta, Instants::at(now()))
+                .apply(id, &SECRET, &delta, Instants::at(now()))
                 .await
                 .map(drop)
         })

@@ -4,6 +4,7 @@ use std::{error::Error, fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use redis::{ClientTlsConfig, ConnectionInfo, RedisConnectionInfo, TlsCertificates};
 use rustls::crypto::{CryptoProvider, ring};
+use tokio::time::timeout;
 
 use crate::{
     connect_error::ConnectError,
@@ -11,6 +12,7 @@ use crate::{
     servers::{
         Servers,
         address::{Target, uses_tls},
+        cluster::Cluster,
         connector::Connector,
         credentials::Credentials,
         settings::Settings,
@@ -20,6 +22,12 @@ use crate::{
 
 const DEFAULT_PREFIX: &str = "kr:";
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long a start in the background waits for what the first attempt comes to.
+const FIRST_ANSWER: Duration = Duration::from_millis(500);
+
+/// A time further ahead could pass the clock's end.
+const LONGEST_TIMEOUT: Duration = Duration::from_millis(i32::MAX as u64);
 
 impl RedisStore {
     /// Connects to the servers that the URL names, with the default settings.
@@ -41,15 +49,16 @@ impl RedisStore {
     /// | `redis+sentinel://[[user]:password@]host[:port],host[:port]/master[/database]` | the master that these sentinels name |
     /// | `redis+cluster://[[user]:password@]host[:port],host[:port]` | a cluster with these nodes, among others |
     ///
-    /// With `rediss` instead of `redis`, connections are encrypted (TLS) and certificates are checked.
+    /// With `rediss` instead of `redis`, connections are encrypted (TLS) and certificates are
+    /// checked.
     pub fn builder(url: &str) -> RedisStoreBuilder {
         RedisStoreBuilder::with_target(Target::parse(url))
     }
 
     /// Sets up a store on the server of a client that the application already has.
     ///
-    /// The store takes the client's address, credentials and certificates, and opens a connection of
-    /// its own.
+    /// The store takes the client's address, credentials and certificates, and opens a connection
+    /// of its own.
     pub fn from_client(client: &redis::Client) -> RedisStoreBuilder {
         RedisStoreBuilder::with_target(Ok(Target::server(client.get_connection_info().clone())))
     }
@@ -88,22 +97,23 @@ impl RedisStoreBuilder {
         self
     }
 
-    /// Sets how long a connection may take until it serves. Default: 2 seconds.
-    pub const fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.connect_timeout = timeout;
+    /// Sets how long a connection may take until it serves. Default: 2 seconds. More than 24 days
+    /// are cut to that.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout.min(LONGEST_TIMEOUT);
         self
     }
 
     /// Sets how long an answer may take. After that the server counts as frozen, and calls fail at
-    /// once until it is back. Default: 2 seconds. Keep it at most a quarter of the layer's I/O timeout,
-    /// since a sign-in takes four answers.
-    pub const fn response_timeout(mut self, timeout: Duration) -> Self {
-        self.response_timeout = timeout;
+    /// once until it is back. Default: 2 seconds. Keep it at most a quarter of the layer's I/O
+    /// timeout, since a sign-in takes four answers. More than 24 days are cut to that.
+    pub fn response_timeout(mut self, timeout: Duration) -> Self {
+        self.response_timeout = timeout.min(LONGEST_TIMEOUT);
         self
     }
 
-    /// Sets the certificates (PEM) of the authorities that sign the servers' certificates. Default: the
-    /// public authorities.
+    /// Sets the certificates (PEM) of the authorities that sign the servers' certificates. Default:
+    /// the public authorities.
     pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.root_certificates = Some(pem.into());
         self
@@ -119,9 +129,9 @@ impl RedisStoreBuilder {
         self
     }
 
-    /// Asks for the user name and the password at each new connection to a server, instead of taking
-    /// those of the URL. For credentials that change while the application runs, such as tokens that
-    /// expire. An empty user name leaves the one of the URL.
+    /// Asks for the user name and the password at each new connection to a server, instead of
+    /// taking those of the URL. For credentials that change while the application runs, such as
+    /// tokens that expire. An empty user name leaves the one of the URL.
     ///
     /// The store doesn't close a connection when its credentials end. If the server does, the store
     /// asks and connects anew.
@@ -155,8 +165,8 @@ impl RedisStoreBuilder {
         self
     }
 
-    /// Reads the password from the first line of this file at each new connection to a server, instead
-    /// of taking that of the URL. The user name is the URL's.
+    /// Reads the password from the first line of this file at each new connection to a server,
+    /// instead of taking that of the URL. The user name is the URL's.
     pub fn password_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.credentials = Some(Credentials::file(path.into()));
         self
@@ -181,25 +191,35 @@ impl RedisStoreBuilder {
     /// If a setting is wrong, there is no server, it denies access, or it can't keep sessions.
     pub async fn connect(self) -> Result<RedisStore, ConnectError> {
         let (target, settings) = self.check()?;
-        if !matches!(target, Target::Cluster(_)) {
-            inspect(&Connector::new(target.clone(), settings.clone())).await?;
-        }
+        try_out(&target, &settings).await?;
         let description = addresses(target.servers());
         let servers = Servers::start(target, settings);
         servers.ready(&description).await?;
         Ok(self.store(servers, description))
     }
 
-    /// Checks the settings and connects in the background, for an application that may start before
-    /// its Redis does. Until there is a connection, calls fail as they do when the server is down.
+    /// Returns a store whether or not the servers are there, for an application that may start
+    /// before them.
+    ///
+    /// Until there is a connection, calls fail as they do when the server is down, and the layer
+    /// answers 503. What waiting doesn't mend, such as a wrong password, is logged (ERROR) once,
+    /// and the store goes on trying.
+    ///
+    /// It waits for a first answer for half a second at most. So what is wrong is usually known
+    /// here. Call it within the Tokio runtime that serves requests: a task there keeps the
+    /// connection.
     ///
     /// # Errors
-    /// If a setting is wrong.
-    ///
-    /// # Panics
-    /// If called outside a Tokio runtime.
-    pub fn connect_in_background(self) -> Result<RedisStore, ConnectError> {
+    /// If a setting is wrong, or the server answers in that time and denies access, or can't keep
+    /// sessions.
+    pub async fn connect_in_background(self) -> Result<RedisStore, ConnectError> {
         let (target, settings) = self.check()?;
+        let tried = timeout(FIRST_ANSWER, try_out(&target, &settings)).await;
+        if let Ok(Err(error)) = tried
+            && error.lasts()
+        {
+            return Err(error);
+        }
         let description = addresses(target.servers());
         let servers = Servers::start(target, settings);
         Ok(self.store(servers, description))
@@ -290,32 +310,16 @@ fn addresses(infos: &[ConnectionInfo]) -> String {
     addresses.join(",")
 }
 
-/// Checks a server, so that what is wrong with it is known at start and not at the first session.
-async fn inspect(connector: &Connector) -> Result<(), ConnectError> {
-    let mut connection = connector.connect(&Arc::default()).await?.connection;
-    let info = connection.send_packed_command(&redis::cmd("INFO")).await;
-    // The user may not ask, so there is no advice.
-    let Ok(Ok(info)) = info.map(redis::from_redis_value::<String>) else {
-        return Ok(());
-    };
-    let field = |name: &str| {
-        let line = info.lines().find_map(|line| line.strip_prefix(name));
-        line.and_then(|rest| rest.strip_prefix(':'))
-    };
-    let server = connector.name();
-    if field("cluster_enabled") == Some("1") {
-        return Err(ConnectError::Unsuitable {
-            server,
-            reason: "it is a node of a cluster; use a redis+cluster:// URL".to_owned(),
-        });
+/// Connects once, so that what is wrong with a server is known at start and not at the first
+/// session.
+async fn try_out(target: &Target, settings: &Settings) -> Result<(), ConnectError> {
+    match target {
+        Target::Cluster(nodes) => Cluster::try_out(nodes.clone(), settings.clone()).await,
+        _ => {
+            let connector = Connector::new(target.clone(), settings.clone());
+            connector.connect(&Arc::default()).await.map(drop)
+        }
     }
-    if let Some(policy) = field("maxmemory_policy")
-        && policy != "noeviction"
-        && field("maxmemory") != Some("0")
-    {
-        tracing::warn!(%server, policy, "this Redis may drop live sessions when its memory is full: set maxmemory-policy noeviction");
-    }
-    Ok(())
 }
 
 /// Installs a cryptography provider for rustls, unless the application has chosen one.

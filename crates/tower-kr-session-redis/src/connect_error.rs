@@ -40,6 +40,12 @@ pub enum ConnectError {
         /// What [`credentials`](crate::RedisStoreBuilder::credentials) said instead.
         reason: String,
     },
+    /// The server takes no writes: it follows another one.
+    #[error("Redis at {server} is a read-only replica; name its primary")]
+    Replica {
+        /// The address.
+        server: String,
+    },
     /// The server can't keep sessions.
     #[error("Redis at {server} can't keep sessions: {reason}")]
     Unsuitable {
@@ -48,4 +54,11 @@ pub enum ConnectError {
         /// Why not.
         reason: String,
     },
+}
+
+impl ConnectError {
+    /// Whether it comes back until somebody changes something.
+    pub(crate) fn lasts(&self) -> bool {
+        !matches!(self, Self::Unreachable { .. } | Self::Replica { .. })
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use redis::RedisError;
+use redis::{ErrorKind, RedisError};
 use tower_kr_session::StoreError;
 
 /// A call without a usable answer.
@@ -38,10 +38,14 @@ impl From<Failure> for StoreError {
     }
 }
 
-/// Describes an error of the client. Its messages hold no password, but its timeout names no length.
+/// Describes an error of the client. Its messages hold no password, but its timeout names no
+/// length.
 pub(crate) fn reason(error: &RedisError, timeout: Duration) -> Arc<str> {
     if error.is_timeout() {
         format!("no answer within {timeout:?}").into()
+    } else if error.kind() == ErrorKind::Parse {
+        // The parser's own words take several lines.
+        "it doesn't speak the protocol of Redis".into()
     } else {
         error.to_string().into()
     }

@@ -19,6 +19,25 @@ impl Keys {
         self.name("session:", id)
     }
 
+    /// Returns a pattern that the names of all sessions match.
+    pub(crate) fn sessions(&self) -> String {
+        let mut pattern = String::with_capacity(self.prefix.len() + 9);
+        for character in self.prefix.chars() {
+            if matches!(character, '*' | '?' | '[' | ']' | '\\' | '^') {
+                pattern.push('\\');
+            }
+            pattern.push(character);
+        }
+        pattern + "session:*"
+    }
+
+    /// Returns the session of this name.
+    pub(crate) fn session_id(&self, name: &[u8]) -> Option<SessionId> {
+        let id = name.strip_prefix(self.prefix.as_bytes())?;
+        let id = str::from_utf8(id.strip_prefix(b"session:")?).ok()?;
+        id.parse().ok()
+    }
+
     /// Names the index of an owner's sessions.
     ///
     /// The last colon of a key's name comes before the id or the owner, so stores with different
@@ -54,6 +73,17 @@ mod tests {
     use tower_kr_session::Timestamp;
 
     use super::*;
+
+    #[test]
+    fn a_session_is_read_from_its_name() {
+        let id = SessionId::generate(Timestamp::from_unix_millis(0));
+        let keys = Keys::new("a*[b]:".to_owned());
+        assert_eq!(keys.session_id(&keys.session(id)), Some(id));
+        assert_eq!(keys.sessions(), r"a\*\[b\]:session:*");
+        let other = Keys::new("a:".to_owned());
+        assert_eq!(keys.session_id(&other.session(id)), None);
+        assert_eq!(keys.session_id(b"a*[b]:session:x"), None);
+    }
 
     #[test]
     fn names_are_readable() {

@@ -11,5 +11,6 @@ mod record;
 mod scripts;
 mod servers;
 mod store;
+mod walk;
 
 pub use {builder::RedisStoreBuilder, connect_error::ConnectError, store::RedisStore};

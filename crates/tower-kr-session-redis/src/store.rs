@@ -2,8 +2,9 @@
 
 use std::{fmt, sync::Arc};
 
+use futures_util::future::try_join_all;
 use tower_kr_session::{
-    Owner, SessionId, SessionStore, SessionSummary, StoreError, Timestamp,
+    Cursor, Owner, Page, SessionId, SessionStore, SessionSummary, StoreError, Timestamp,
     store::{ApplyOutcome, CreateOutcome, Delta, Instants, Record, RemoveOutcome, SecretHash},
 };
 
@@ -53,16 +54,16 @@ impl SessionStore for RedisStore {
         &self,
         id: SessionId,
         secret: &SecretHash,
-        delta: Delta,
+        delta: &Delta,
         at: Instants,
     ) -> Result<ApplyOutcome, StoreError> {
-        let reply = self.0.run_apply(id, secret, &delta, at, Index::NotAsked);
+        let reply = self.0.run_apply(id, secret, delta, at, Index::NotAsked);
         let reply = reply.await?;
         match reply.question()? {
             None => Ok(reply.applied()?),
             // Boxed, so that the usual call stays small.
             Some(question) => {
-                let applying = self.0.apply_asking(question, id, secret, &delta, at);
+                let applying = self.0.apply_asking(question, id, secret, delta, at);
                 Box::pin(applying).await
             }
         }
@@ -88,8 +89,27 @@ impl SessionStore for RedisStore {
         }
     }
 
+    /// All at the same time, so that they share messages.
+    async fn remove_each(
+        &self,
+        ids: &[SessionId],
+        at: Instants,
+    ) -> Result<Vec<RemoveOutcome>, StoreError> {
+        let removals: Vec<_> = ids.iter().map(|id| self.remove(*id, None, at)).collect();
+        try_join_all(removals).await
+    }
+
     async fn list(&self, owner: &Owner, now: Timestamp) -> Result<Vec<SessionSummary>, StoreError> {
-        self.0.list_of(owner, now).await
+        self.0.list_of(owner, usize::MAX, now).await
+    }
+
+    async fn list_up_to(
+        &self,
+        owner: &Owner,
+        most: usize,
+        now: Timestamp,
+    ) -> Result<Vec<SessionSummary>, StoreError> {
+        self.0.list_of(owner, most, now).await
     }
 
     async fn remove_owned(
@@ -99,5 +119,14 @@ impl SessionStore for RedisStore {
         now: Timestamp,
     ) -> Result<u64, StoreError> {
         self.0.remove_all_of(owner, except, now).await
+    }
+
+    async fn page(
+        &self,
+        after: Option<&Cursor>,
+        most: usize,
+        now: Timestamp,
+    ) -> Result<Page, StoreError> {
+        self.0.walk(after, most, now).await
     }
 }

@@ -1,4 +1,5 @@
-//! The contract suite on real servers: a single one, and a cluster of three; through two connections each.
+//! The contract suite on real servers: a single one, and a cluster of three; through two
+//! connections each.
 
 mod support;
 

@@ -1,7 +1,8 @@
 //! What a call costs on each store, as the guide's table has it.
 //!
 //! ```console
-//! cargo run --release --example calls -- sqlite:///tmp/calls.db postgres://localhost/app
+//! cargo run --release --all-features --example calls -- \
+//!     sqlite:///tmp/calls.db postgres://localhost/app mysql://localhost/app
 //! ```
 
 #![allow(clippy::print_stdout)] // It is a report.
@@ -16,7 +17,7 @@ use tower_kr_session::{
     key::KeyBuf,
     store::{Delta, IdleLimit, Instants, Operation, Record, SecretHash},
 };
-use tower_kr_session_sqlx::{PostgresStore, SqliteStore};
+use tower_kr_session_sqlx::{MysqlStore, PostgresStore, SqliteStore};
 
 const MEASURED_FOR: Duration = Duration::from_millis(1_500);
 const IDLE: IdleLimit = IdleLimit {
@@ -46,6 +47,10 @@ async fn measure_all() -> Result<(), Box<dyn Error>> {
                 store.migrate().await?;
                 measure(name, store).await?;
             }
+        } else if url.starts_with("mysql") {
+            let store = MysqlStore::connect(&url).await?;
+            store.migrate().await?;
+            measure("MySQL", store).await?;
         } else {
             for (name, yes) in [
                 ("PostgreSQL", false),
@@ -129,7 +134,7 @@ async fn create(store: &impl SessionStore) -> SessionId {
 
 async fn apply(store: &impl SessionStore, id: SessionId, delta: Delta) {
     store
-        .apply(id, &SECRET, delta, Instants::at(now()))
+        .apply(id, &SECRET, &delta, Instants::at(now()))
         .await
         .expect("apply");
 }

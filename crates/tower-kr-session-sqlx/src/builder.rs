@@ -1,19 +1,21 @@
 //! The settings of a store.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use sqlx::Pool;
 
-use crate::{dialect::Dialect, error::SetupError, names::Names, store::SqlStore};
+use crate::{dialect::Dialect, error::SetupError, health::Health, names::Names, store::SqlStore};
 
 /// Two waits together stay well inside the layer's default I/O timeout of 10 seconds.
 const DEFAULT_LOCK_TIMEOUT: Duration = Duration::from_secs(4);
 pub(crate) const DEFAULT_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// The databases count milliseconds in 32 bits, and a time further ahead could pass the clock's end.
+/// The databases count milliseconds in 32 bits, and a time further ahead could pass the clock's
+/// end.
 const LONGEST_TIMEOUT: Duration = Duration::from_millis(i32::MAX as u64);
 
-/// Builds a [`PostgresStore`](crate::PostgresStore) or a [`SqliteStore`](crate::SqliteStore).
+/// Builds a [`PostgresStore`](crate::PostgresStore), a [`MysqlStore`](crate::MysqlStore) or a
+/// [`SqliteStore`](crate::SqliteStore).
 #[derive(Clone, Debug)]
 pub struct SqlStoreBuilder<D: Dialect> {
     pub(crate) schema: Option<String>,
@@ -38,7 +40,8 @@ impl<D: Dialect> SqlStoreBuilder<D> {
 
     /// The schema of the tables. Default: the connection's own.
     ///
-    /// It must exist; on SQLite it is the name of an attached database.
+    /// It must exist. On SQLite it is the name of an attached database, on MySQL of another
+    /// database.
     ///
     /// Use ASCII letters, digits and underscores, at most 40.
     #[must_use]
@@ -61,7 +64,8 @@ impl<D: Dialect> SqlStoreBuilder<D> {
 
     /// How long a call waits for a lock that another process holds. Default: 4 seconds.
     ///
-    /// Keep it below the layer's I/O timeout. More than 24 days are cut to that.
+    /// Keep it below the layer's I/O timeout. MySQL counts whole seconds, rounded up. More than 24
+    /// days are cut to that.
     #[must_use]
     pub fn lock_timeout(mut self, timeout: Duration) -> Self {
         self.lock_timeout = timeout.min(LONGEST_TIMEOUT);
@@ -78,7 +82,7 @@ impl<D: Dialect> SqlStoreBuilder<D> {
         self
     }
 
-    /// The most connections that the pool opens. Default: 10 on PostgreSQL, 4 on SQLite.
+    /// The most connections that the pool opens. Default: 10, on SQLite 4.
     ///
     /// Has no effect on a pool of yours.
     #[must_use]
@@ -94,9 +98,18 @@ impl<D: Dialect> SqlStoreBuilder<D> {
     pub(crate) fn store(
         &self,
         pool: Pool<D>,
+        health: Arc<Health>,
         behind_pooler: bool,
     ) -> Result<SqlStore<D>, SetupError> {
         let names = self.names()?;
-        Ok(SqlStore::new(pool, names, self.lock_timeout, behind_pooler))
+        let lock_timeout = self.lock_timeout;
+        Ok(SqlStore::new(
+            pool,
+            health,
+            self.settings.clone(),
+            names,
+            lock_timeout,
+            behind_pooler,
+        ))
     }
 }

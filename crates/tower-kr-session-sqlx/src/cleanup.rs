@@ -100,8 +100,7 @@ impl<D: Dialect> SqlStore<D> {
         let _turn = self.turns().to_write().await;
         let arguments =
             [row::past_slot(now), i64::from(batch)].map(|number| Argument::Integer(Some(number)));
-        let rows = self.write(&self.statements().reclaim, &arguments).await?;
-        Ok(rows.len() as u64)
+        self.write(&self.statements().reclaim, &arguments).await
     }
 
     async fn forget_revocations(&self, now: Timestamp) -> Result<(), StoreError> {
@@ -142,7 +141,11 @@ async fn clean<D: Dialect, C: Clock>(
         if removed > 0 {
             tracing::info!(%table, removed, "expired sessions are deleted");
         }
-        if let Err(error) = done {
+        // A database that is known to be down has been logged, with the reason.
+        let known = store.start().check().and(store.health().check()).is_err();
+        if let Err(error) = done
+            && !known
+        {
             tracing::warn!(%table, %error, "expired sessions can't be deleted now");
         }
         // Nothing is ever sent: the receiver wakes up when the handle is dropped.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tower_kr_session::{
-    Owner, Timestamp,
+    Label, Owner, Timestamp,
     store::{DecodeError, IdleLimit, Record, Retired, SecretHash, Values},
 };
 
@@ -11,7 +11,7 @@ use tower_kr_session::{
 pub(crate) const VERSION: i64 = 1;
 
 /// The columns that every call reads and writes, in this order.
-pub(crate) const HEAD: [&str; 13] = [
+pub(crate) const HEAD: [&str; 15] = [
     "version",
     "created_at",
     "authenticated_at",
@@ -25,6 +25,8 @@ pub(crate) const HEAD: [&str; 13] = [
     "retired_secret",
     "retired_at",
     "owner",
+    "label",
+    "device",
 ];
 
 /// The columns of a row: the id is column 0, then the [`HEAD`], then the values.
@@ -61,9 +63,19 @@ pub(crate) fn read_head(row: &impl Columns) -> Result<Record, DecodeError> {
         _ => return Err(DecodeError::Corrupt),
     };
     record.owner = match row.bytes(13)? {
-        Some(owner) => Some(read_owner(owner)?),
+        Some(owner) => Some(Owner::new(text(owner)?).map_err(|_| DecodeError::Corrupt)?),
         None => None,
     };
+    record.label = match row.bytes(14)? {
+        Some(label) => {
+            let label = Label::new(text(label)?).map_err(|_| DecodeError::Corrupt)?;
+            Some(Box::new(label))
+        }
+        None => None,
+    };
+    if let Some(device) = row.bytes(15)? {
+        record.set_device(device)?;
+    }
     Ok(record)
 }
 
@@ -101,7 +113,6 @@ fn hash(bytes: Option<&[u8]>) -> Result<Option<SecretHash>, DecodeError> {
     }
 }
 
-fn read_owner(bytes: &[u8]) -> Result<Owner, DecodeError> {
-    let text = str::from_utf8(bytes).map_err(|_| DecodeError::Corrupt)?;
-    Owner::new(text).map_err(|_| DecodeError::Corrupt)
+fn text(bytes: &[u8]) -> Result<&str, DecodeError> {
+    str::from_utf8(bytes).map_err(|_| DecodeError::Corrupt)
 }

@@ -1,11 +1,15 @@
 //! Borrows a connection of the pool for one call.
 
-use sqlx::{SqlStr, pool::PoolConnection};
+use std::future::Future;
+
+use sqlx::{Pool, SqlStr, pool::PoolConnection};
 
 use crate::{
     dialect::{Argument, Dialect},
     error::DatabaseFailure,
-    statements::{Statements, checked},
+    health::{Health, give_back},
+    names::checked,
+    statements::Statements,
 };
 
 /// A connection of the pool, and its state.
@@ -15,7 +19,10 @@ use crate::{
 /// unknown. It is then closed, which rolls back its transaction. Back in the pool, it would put its
 /// next user into somebody else's transaction.
 pub(crate) struct Lease<'a, D: Dialect> {
-    connection: PoolConnection<D>,
+    /// There until it is dropped.
+    connection: Option<PoolConnection<D>>,
+    pool: &'a Pool<D>,
+    health: &'a Health,
     statements: &'a Statements,
     behind_pooler: bool,
     busy: bool,
@@ -25,11 +32,15 @@ pub(crate) struct Lease<'a, D: Dialect> {
 impl<'a, D: Dialect> Lease<'a, D> {
     pub(crate) const fn new(
         connection: PoolConnection<D>,
+        pool: &'a Pool<D>,
+        health: &'a Health,
         statements: &'a Statements,
         behind_pooler: bool,
     ) -> Self {
         Self {
-            connection,
+            connection: Some(connection),
+            pool,
+            health,
             statements,
             behind_pooler,
             busy: false,
@@ -37,40 +48,50 @@ impl<'a, D: Dialect> Lease<'a, D> {
         }
     }
 
-    /// Runs one statement.
+    /// Runs one statement, and returns its rows.
     pub(crate) async fn fetch(
         &mut self,
         sql: &SqlStr,
         arguments: &[Argument<'_>],
     ) -> Result<Vec<D::Row>, DatabaseFailure> {
         let arguments = D::arguments(arguments)?;
-        self.busy = true;
         let persistent = !self.behind_pooler;
-        let rows = D::fetch(&mut self.connection, sql.clone(), arguments, persistent).await;
-        self.settle(rows)
+        self.call(|connection| D::fetch(connection, sql.clone(), arguments, persistent))
+            .await
     }
 
-    /// Runs the last statement of a transaction. The commit goes along with it if the dialect can.
-    pub(crate) async fn fetch_last(
+    /// Runs one statement, and returns how many rows it has changed.
+    pub(crate) async fn execute(
         &mut self,
         sql: &SqlStr,
         arguments: &[Argument<'_>],
-    ) -> Result<Vec<D::Row>, DatabaseFailure> {
+    ) -> Result<u64, DatabaseFailure> {
+        let arguments = D::arguments(arguments)?;
+        let persistent = !self.behind_pooler;
+        self.call(|connection| D::execute(connection, sql.clone(), arguments, persistent))
+            .await
+    }
+
+    /// Runs the last statement of a transaction. The commit goes along with it if the dialect can.
+    pub(crate) async fn execute_last(
+        &mut self,
+        sql: &SqlStr,
+        arguments: &[Argument<'_>],
+    ) -> Result<(), DatabaseFailure> {
         if !D::COMMIT_GOES_ALONG {
-            return self.fetch(sql, arguments).await;
+            return self.execute(sql, arguments).await.map(drop);
         }
         let commit = self.statements.commit.as_str();
         let joined = checked(format!("{}; {commit}", sql.as_str()));
-        let rows = self.fetch(&joined, arguments).await?;
+        self.execute(&joined, arguments).await?;
         self.in_transaction = false;
-        Ok(rows)
+        Ok(())
     }
 
     /// Runs statements without arguments.
     pub(crate) async fn run(&mut self, sql: &SqlStr) -> Result<(), DatabaseFailure> {
-        self.busy = true;
-        let done = D::run(&mut self.connection, sql.clone()).await;
-        self.settle(done)
+        self.call(|connection| D::run(connection, sql.clone()))
+            .await
     }
 
     pub(crate) async fn begin(&mut self) -> Result<(), DatabaseFailure> {
@@ -109,18 +130,39 @@ impl<'a, D: Dialect> Lease<'a, D> {
         answer
     }
 
-    /// Notes the end of a statement. An error that the database itself returned leaves the
-    /// connection usable.
-    fn settle<T>(&mut self, done: Result<T, sqlx::Error>) -> Result<T, DatabaseFailure> {
-        self.busy = !matches!(done, Ok(_) | Err(sqlx::Error::Database(_)));
-        Ok(done?)
+    /// Runs a statement. An error that the database itself returned leaves the connection usable.
+    pub(crate) async fn call<'c, T, F>(
+        &'c mut self,
+        statement: impl FnOnce(&'c mut D::Connection) -> F,
+    ) -> Result<T, DatabaseFailure>
+    where
+        F: Future<Output = Result<T, sqlx::Error>>,
+    {
+        self.busy = true;
+        let Some(connection) = &mut self.connection else {
+            return Err(sqlx::Error::PoolClosed.into());
+        };
+        match self.health.guard(statement(connection)).await {
+            Ok(done) => {
+                self.busy = false;
+                Ok(done)
+            }
+            Err(failure) => {
+                self.busy = !failure.leaves_connection_usable();
+                Err(self.health.failure(self.pool, failure))
+            }
+        }
     }
 }
 
 impl<D: Dialect> Drop for Lease<'_, D> {
     fn drop(&mut self) {
-        if self.busy || self.in_transaction {
-            self.connection.close_on_drop();
+        if let Some(connection) = self.connection.take() {
+            if self.busy || self.in_transaction {
+                drop(connection.detach());
+            } else {
+                give_back(connection);
+            }
         }
     }
 }

@@ -2,16 +2,15 @@
 
 use std::ops::RangeInclusive;
 
-use sqlx::SqlStr;
+use sqlx::{SqlSafeStr, SqlStr};
 
 use crate::{
     columns::HEAD,
     dialect::Dialect,
     error::{DatabaseFailure, SetupError},
     lease::Lease,
-    names::Names,
-    row::{SLOT_COLUMN, VALUES},
-    statements::checked,
+    names::{Names, checked},
+    row::{REVISION, SLOT_COLUMN, VALUES},
     store::SqlStore,
 };
 
@@ -28,7 +27,11 @@ impl<D: Dialect> SqlStore<D> {
         let _turn = self.turns().to_write().await;
         let mut lease = self.lease().await?;
         lease.begin().await?;
+        lease.call(D::lock_schema).await?;
         let migrated = self.migrate_in(&mut lease).await;
+        if let Some(unlock) = D::UNLOCK_SCHEMA {
+            lease.run(&unlock.into_sql_str()).await?;
+        }
         lease.end(migrated, |()| true).await?;
         self.check().await
     }
@@ -53,9 +56,6 @@ impl<D: Dialect> SqlStore<D> {
     }
 
     async fn migrate_in(&self, lease: &mut Lease<'_, D>) -> Result<(), SetupError> {
-        if let Some(lock) = D::LOCK_SCHEMA {
-            lease.run(&self.filled(lock)).await?;
-        }
         let found = match self.version(lease).await? {
             Some(found) => found,
             None => {
@@ -95,7 +95,7 @@ impl<D: Dialect> SqlStore<D> {
         // A schema made by hand may lack a column.
         let columns = HEAD.join(", ");
         let probe = self.filled(&format!(
-            "SELECT id, {columns}, {SLOT_COLUMN}, {VALUES} FROM {{sessions}} WHERE 1 = 0"
+            "SELECT id, {columns}, {SLOT_COLUMN}, {VALUES}, {REVISION} FROM {{sessions}} WHERE 1 = 0"
         ));
         lease.fetch(&probe, &[]).await?;
         Ok(())
@@ -140,7 +140,7 @@ impl<D: Dialect> SqlStore<D> {
     }
 
     fn filled(&self, template: &str) -> SqlStr {
-        checked(self.names().fill(template))
+        self.names().sql::<D>(template)
     }
 
     fn other_version(&self, found: i64) -> SetupError {
@@ -171,14 +171,14 @@ const VERSIONS: &str = "CREATE TABLE {migrations} (version bigint PRIMARY KEY);\
 fn schema_sql<D: Dialect>(names: &Names) -> String {
     let all: RangeInclusive<i64> = 1..=known::<D>();
     let steps: String = all.map(|step| step_sql::<D>(names, step)).collect();
-    names.fill(VERSIONS) + &steps
+    names.text::<D>(VERSIONS) + &steps
 }
 
 /// One step, followed by its version.
 fn step_sql<D: Dialect>(names: &Names, step: i64) -> String {
     let index = usize::try_from(step - 1).unwrap_or(usize::MAX);
     let sql = D::MIGRATIONS.get(index).copied().unwrap_or_default();
-    names.fill(&format!(
+    names.text::<D>(&format!(
         "{sql}INSERT INTO {{migrations}} (version) VALUES ({step});\n"
     ))
 }

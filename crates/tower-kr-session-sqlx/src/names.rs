@@ -1,8 +1,10 @@
 //! The names of the tables, checked once so that statements can contain them.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
-use crate::error::SetupError;
+use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
+
+use crate::{dialect::Dialect, error::SetupError};
 
 /// PostgreSQL cuts names after 63 bytes, and the longest name that is derived from the table's is
 /// `<table>_revocations_not_before`.
@@ -57,13 +59,24 @@ impl Names {
         self.with_suffix("_migrations")
     }
 
+    /// The statement of this template, as the database spells it.
+    pub(crate) fn sql<D: Dialect>(&self, template: &str) -> SqlStr {
+        checked(self.text::<D>(template))
+    }
+
+    /// The text of [`sql`](Self::sql).
+    pub(crate) fn text<D: Dialect>(&self, template: &str) -> String {
+        D::spell(self.fill(template))
+    }
+
     /// Replaces the names in braces.
-    pub(crate) fn fill(&self, template: &str) -> String {
+    fn fill(&self, template: &str) -> String {
         template
             .replace("{sessions}", &self.sessions())
             .replace("{revocations}", &self.revocations())
             .replace("{migrations}", &self.migrations())
             .replace("{prefix}", &self.prefix())
+            .replace("{schema}", self.schema.as_deref().unwrap_or_default())
             .replace("{table}", &self.table)
     }
 
@@ -86,6 +99,11 @@ impl fmt::Display for Names {
         }
         f.write_str(&self.table)
     }
+}
+
+/// A statement that is made of text of this crate, checked names and numbers. Cheap to clone.
+pub(crate) fn checked(sql: String) -> SqlStr {
+    AssertSqlSafe(Arc::<str>::from(sql)).into_sql_str()
 }
 
 fn check(what: &'static str, name: &str) -> Result<(), SetupError> {

@@ -8,7 +8,7 @@ use tower_kr_session::{
 };
 
 use crate::{
-    columns::{self, Columns, VERSION},
+    columns::{self, Columns, HEAD, VERSION},
     dialect::{Argument, Dialect},
 };
 
@@ -33,14 +33,21 @@ pub(crate) const SLOT_COLUMN: &str = "reclaim_slot";
 /// [`Values::as_bytes`](tower_kr_session::store::Values::as_bytes).
 pub(crate) const VALUES: &str = "session_values";
 
-/// The arguments for the id, the [`HEAD`](columns::HEAD) and the slot.
-pub(crate) fn head(id: SessionId, record: &Record) -> Vec<Argument<'_>> {
+/// The column of the [`revision`](Record::revision): each update adds one, so an update of a record
+/// that was read without a lock finds out whether somebody was faster. No index has it.
+///
+/// In SQLite it begins at 2^40: from there on it always takes six bytes, and an update that leaves
+/// the length of a row as it was writes no page of a large value anew.
+pub(crate) const REVISION: &str = "revision";
+
+/// The arguments for the [`HEAD`](columns::HEAD), the slot, the values if they are to be written,
+/// and the id.
+pub(crate) fn arguments(id: SessionId, record: &Record, values: bool) -> Vec<Argument<'_>> {
     use Argument::{Bytes, Flag, Id, Integer};
     let time = |time: Timestamp| Integer(Some(time.as_unix_millis()));
     let limit = |limit: Duration| Integer(Some(millis(limit)));
     let retired = record.retired.as_ref();
-    vec![
-        Id(Some(id)),
+    let mut arguments = vec![
         Integer(Some(VERSION)),
         time(record.created_at),
         Integer(record.authenticated_at.map(Timestamp::as_unix_millis)),
@@ -54,19 +61,14 @@ pub(crate) fn head(id: SessionId, record: &Record) -> Vec<Argument<'_>> {
         Bytes(retired.map(|retired| &retired.secret.as_bytes()[..])),
         Integer(retired.map(|retired| retired.at.as_unix_millis())),
         Bytes(record.owner.as_ref().map(|owner| owner.as_str().as_bytes())),
+        Bytes(record.label.as_ref().map(|label| label.as_str().as_bytes())),
+        Bytes(record.device()),
         Integer(Some(slot_of(record))),
-    ]
-}
-
-/// The argument for the values.
-pub(crate) fn values(record: &Record) -> Argument<'_> {
-    Argument::Bytes(Some(record.values.as_bytes()))
-}
-
-/// All arguments of an insertion.
-pub(crate) fn whole(id: SessionId, record: &Record) -> Vec<Argument<'_>> {
-    let mut arguments = head(id, record);
-    arguments.push(values(record));
+    ];
+    if values {
+        arguments.push(Bytes(Some(record.values.as_bytes())));
+    }
+    arguments.push(Id(Some(id)));
     arguments
 }
 
@@ -80,23 +82,42 @@ pub(crate) fn secret(secret: &SecretHash) -> Argument<'_> {
     Argument::Bytes(Some(secret.as_bytes()))
 }
 
-/// Reads a record without its values from a row of the id and the [`HEAD`](columns::HEAD).
+/// The argument for the revision.
+pub(crate) fn revision(record: &Record) -> Argument<'static> {
+    Argument::Integer(Some(record.revision.cast_signed()))
+}
+
+/// Reads a record without its values from a row of the id, the [`HEAD`](columns::HEAD) and the
+/// revision.
 ///
 /// # Errors
 /// If the row is of a later version, or no record.
 pub(crate) fn read_head<D: Dialect>(row: &D::Row) -> Result<Record, DecodeError> {
-    columns::read_head(&Row::<D>(row))
+    let row = Row::<D>(row);
+    let mut record = columns::read_head(&row)?;
+    record.revision = row.revision(1 + HEAD.len())?;
+    Ok(record)
 }
 
-/// Reads a record from a row of the id, the [`HEAD`](columns::HEAD) and the values.
+/// Reads a record from a row of the id, the [`HEAD`](columns::HEAD), the values and the revision.
 ///
 /// # Errors
 /// If the row is of a later version, or no record.
 pub(crate) fn read<D: Dialect>(row: &D::Row) -> Result<Record, DecodeError> {
-    columns::read(&Row::<D>(row))
+    let row = Row::<D>(row);
+    let mut record = columns::read(&row)?;
+    record.revision = row.revision(2 + HEAD.len())?;
+    Ok(record)
 }
 
 struct Row<'a, D: Dialect>(&'a D::Row);
+
+impl<D: Dialect> Row<'_, D> {
+    fn revision(&self, column: usize) -> Result<u64, DecodeError> {
+        let revision = self.integer(column)?.ok_or(DecodeError::Corrupt)?;
+        Ok(revision.cast_unsigned())
+    }
+}
 
 impl<D: Dialect> Columns for Row<'_, D> {
     fn integer(&self, column: usize) -> Result<Option<i64>, DecodeError> {

@@ -1,49 +1,72 @@
 //! The statements of a store, with the names of its tables.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
+use sqlx::{SqlSafeStr, SqlStr};
 
 use crate::{
     columns::HEAD,
     dialect::Dialect,
-    names::Names,
-    row::{SLOT_COLUMN, SLOT_MILLIS, VALUES},
+    names::{Names, checked},
+    row::{REVISION, SLOT_COLUMN, SLOT_MILLIS, VALUES},
 };
 
 /// How long a revocation is remembered, in milliseconds: far longer than a sign-in can take.
 pub(crate) const REMEMBER_REVOCATION: i64 = 24 * 60 * 60 * 1000;
 
-/// Finds a session by the id and the secret of its token. A wrong secret finds no row, and locks
-/// none.
-const HELD: &str = "id = $1 AND (secret = $2 OR retired_secret = $2)";
+/// Finds a session by the id and the secret of its token. A wrong secret finds no row.
+const HELD: &str = "id = $1 AND $2 IN (secret, retired_secret)";
 
 /// The statements of a store. What comes from a request is only ever an argument (`$1`, `$2`).
 pub(crate) struct Statements {
     pub(crate) begin: SqlStr,
     pub(crate) commit: SqlStr,
     pub(crate) rollback: SqlStr,
-    /// `$1` id. Returns id, head and values.
+    /// `$1` id. Returns id, head, values and revision.
     pub(crate) load: SqlStr,
     /// `$1` id. Returns a row if there is one.
     pub(crate) exists: SqlStr,
     /// `$1` id, `$2` secret. Returns a row if the secret is its current or its retired one.
     pub(crate) held: SqlStr,
-    /// Like `held`, but locks the row. Returns id, head and values.
+    /// Like `held`, but returns id, head, values and revision.
+    pub(crate) look: SqlStr,
+    /// Like `look`, without the values.
+    pub(crate) look_head: SqlStr,
+    /// Like `look`, but locks the row. A wrong secret locks none, and waits for none. If the secret
+    /// has become another one in between, the row is returned nevertheless.
     pub(crate) lock: SqlStr,
     /// Like `lock`, without the values.
     pub(crate) lock_head: SqlStr,
-    /// `$1` id, then head, slot and values. Returns a row if there was none of this id.
+    /// `$1` id. Like `lock_head`, for who needs no secret.
+    pub(crate) lock_any: SqlStr,
+    /// Head, slot, values and id. Fails if there is a row of this id.
     pub(crate) insert: SqlStr,
-    /// `$1` id, then head and slot.
+    /// Head, slot and id.
     pub(crate) update_head: SqlStr,
-    /// `$1` id, then head, slot and values.
+    /// Head, slot, values and id.
     pub(crate) update: SqlStr,
-    /// `$1` id. Returns id and head of what was there.
+    /// Head, slot, id and the revision that the row must have. Changes no row, or fails, if it has
+    /// another, or if somebody holds it. Never waits for a lock.
+    pub(crate) replace_head: SqlStr,
+    /// Head, slot, values, id and revision. As `replace_head`.
+    pub(crate) replace: SqlStr,
+    /// `$1` id.
     pub(crate) delete: SqlStr,
-    /// `$1` owner. Returns id and head.
+    /// `$1` id, `$2` the revision that the row must have. As `replace_head`.
+    pub(crate) delete_unchanged: SqlStr,
+    /// `$1` owner. Returns id, head and revision.
     pub(crate) list: SqlStr,
-    /// `$1` owner, `$2` the id to keep. Returns id and head of what was there.
+    /// `$1` owner, `$2` and `$3` time, `$4` how many. Returns id, head and revision of those that
+    /// are alive then.
+    pub(crate) list_up_to: SqlStr,
+    /// `$1` id, `$2` and `$3` time, `$4` how many. Returns id, head and revision of those after
+    /// this id that are alive then.
+    pub(crate) page: SqlStr,
+    /// `$1` and `$2` time. Returns how many are alive then.
+    pub(crate) count: SqlStr,
+    /// `$1` owner, `$2` the id to leave out. Returns id, head and revision, and locks the rows.
+    pub(crate) lock_owned: SqlStr,
+    /// `$1` owner, `$2` the id to keep.
     pub(crate) delete_owned: SqlStr,
     /// `$1` owner, `$2` time.
     pub(crate) revoke: SqlStr,
@@ -53,85 +76,99 @@ pub(crate) struct Statements {
     pub(crate) lock_owner: Option<SqlStr>,
     /// `$1` owner.
     pub(crate) share_owner: Option<SqlStr>,
-    /// `$1` slot, `$2` how many. Returns a row for each.
+    /// `$1` slot, `$2` how many.
     pub(crate) reclaim: SqlStr,
-    /// `$1` time. Returns a row for each.
+    /// `$1` time.
     pub(crate) forget_revocations: SqlStr,
 }
 
 impl Statements {
     pub(crate) fn new<D: Dialect>(names: &Names, lock_timeout: Duration) -> Self {
-        let fill = |template: &str| checked(names.fill(template));
+        let fill = |template: &str| names.sql::<D>(template);
         let head = HEAD.join(", ");
-        // The id is $1, the head follows, then the slot and the values.
-        let slot = HEAD.len() + 2;
-        let arguments: Vec<String> = (1..=slot + 1).map(|number| format!("${number}")).collect();
+        // The head comes first, then the slot, the values and the id.
+        let slot = HEAD.len() + 1;
         let mut assignments: Vec<String> = HEAD
             .iter()
             .enumerate()
-            .map(|(index, column)| format!("{column} = ${}", index + 2))
+            .map(|(index, column)| format!("{column} = ${}", index + 1))
             .collect();
         assignments.push(format!("{SLOT_COLUMN} = ${slot}"));
+        assignments.push(format!("{REVISION} = {REVISION} + 1"));
         let assignments = assignments.join(", ");
+        let select_head = format!("SELECT id, {head}, {REVISION} FROM {{sessions}}");
+        let select = format!("SELECT id, {head}, {VALUES}, {REVISION} FROM {{sessions}}");
+        let update_head = format!("UPDATE {{sessions}} SET {assignments}");
+        let update = format!("{update_head}, {VALUES} = ${}", slot + 1);
+        let arguments: Vec<String> = (1..=slot + 2).map(|number| format!("${number}")).collect();
         let lock_row = D::LOCK_ROW;
+        // The inner query looks without a lock, so that only what it finds is locked.
+        let held = format!("WHERE id = (SELECT id FROM {{sessions}} WHERE {HELD}){lock_row}");
+        let unchanged = |id: usize| {
+            D::UNCHANGED
+                .replace("{id}", &format!("${id}"))
+                .replace("{revision}", &format!("${}", id + 1))
+        };
+        let no_wait = D::NO_WAIT;
         let now = D::NOW;
         let past = format!("{SLOT_COLUMN} <= $1 AND {SLOT_COLUMN} <= {now} / {SLOT_MILLIS}");
+        let forgotten = format!("not_before < $1 AND not_before < {now} - {REMEMBER_REVOCATION}");
         Self {
             begin: checked(D::begin(lock_timeout)),
-            commit: "COMMIT".into_sql_str(),
-            rollback: "ROLLBACK".into_sql_str(),
-            load: fill(&format!(
-                "SELECT id, {head}, {VALUES} FROM {{sessions}} WHERE id = $1"
-            )),
+            commit: D::COMMIT.into_sql_str(),
+            rollback: D::ROLLBACK.into_sql_str(),
+            load: fill(&format!("{select} WHERE id = $1")),
             exists: fill("SELECT id FROM {sessions} WHERE id = $1"),
             held: fill(&format!("SELECT id FROM {{sessions}} WHERE {HELD}")),
-            lock: fill(&format!(
-                "SELECT id, {head}, {VALUES} FROM {{sessions}} WHERE {HELD}{lock_row}"
-            )),
-            lock_head: fill(&format!(
-                "SELECT id, {head} FROM {{sessions}} WHERE {HELD}{lock_row}"
-            )),
+            look: fill(&format!("{select} WHERE {HELD}")),
+            look_head: fill(&format!("{select_head} WHERE {HELD}")),
+            lock: fill(&format!("{select} {held}")),
+            lock_head: fill(&format!("{select_head} {held}")),
+            lock_any: fill(&format!("{select_head} WHERE id = $1{lock_row}")),
             insert: fill(&format!(
-                "INSERT INTO {{sessions}} (id, {head}, {SLOT_COLUMN}, {VALUES}) VALUES ({}) \
-                 ON CONFLICT (id) DO NOTHING RETURNING id",
+                "INSERT INTO {{sessions}} ({head}, {SLOT_COLUMN}, {VALUES}, id) VALUES ({})",
                 arguments.join(", ")
             )),
-            update_head: fill(&format!(
-                "UPDATE {{sessions}} SET {assignments} WHERE id = $1"
+            update_head: fill(&format!("{update_head} WHERE id = ${}", slot + 1)),
+            update: fill(&format!("{update} WHERE id = ${}", slot + 2)),
+            replace_head: fill(&format!(
+                "{no_wait}{update_head} WHERE {}",
+                unchanged(slot + 1)
             )),
-            update: fill(&format!(
-                "UPDATE {{sessions}} SET {assignments}, {VALUES} = ${} WHERE id = $1",
-                slot + 1
-            )),
-            delete: fill(&format!(
-                "DELETE FROM {{sessions}} WHERE id = $1 RETURNING id, {head}"
+            replace: fill(&format!("{no_wait}{update} WHERE {}", unchanged(slot + 2))),
+            delete: fill("DELETE FROM {sessions} WHERE id = $1"),
+            delete_unchanged: fill(&format!(
+                "{no_wait}DELETE FROM {{sessions}} WHERE {}",
+                unchanged(1)
             )),
             list: fill(&format!(
-                "SELECT id, {head} FROM {{sessions}} WHERE owner = $1 ORDER BY created_at, id"
+                "{select_head} WHERE owner = $1 ORDER BY created_at, id"
             )),
-            delete_owned: fill(&format!(
-                "DELETE FROM {{sessions}} WHERE owner = $1 AND id IS DISTINCT FROM $2 \
-                 RETURNING id, {head}"
+            // In no order: the database stops as soon as it has found so many.
+            list_up_to: fill(&format!(
+                "{select_head} WHERE owner = $1 \
+                 AND idle_deadline > $2 AND absolute_deadline > $3 LIMIT $4"
             )),
-            revoke: fill(
-                "INSERT INTO {revocations} AS held (owner, not_before) VALUES ($1, $2) \
-                 ON CONFLICT (owner) DO UPDATE SET not_before = excluded.not_before \
-                 WHERE held.not_before < excluded.not_before",
+            page: fill(&format!(
+                "{select_head} WHERE id > $1 \
+                 AND idle_deadline > $2 AND absolute_deadline > $3 ORDER BY id LIMIT $4"
+            )),
+            count: fill(
+                "SELECT count(*) FROM {sessions} \
+                 WHERE idle_deadline > $1 AND absolute_deadline > $2",
             ),
+            lock_owned: fill(
+                &D::LOCK_OWNED
+                    .replace("{columns}", &format!("id, {head}, {REVISION}"))
+                    .replace("{lock}", lock_row),
+            ),
+            delete_owned: fill(D::DELETE_OWNED),
+            revoke: fill(D::REVOKE),
             revoked_at: fill("SELECT not_before FROM {revocations} WHERE owner = $1"),
             lock_owner: D::LOCK_OWNER.map(fill),
             share_owner: D::SHARE_OWNER.map(fill),
             reclaim: fill(&D::RECLAIM.replace("{past}", &past)),
-            forget_revocations: fill(&format!(
-                "DELETE FROM {{revocations}} \
-                 WHERE not_before < $1 AND not_before < {now} - {REMEMBER_REVOCATION} \
-                 RETURNING not_before"
-            )),
+            forget_revocations: fill(&D::FORGET.replace("{past}", &forgotten)),
         }
     }
-}
-
-/// A statement that is made of text of this crate, checked names and numbers. Cheap to clone.
-pub(crate) fn checked(sql: String) -> SqlStr {
-    AssertSqlSafe(Arc::<str>::from(sql)).into_sql_str()
 }

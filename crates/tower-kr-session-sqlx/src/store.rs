@@ -1,26 +1,39 @@
-//! The store: each call is one statement or one short transaction.
+//! The store: each call is a statement or two, or one short transaction.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    error::Error,
+    fmt,
+    future::Future,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use sqlx::{Pool, SqlStr};
 use tower_kr_session::{
-    Owner, SessionId, SessionStore, SessionSummary, StoreError, Timestamp,
+    Cursor, Owner, Page, SessionId, SessionStore, SessionSummary, StoreError, Timestamp,
     store::{ApplyOutcome, CreateOutcome, Delta, Instants, Record, RemoveOutcome, SecretHash},
 };
 
 use crate::{
-    answers::{created, first, readable, removed},
+    answers::{created, first, summaries},
     dialect::{Argument, Dialect},
     error::DatabaseFailure,
+    health::{Failure, Health, Supervisor},
     lease::Lease,
     names::Names,
     row,
+    start::Start,
     statements::Statements,
-    turns::{Turn, Turns},
+    turns::{Turns, WriteTurn},
 };
 
-/// Stores sessions in a table of a database. See [`PostgresStore`](crate::PostgresStore) and
-/// [`SqliteStore`](crate::SqliteStore).
+/// A transaction that the database undoes is run this often at most. On MariaDB with
+/// `innodb_snapshot_isolation`, the default since 11.6, each wait for another process ends so, and
+/// a session that many processes change may lose many times in a row.
+const MOST_TRIES: u32 = 64;
+
+/// Stores sessions in a table of a database. See [`PostgresStore`](crate::PostgresStore),
+/// [`MysqlStore`](crate::MysqlStore) and [`SqliteStore`](crate::SqliteStore).
 ///
 /// A clone is the same store. At start, call [`migrate`](Self::migrate), or [`check`](Self::check)
 /// if you create the schema yourself. Call [`spawn_cleanup`](Self::spawn_cleanup) in at least one
@@ -29,6 +42,10 @@ pub struct SqlStore<D: Dialect>(Arc<Shared<D>>);
 
 struct Shared<D: Dialect> {
     pool: Pool<D>,
+    health: Arc<Health>,
+    supervisor: Supervisor,
+    start: Start,
+    settings: D::Settings,
     names: Names,
     statements: Statements,
     turns: Turns,
@@ -40,12 +57,18 @@ struct Shared<D: Dialect> {
 impl<D: Dialect> SqlStore<D> {
     pub(crate) fn new(
         pool: Pool<D>,
+        health: Arc<Health>,
+        settings: D::Settings,
         names: Names,
         lock_timeout: Duration,
         behind_pooler: bool,
     ) -> Self {
         Self(Arc::new(Shared {
             pool,
+            health,
+            supervisor: Supervisor::default(),
+            start: Start::default(),
+            settings,
             statements: Statements::new::<D>(&names, lock_timeout),
             names,
             turns: Turns::new(D::SINGLE_WRITER),
@@ -71,70 +94,136 @@ impl<D: Dialect> SqlStore<D> {
         &self.0.turns
     }
 
+    pub(crate) fn health(&self) -> &Health {
+        &self.0.health
+    }
+
+    pub(crate) fn start(&self) -> &Start {
+        &self.0.start
+    }
+
+    /// Has the pool use the credentials of now for new connections.
+    pub(crate) async fn renew(&self) -> Result<(), DatabaseFailure> {
+        D::renew(&self.0.pool, &self.0.settings).await
+    }
+
+    /// Borrows a connection, also while the store isn't set up yet.
     pub(crate) async fn lease(&self) -> Result<Lease<'_, D>, DatabaseFailure> {
-        let connection = self.0.pool.acquire().await?;
+        let shared = &*self.0;
+        let settings = &shared.settings;
+        shared
+            .supervisor
+            .watch(&shared.pool, &shared.health, settings);
+        shared.health.check()?;
+        let mut acquired = shared.health.guard(shared.pool.acquire()).await;
+        if acquired.as_ref().is_err_and(Failure::is_refused_login) {
+            self.renew().await?;
+            acquired = shared.health.guard(shared.pool.acquire()).await;
+        }
+        let connection =
+            acquired.map_err(|failure| shared.health.failure(&shared.pool, failure))?;
         Ok(Lease::new(
             connection,
-            &self.0.statements,
-            self.0.behind_pooler,
+            &shared.pool,
+            &shared.health,
+            &shared.statements,
+            shared.behind_pooler,
         ))
     }
 
     async fn begin(&self) -> Result<Lease<'_, D>, DatabaseFailure> {
+        self.0.start.check()?;
         let mut lease = self.lease().await?;
         lease.begin().await?;
         Ok(lease)
     }
 
-    /// Waits for the turn to change this session. Returns `None` if the secret is wrong: where all
-    /// writers share one queue, it is checked first, so that a stranger takes nobody's place.
-    async fn turn(
+    /// Waits for the turn to write to this session, where all writers share one queue. Returns
+    /// `None` if the secret is wrong: it is checked first, so that a stranger takes nobody's place.
+    async fn turn_of(
         &self,
         id: SessionId,
         secret: &SecretHash,
-    ) -> Result<Option<Turn<'_>>, DatabaseFailure> {
-        match &self.0.turns {
-            Turns::Token(tokens) => Ok(Some(Turn::Token(tokens.turn(id, secret).await))),
-            Turns::All(writers) => {
-                if let Ok(turn) = writers.try_lock() {
-                    return Ok(Some(Turn::All(turn)));
-                }
-                // A reader waits for no writer.
-                let arguments = [Argument::Id(Some(id)), row::secret(secret)];
-                let held = self.fetch(&self.0.statements.held, &arguments).await?;
-                Ok(match held.is_empty() {
-                    true => None,
-                    false => Some(Turn::All(writers.lock().await)),
-                })
-            }
+    ) -> Result<Option<WriteTurn<'_>>, DatabaseFailure> {
+        if let Some(turn) = self.0.turns.try_to_write() {
+            return Ok(Some(turn));
         }
+        // A reader waits for no writer.
+        let holder = [Argument::Id(Some(id)), row::secret(secret)];
+        let held = self.fetch(&self.0.statements.held, &holder).await?;
+        Ok(match held.is_empty() {
+            true => None,
+            false => Some(self.0.turns.to_write().await),
+        })
     }
 
-    /// Runs one statement that writes, with the store's own isolation and lock timeout.
+    /// Runs one statement that changes rows, with the store's own isolation and lock timeout.
     pub(crate) async fn write(
         &self,
         sql: &SqlStr,
         arguments: &[Argument<'_>],
-    ) -> Result<Vec<D::Row>, DatabaseFailure> {
+    ) -> Result<u64, StoreError> {
         if !D::HAS_DEFAULTS {
-            return self.fetch(sql, arguments).await;
+            return Ok(self.execute(sql, arguments).await?);
         }
-        let mut lease = self.begin().await?;
-        let rows = lease.fetch_last(sql, arguments).await;
+        again(|| async {
+            let mut lease = self.begin().await?;
+            let rows = lease.execute(sql, arguments).await;
+            Ok(lease.end(rows, |_| true).await?)
+        })
+        .await
+    }
+
+    /// Runs one statement, and returns how many rows it has changed.
+    async fn execute(
+        &self,
+        sql: &SqlStr,
+        arguments: &[Argument<'_>],
+    ) -> Result<u64, DatabaseFailure> {
+        let mut lease = self.lease_for_statements().await?;
+        let rows = lease.execute(sql, arguments).await;
         lease.end(rows, |_| true).await
     }
 
-    /// Runs one statement.
-    pub(crate) async fn fetch(
+    /// Runs one statement, and returns its rows.
+    async fn fetch(
         &self,
         sql: &SqlStr,
         arguments: &[Argument<'_>],
     ) -> Result<Vec<D::Row>, DatabaseFailure> {
-        let mut lease = self.lease().await?;
-        lease.begin_single().await?;
+        let mut lease = self.lease_for_statements().await?;
         let rows = lease.fetch(sql, arguments).await;
         lease.end(rows, |_| true).await
     }
+
+    /// Borrows a connection for statements that each stand for themselves.
+    pub(crate) async fn lease_for_statements(&self) -> Result<Lease<'_, D>, DatabaseFailure> {
+        self.0.start.check()?;
+        let mut lease = self.lease().await?;
+        lease.begin_single().await?;
+        Ok(lease)
+    }
+}
+
+/// Runs a transaction, and runs it again if the database has undone it because of another one.
+async fn again<T, F>(transaction: impl Fn() -> F) -> Result<T, StoreError>
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    for _ in 1..MOST_TRIES {
+        match transaction().await {
+            Err(error) if is_undone(&error) => {}
+            answer => return answer,
+        }
+    }
+    transaction().await
+}
+
+fn is_undone(error: &StoreError) -> bool {
+    error
+        .source()
+        .and_then(|source| source.downcast_ref::<DatabaseFailure>())
+        .is_some_and(|failure| failure.undone)
 }
 
 impl<D: Dialect> SessionStore for SqlStore<D> {
@@ -154,34 +243,49 @@ impl<D: Dialect> SessionStore for SqlStore<D> {
     ) -> Result<CreateOutcome, StoreError> {
         let _turn = self.0.turns.to_write().await;
         let Some(owner) = &record.owner else {
-            let arguments = row::whole(id, &record);
-            let rows = self.fetch(&self.0.statements.insert, &arguments).await?;
-            return Ok(created(&rows));
+            let arguments = row::arguments(id, &record, true);
+            return again(|| async {
+                let inserted = self.execute(&self.0.statements.insert, &arguments).await;
+                Ok(created(inserted.map(drop))?)
+            })
+            .await;
         };
-        let mut lease = self.begin().await?;
-        let created = self.create_owned(&mut lease, owner, id, &record).await;
-        lease
-            .end(created, |created| *created == CreateOutcome::Created)
-            .await
+        again(|| async {
+            let mut lease = self.begin().await?;
+            let created = self.create_owned(&mut lease, owner, id, &record).await;
+            lease
+                .end(created, |created| *created == CreateOutcome::Created)
+                .await
+        })
+        .await
     }
 
     async fn apply(
         &self,
         id: SessionId,
         secret: &SecretHash,
-        delta: Delta,
+        delta: &Delta,
         at: Instants,
     ) -> Result<ApplyOutcome, StoreError> {
-        let Some(_turn) = self.turn(id, secret).await? else {
+        let _token_turn = self.0.turns.with_token(id, secret).await;
+        if delta.sign_in.is_none()
+            && let Some(applied) = self.apply_unlocked(id, secret, delta, at).await?
+        {
+            return Ok(applied);
+        }
+        let Some(_turn) = self.turn_of(id, secret).await? else {
             return Ok(ApplyOutcome::Missing);
         };
-        let mut lease = self.begin().await?;
-        let applied = self.apply_in(&mut lease, id, secret, &delta, at).await;
-        lease
-            .end(applied, |applied| {
-                matches!(applied, ApplyOutcome::Applied(_))
-            })
-            .await
+        again(|| async {
+            let mut lease = self.begin().await?;
+            let applied = self.apply_in(&mut lease, id, secret, delta, at).await;
+            lease
+                .end(applied, |applied| {
+                    matches!(applied, ApplyOutcome::Applied(_))
+                })
+                .await
+        })
+        .await
     }
 
     async fn remove(
@@ -192,35 +296,51 @@ impl<D: Dialect> SessionStore for SqlStore<D> {
     ) -> Result<RemoveOutcome, StoreError> {
         let Some(secret) = secret else {
             let _turn = self.0.turns.to_write().await;
-            let id = [Argument::Id(Some(id))];
-            let rows = self.write(&self.0.statements.delete, &id).await?;
-            let removed = rows.first().map(|row| removed::<D>(row, at));
-            return Ok(removed.unwrap_or(RemoveOutcome::Missing));
+            return again(|| async {
+                let mut lease = self.begin().await?;
+                let removed = self.remove_any_in(&mut lease, id, at).await;
+                lease.end(removed, |_| true).await
+            })
+            .await;
         };
-        let Some(_turn) = self.turn(id, secret).await? else {
+        let _token_turn = self.0.turns.with_token(id, secret).await;
+        if let Some(outcome) = self.remove_unlocked(id, secret, at).await? {
+            return Ok(outcome);
+        }
+        let Some(_turn) = self.turn_of(id, secret).await? else {
             return Ok(RemoveOutcome::Missing);
         };
-        let mut lease = self.begin().await?;
-        let removed = self.remove_in(&mut lease, id, secret, at).await;
-        lease
-            .end(removed, |removed| *removed == RemoveOutcome::Removed)
-            .await
+        again(|| async {
+            let mut lease = self.begin().await?;
+            let removed = self.remove_in(&mut lease, id, secret, at).await;
+            lease
+                .end(removed, |removed| *removed == RemoveOutcome::Removed)
+                .await
+        })
+        .await
     }
 
     async fn list(&self, owner: &Owner, now: Timestamp) -> Result<Vec<SessionSummary>, StoreError> {
         let rows = self
             .fetch(&self.0.statements.list, &[row::owner(owner)])
             .await?;
-        let mut sessions = Vec::with_capacity(rows.len());
-        for row in &rows {
-            let id = D::id(row, 0).map_err(DatabaseFailure::from)?;
-            if let Some(record) = readable(id, row::read_head::<D>(row))?
-                && !record.is_expired(Instants::at(now))
-            {
-                sessions.push(SessionSummary::new(id, &record, now));
-            }
-        }
-        Ok(sessions)
+        summaries::<D>(&rows, now)
+    }
+
+    async fn list_up_to(
+        &self,
+        owner: &Owner,
+        most: usize,
+        now: Timestamp,
+    ) -> Result<Vec<SessionSummary>, StoreError> {
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let alive = Argument::Integer(Some(now.as_unix_millis()));
+        let most = Argument::Integer(Some(most));
+        let arguments = [row::owner(owner), alive, alive, most];
+        let rows = self
+            .fetch(&self.0.statements.list_up_to, &arguments)
+            .await?;
+        summaries::<D>(&rows, now)
     }
 
     async fn remove_owned(
@@ -230,9 +350,61 @@ impl<D: Dialect> SessionStore for SqlStore<D> {
         now: Timestamp,
     ) -> Result<u64, StoreError> {
         let _turn = self.0.turns.to_write().await;
-        let mut lease = self.begin().await?;
-        let removed = self.remove_owned_in(&mut lease, owner, except, now).await;
-        lease.end(removed, |_| true).await
+        again(|| async {
+            let mut lease = self.begin().await?;
+            let removed = self.remove_owned_in(&mut lease, owner, except, now).await;
+            lease.end(removed, |_| true).await
+        })
+        .await
+    }
+
+    /// The cursor is the last id of the page: ids are in the primary key's index.
+    async fn page(
+        &self,
+        after: Option<&Cursor>,
+        most: usize,
+        now: Timestamp,
+    ) -> Result<Page, StoreError> {
+        let after = match after {
+            Some(cursor) => cursor.session_id()?,
+            None => SessionId::from_bytes([0; 16]),
+        };
+        let limit = i64::try_from(most).unwrap_or(i64::MAX);
+        let now_argument = Argument::Integer(Some(now.as_unix_millis()));
+        let arguments = [
+            Argument::Id(Some(after)),
+            now_argument,
+            now_argument,
+            Argument::Integer(Some(limit)),
+        ];
+        let rows = self.fetch(&self.0.statements.page, &arguments).await?;
+        let last = rows.last().filter(|_| rows.len() >= most);
+        let last = last.map(|row| D::id(row, 0)).transpose();
+        let next = last.map_err(DatabaseFailure::from)?.map(Cursor::from);
+        Ok(Page::new(summaries::<D>(&rows, now)?, next))
+    }
+
+    async fn count(&self, now: Timestamp) -> Result<Option<u64>, StoreError> {
+        let now = Argument::Integer(Some(now.as_unix_millis()));
+        let rows = self.fetch(&self.0.statements.count, &[now, now]).await?;
+        let count = rows.first().map(|row| D::integer(row, 0)).transpose();
+        let count = count.map_err(DatabaseFailure::from)?.flatten();
+        Ok(count.map(i64::cast_unsigned))
+    }
+}
+
+/// A store that goes with the last of its clones.
+pub(crate) struct WeakStore<D: Dialect>(Weak<Shared<D>>);
+
+impl<D: Dialect> SqlStore<D> {
+    pub(crate) fn downgrade(&self) -> WeakStore<D> {
+        WeakStore(Arc::downgrade(&self.0))
+    }
+}
+
+impl<D: Dialect> WeakStore<D> {
+    pub(crate) fn upgrade(&self) -> Option<SqlStore<D>> {
+        self.0.upgrade().map(SqlStore)
     }
 }
 

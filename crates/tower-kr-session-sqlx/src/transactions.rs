@@ -3,11 +3,13 @@
 //! No sign-in escapes a revocation. A sign-in shares the owner's lock from before it reads the
 //! revocations until its commit is visible. A revocation holds the lock alone from before it reads
 //! the sessions until its commit is visible. So one of the two is over before the other reads.
-//! Under READ COMMITTED each statement sees everything that was committed before it.
+//! Under READ COMMITTED each statement sees everything that was committed before it. MySQL's lock
+//! is the owner's row of the revocations, which sign-ins don't share: they take turns.
 //!
 //! There is no deadlock. An owner is always locked before a session, and no transaction locks two
 //! owners. Only a revocation waits for several sessions, and whoever holds one of those waits for
-//! nobody.
+//! nobody. Where a database sees a deadlock nevertheless, it undoes one of the transactions, and
+//! that one runs again.
 //!
 //! SQLite gives the whole database to one writing transaction, so nothing else is locked there.
 
@@ -28,6 +30,11 @@ use crate::{
     store::SqlStore,
 };
 
+/// Whether a delta changes values. They may be large, so they aren't read or written if not.
+pub(crate) fn edits_values(delta: &Delta) -> bool {
+    delta.clear || !delta.changes().is_empty() || delta.operation.is_some()
+}
+
 type Read<D> = fn(&<D as sqlx::Database>::Row) -> Result<Record, DecodeError>;
 
 impl<D: Dialect> SqlStore<D> {
@@ -41,10 +48,9 @@ impl<D: Dialect> SqlStore<D> {
     ) -> Result<ApplyOutcome, StoreError> {
         let sql = self.statements();
         if let (Some(sign_in), Some(share)) = (&delta.sign_in, &sql.share_owner) {
-            lease.fetch(share, &[row::owner(&sign_in.owner)]).await?;
+            lease.execute(share, &[row::owner(&sign_in.owner)]).await?;
         }
-        // Values may be large: they aren't read if they don't change.
-        let values = delta.clear || !delta.changes().is_empty() || delta.operation.is_some();
+        let values = edits_values(delta);
         let (lock, update, read) = if values {
             (&sql.lock, &sql.update, row::read::<D> as Read<D>)
         } else {
@@ -70,11 +76,8 @@ impl<D: Dialect> SqlStore<D> {
         }
         let applied = record.apply(secret, delta, at);
         if matches!(applied, ApplyOutcome::Applied(_)) {
-            let mut arguments = row::head(id, &record);
-            if values {
-                arguments.push(row::values(&record));
-            }
-            lease.fetch_last(update, &arguments).await?;
+            let arguments = row::arguments(id, &record, values);
+            lease.execute_last(update, &arguments).await?;
         }
         Ok(applied)
     }
@@ -87,7 +90,7 @@ impl<D: Dialect> SqlStore<D> {
         record: &Record,
     ) -> Result<CreateOutcome, StoreError> {
         if let Some(share) = &self.statements().share_owner {
-            lease.fetch(share, &[row::owner(owner)]).await?;
+            lease.execute(share, &[row::owner(owner)]).await?;
         }
         let authenticated_at = record.authenticated_at.unwrap_or(record.created_at);
         if self.is_revoked(lease, owner, authenticated_at).await? {
@@ -100,10 +103,10 @@ impl<D: Dialect> SqlStore<D> {
                 CreateOutcome::Exists
             });
         }
-        let rows = lease
-            .fetch_last(&self.statements().insert, &row::whole(id, record))
-            .await?;
-        Ok(created(&rows))
+        let arguments = row::arguments(id, record, true);
+        let insert = &self.statements().insert;
+        let inserted = lease.execute_last(insert, &arguments).await;
+        Ok(created(inserted)?)
     }
 
     pub(crate) async fn remove_in(
@@ -123,9 +126,26 @@ impl<D: Dialect> SqlStore<D> {
         };
         let removal = record.removal(Some(secret), at);
         if removal.deletes {
-            lease.fetch_last(&sql.delete, &[id_argument]).await?;
+            lease.execute_last(&sql.delete, &[id_argument]).await?;
         }
         Ok(removal.outcome)
+    }
+
+    /// Removes a session without a look at its secret.
+    pub(crate) async fn remove_any_in(
+        &self,
+        lease: &mut Lease<'_, D>,
+        id: SessionId,
+        at: Instants,
+    ) -> Result<RemoveOutcome, StoreError> {
+        let sql = self.statements();
+        let id = [Argument::Id(Some(id))];
+        let rows = lease.fetch(&sql.lock_any, &id).await?;
+        let Some(row) = rows.first() else {
+            return Ok(RemoveOutcome::Missing);
+        };
+        lease.execute_last(&sql.delete, &id).await?;
+        Ok(removed::<D>(row, at))
     }
 
     pub(crate) async fn remove_owned_in(
@@ -138,13 +158,13 @@ impl<D: Dialect> SqlStore<D> {
         let sql = self.statements();
         let owner = row::owner(owner);
         if let Some(lock) = &sql.lock_owner {
-            lease.fetch(lock, &[owner]).await?;
+            lease.execute(lock, &[owner]).await?;
         }
         let not_before = Argument::Integer(Some(now.as_unix_millis()));
-        lease.fetch(&sql.revoke, &[owner, not_before]).await?;
-        let rows = lease
-            .fetch_last(&sql.delete_owned, &[owner, Argument::Id(except)])
-            .await?;
+        lease.execute(&sql.revoke, &[owner, not_before]).await?;
+        let owned = [owner, Argument::Id(except)];
+        let rows = lease.fetch(&sql.lock_owned, &owned).await?;
+        lease.execute_last(&sql.delete_owned, &owned).await?;
         let at = Instants::at(now);
         let alive = rows
             .iter()

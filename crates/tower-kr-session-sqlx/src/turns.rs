@@ -9,35 +9,43 @@ use tokio::sync::{Mutex as Queue, MutexGuard as Writer, OwnedMutexGuard};
 use tower_kr_session::{SessionId, store::SecretHash};
 
 /// The calls of this process that a call waits for before it takes a connection to write.
-pub(crate) enum Turns {
-    /// All that write: the database takes one writer at a time.
-    All(Queue<()>),
-    /// Those with the same token.
-    Token(Tokens),
+pub(crate) struct Turns {
+    tokens: Tokens,
+    /// There if the database takes one writer at a time.
+    writers: Option<Queue<()>>,
 }
+
+/// A turn to write, where writers take turns. The next one goes on when it is dropped.
+pub(crate) type WriteTurn<'a> = Option<Writer<'a, ()>>;
 
 impl Turns {
     pub(crate) fn new(single_writer: bool) -> Self {
-        if single_writer {
-            Self::All(Queue::default())
-        } else {
-            Self::Token(Tokens::default())
+        Self {
+            tokens: Tokens::default(),
+            writers: single_writer.then(Queue::default),
         }
     }
 
-    /// The turn to write without a token.
-    pub(crate) async fn to_write(&self) -> Option<Writer<'_, ()>> {
-        match self {
-            Self::All(queue) => Some(queue.lock().await),
-            Self::Token(_) => None,
+    /// The turn among the calls that change this session with this secret.
+    pub(crate) async fn with_token(&self, id: SessionId, secret: &SecretHash) -> TokenTurn<'_> {
+        self.tokens.turn(id, secret).await
+    }
+
+    /// The turn to write.
+    pub(crate) async fn to_write(&self) -> WriteTurn<'_> {
+        match &self.writers {
+            Some(writers) => Some(writers.lock().await),
+            None => None,
         }
     }
-}
 
-/// A turn to write. The next call in the queue goes on when it is dropped.
-pub(crate) enum Turn<'a> {
-    All(#[expect(dead_code, reason = "held until it is dropped")] Writer<'a, ()>),
-    Token(#[expect(dead_code, reason = "held until it is dropped")] TokenTurn<'a>),
+    /// The turn to write, unless one has to wait for it.
+    pub(crate) fn try_to_write(&self) -> Option<WriteTurn<'_>> {
+        match &self.writers {
+            Some(writers) => writers.try_lock().ok().map(Some),
+            None => Some(None),
+        }
+    }
 }
 
 /// A queue for each token in use, removed with its last call.
@@ -45,13 +53,13 @@ pub(crate) enum Turn<'a> {
 /// A session that gets many requests at once uses one connection, not the whole pool. The secret is
 /// part of the key, so calls with a wrong secret wait for each other only.
 #[derive(Default)]
-pub(crate) struct Tokens(Mutex<HashMap<Token, Arc<Queue<()>>>>);
+struct Tokens(Mutex<HashMap<Token, Arc<Queue<()>>>>);
 
 type Token = (SessionId, [u8; 32]);
 
 impl Tokens {
     /// The turn to change this session with this secret.
-    pub(crate) async fn turn(&self, id: SessionId, secret: &SecretHash) -> TokenTurn<'_> {
+    async fn turn(&self, id: SessionId, secret: &SecretHash) -> TokenTurn<'_> {
         let token = (id, *secret.as_bytes());
         // Made before the wait, so that a call that is dropped while it waits leaves nothing
         // behind.

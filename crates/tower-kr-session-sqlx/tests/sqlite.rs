@@ -8,7 +8,10 @@ use std::{
     io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
     process::{Child, Command, ExitCode, Stdio},
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -27,7 +30,7 @@ use support::{
 use test_support::{Check, Scratch, block_on, run};
 use tokio::task::JoinSet;
 use tower_kr_session::{
-    SessionStore, StoreError,
+    ManualClock, Owner, SessionLayer, SessionStore, StoreError,
     store::{ApplyOutcome, Instants, RemoveOutcome, SecretHash, contract},
 };
 use tower_kr_session_sqlx::{SetupError, SqliteStore};
@@ -58,7 +61,9 @@ fn own_checks() -> Vec<Check> {
         a_wrong_secret_costs_nobody_a_place_in_a_queue,
         a_full_disk_is_unavailable_and_corrupts_nothing,
         a_file_that_can_only_be_read_is_unavailable_for_writes,
+        a_layer_over_a_file_that_can_only_be_read_is_not_ready,
         a_touch_does_not_write_the_values,
+        some_of_a_users_sessions_cost_as_much_whatever_their_number,
         several_can_open_a_new_file_at_once,
         urls_are_checked,
         a_database_in_memory_is_refused_however_it_is_written,
@@ -453,6 +458,32 @@ async fn a_file_that_can_only_be_read_is_unavailable_for_writes() {
     holder.record(&reader).await;
 }
 
+async fn a_layer_over_a_file_that_can_only_be_read_is_not_ready() {
+    let scratch = Scratch::new();
+    let options = SqliteConnectOptions::new()
+        .filename(scratch.path().join("own.db"))
+        .create_if_missing(true);
+    let pool = SqlitePoolOptions::new()
+        .max_connections(1)
+        .connect_with(options)
+        .await
+        .unwrap();
+    let store = SqliteStore::builder().build(pool.clone()).unwrap();
+    store.migrate().await.unwrap();
+    let clock = Arc::new(ManualClock::new(now()));
+    let sessions = SessionLayer::new(store).clock(Arc::clone(&clock));
+    let sessions = sessions.sessions().unwrap();
+    for (query_only, ready) in [("OFF", true), ("ON", false), ("OFF", true)] {
+        let pragma = AssertSqlSafe(format!("PRAGMA query_only = {query_only}"));
+        sqlx::raw_sql(pragma).execute(&pool).await.unwrap();
+        // What was written just before says nothing any more.
+        clock.advance(Duration::from_secs(3));
+        let began = Instant::now();
+        assert_eq!(sessions.ping().await.is_ok(), ready, "{query_only}");
+        assert!(began.elapsed() < Duration::from_secs(2));
+    }
+}
+
 async fn a_touch_does_not_write_the_values() {
     let (scratch, store) = fresh().await;
     let holder = Holder::new(&store).await;
@@ -470,6 +501,46 @@ async fn a_touch_does_not_write_the_values() {
         .unwrap()
         .len();
     assert!(wal > 0 && wal < 200_000, "five touches wrote {wal} bytes");
+}
+
+async fn some_of_a_users_sessions_cost_as_much_whatever_their_number() {
+    const MOST: usize = 74;
+    let scratch = Scratch::new();
+    let options = SqliteConnectOptions::new()
+        .filename(scratch.path().join("own.db"))
+        .journal_mode(SqliteJournalMode::Wal)
+        .create_if_missing(true);
+    let steps = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&steps);
+    let pool = SqlitePoolOptions::new()
+        .max_connections(1)
+        .after_connect(move |connection, _| {
+            let steps = Arc::clone(&counted);
+            Box::pin(async move {
+                let mut handle = connection.lock_handle().await?;
+                handle.set_progress_handler(1, move || {
+                    steps.fetch_add(1, Ordering::Relaxed);
+                    true
+                });
+                Ok(())
+            })
+        });
+    let pool = pool.connect_with(options).await.unwrap();
+    let store = SqliteStore::builder().build(pool).unwrap();
+    store.migrate().await.unwrap();
+    let owner = Owner::new("max").unwrap();
+    let mut costs = Vec::new();
+    for sessions in [100, 300] {
+        for _ in 0..sessions {
+            Holder::with(&store, |record| record.owner = Some(owner.clone())).await;
+        }
+        steps.store(0, Ordering::Relaxed);
+        let some = store.list_up_to(&owner, MOST, now()).await.unwrap();
+        assert_eq!(some.len(), MOST);
+        costs.push(steps.load(Ordering::Relaxed));
+    }
+    // The index has one more level, perhaps.
+    assert!(costs[0].abs_diff(costs[1]) < 100, "{costs:?}");
 }
 
 async fn several_can_open_a_new_file_at_once() {
@@ -526,6 +597,8 @@ async fn a_database_in_memory_is_refused_however_it_is_written() {
             "{bad}: {error}"
         );
     }
+    let error = SqliteStore::connect("sqlite://:memory:").await.unwrap_err();
+    assert!(error.to_string().contains("use a file"), "{error}");
     let private = SqliteConnectOptions::new().filename(":memory:");
     let error = SqliteStore::builder().connect_with(private).await;
     let error = error.unwrap_err();

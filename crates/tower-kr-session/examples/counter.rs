@@ -1,6 +1,8 @@
 //! Counts the requests of a visitor.
 //!
 //! `cargo run -p tower-kr-session --example counter`, then open <http://localhost:3000> and reload.
+//! The cookie is `Secure`: over plain HTTP, Chromium, Firefox and curl keep it on localhost, Safari
+//! doesn't.
 
 use axum::{Router, routing::get};
 use tower_kr_session::{MemoryStore, Session, SessionError, SessionLayer};

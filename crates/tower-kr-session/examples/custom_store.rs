@@ -6,8 +6,10 @@
 //! searches all of it for an owner's sessions, and never forgets a session. A real one has an
 //! index, and reclaims what is past [`Record::reclaim_at`].
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use libtest_mimic::{Arguments, Trial};
 use tokio::sync::Mutex;
@@ -56,13 +58,13 @@ impl SessionStore for MapStore {
         Ok(CreateOutcome::Created)
     }
 
-    async fn apply(&self, id: SessionId, secret: &SecretHash, delta: Delta, at: Instants) -> Result<ApplyOutcome, StoreError> {
+    async fn apply(&self, id: SessionId, secret: &SecretHash, delta: &Delta, at: Instants) -> Result<ApplyOutcome, StoreError> {
         let mut maps = self.0.lock().await;
         let Some(mut record) = maps.records.get(&id).cloned() else {
             return Ok(ApplyOutcome::Missing);
         };
-        let applied = record.apply(secret, &delta, at);
-        let revoked = delta.sign_in.is_some_and(|new| maps.is_revoked(&new.owner, new.authenticated_at));
+        let applied = record.apply(secret, delta, at);
+        let revoked = delta.sign_in.as_ref().is_some_and(|new| maps.is_revoked(&new.owner, new.authenticated_at));
         if revoked && matches!(applied, ApplyOutcome::Applied(_)) {
             return Ok(ApplyOutcome::Revoked);
         }

@@ -1,7 +1,7 @@
 //! Shows a flash message, set by one request, in the next one, exactly once.
 //!
 //! `cargo run -p tower-kr-session --example flash`, then open <http://localhost:3000> and press the
-//! button.
+//! button. The cookie is `Secure`: over plain HTTP, Chromium keeps it on localhost, Safari doesn't.
 
 use axum::{
     Router,

@@ -26,8 +26,7 @@ mod client;
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-    use std::time::Duration;
+    use std::{sync::Arc, time::Duration};
 
     use tower_kr_session::{ManualClock, Timestamp};
 

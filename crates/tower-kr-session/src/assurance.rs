@@ -28,8 +28,7 @@ pub enum AssuranceLevel {
 }
 
 impl AssuranceLevel {
-    /// Returns the absolute timeout of the level: the longest that a session may live, whatever its
-    /// activity.
+    /// Returns the absolute timeout of the level: the longest that a session may live, even in use.
     #[must_use]
     pub const fn absolute_timeout(self) -> Duration {
         match self {

@@ -5,8 +5,9 @@ use std::{sync::Arc, time::Duration};
 use http::StatusCode;
 
 use crate::{
+    json::ValueError,
     model::{
-        ApplyOutcome, InvalidOwner, is_timeout,
+        ApplyOutcome, InvalidLabel, InvalidOwner, is_timeout,
         key::{InvalidKey, KeyBuf},
     },
     store::StoreError,
@@ -61,7 +62,7 @@ pub enum SessionError {
         attempts: u32,
     },
     /// The request carries several different session cookies, and it is unclear which one is meant.
-    /// 400
+    /// A sign-in, or [`destroy`](crate::Session::destroy), ends all their sessions. 400
     #[error("the request carries several different session cookies")]
     AmbiguousCookie,
     /// The session would become larger than allowed; nothing was stored. 413
@@ -83,12 +84,21 @@ pub enum SessionError {
     /// ([`SessionLayer::consent_when`](crate::SessionLayer::consent_when)). 403
     #[error("the visitor has not consented to the session cookie")]
     NoConsent,
+    /// The session is bound to a device, the browser says that it could not prove itself this time
+    /// (`Secure-Session-Skipped`), and the request would start another session in its place. The
+    /// request works once the browser has a proof again. 403
+    #[cfg(feature = "device-bound")]
+    #[error("the session is bound to a device, and the request came without a proof of it")]
+    ProofMissing,
     /// A key is empty, too long or has control characters. 400
     #[error(transparent)]
     InvalidKey(#[from] InvalidKey),
     /// The owner is empty or too long. 400
     #[error(transparent)]
     InvalidOwner(#[from] InvalidOwner),
+    /// The label is empty or too long. 400
+    #[error(transparent)]
+    InvalidLabel(#[from] InvalidLabel),
     /// The value to increment is not a 64-bit integer. 500
     #[error("session value `{key}` is not a 64-bit integer")]
     NotAnInteger {
@@ -106,16 +116,16 @@ pub enum SessionError {
     Decode {
         /// The key.
         key: KeyBuf,
-        /// The error of serde_json.
-        source: Arc<serde_json::Error>,
+        /// The type, and where the value doesn't fit it.
+        source: Arc<ValueError>,
     },
     /// The value can't be written as JSON. 500
     #[error("session value `{key}` can't be written as JSON: {source}")]
     Encode {
         /// The key.
         key: KeyBuf,
-        /// The error of serde_json.
-        source: Arc<serde_json::Error>,
+        /// The type, and what JSON can't hold.
+        source: Arc<ValueError>,
     },
     /// A handler gave this session a timeout out of range. 500
     #[error(
@@ -128,6 +138,11 @@ pub enum SessionError {
         /// [assurance level](crate::AssuranceLevel) allows.
         longest: Duration,
     },
+    /// No [`SessionLayer`](crate::SessionLayer) is around the route. 500
+    #[error(
+        "no SessionLayer around this route: add `.layer(SessionLayer::new(store))` after the routes that use `Session`"
+    )]
+    MissingLayer,
     /// The head of the response has left. A change that needs a cookie is too late, and a change of
     /// values needs [`Session::detach`](crate::Session::detach) and `save`. 500
     #[error("the response head has left: {0}")]
@@ -139,22 +154,28 @@ impl SessionError {
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self {
+            Self::Store(StoreError::InvalidCursor) => StatusCode::BAD_REQUEST,
+            Self::Store(StoreError::Unsupported(_)) => StatusCode::NOT_IMPLEMENTED,
             Self::Store(_) | Self::Interrupted => StatusCode::SERVICE_UNAVAILABLE,
             Self::Ended
             | Self::Superseded
             | Self::Revoked
             | Self::TooManySessions { .. }
             | Self::Contended { .. } => StatusCode::CONFLICT,
-            Self::AmbiguousCookie | Self::InvalidKey(_) | Self::InvalidOwner(_) => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::AmbiguousCookie
+            | Self::InvalidKey(_)
+            | Self::InvalidOwner(_)
+            | Self::InvalidLabel(_) => StatusCode::BAD_REQUEST,
             Self::NoConsent => StatusCode::FORBIDDEN,
+            #[cfg(feature = "device-bound")]
+            Self::ProofMissing => StatusCode::FORBIDDEN,
             Self::TooLarge { .. } | Self::TooManyChanges { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotAnInteger { .. }
             | Self::Overflow { .. }
             | Self::Decode { .. }
             | Self::Encode { .. }
             | Self::InvalidLimit { .. }
+            | Self::MissingLayer
             | Self::ResponseSent(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -167,6 +188,21 @@ impl SessionError {
     ) -> Result<(), Self> {
         let fits = is_timeout(timeout, longest).then_some(());
         fits.ok_or(Self::InvalidLimit { name, longest })
+    }
+
+    /// Returns that the value at `key` is of another type.
+    pub(crate) fn not_read(key: &str, source: ValueError) -> Self {
+        let source = Arc::new(source);
+        match KeyBuf::new(key) {
+            Ok(key) => Self::Decode { key, source },
+            Err(invalid) => invalid.into(),
+        }
+    }
+
+    /// Returns that the value for `key` can't be written.
+    pub(crate) fn not_written(key: &KeyBuf, source: ValueError) -> Self {
+        let (key, source) = (key.clone(), Arc::new(source));
+        Self::Encode { key, source }
     }
 
     /// Returns why the integer at `key` was not added to.
@@ -183,7 +219,9 @@ impl SessionError {
     #[must_use]
     pub fn public_message(&self) -> String {
         match self {
-            Self::Store(_) | Self::Interrupted => "The session store is unavailable".to_owned(),
+            _ if self.status() == StatusCode::SERVICE_UNAVAILABLE => {
+                "The session store is unavailable".to_owned()
+            }
             Self::Contended { .. } => "Other requests keep changing the session".to_owned(),
             error if error.status().is_server_error() => "Internal server error".to_owned(),
             error => error.to_string(),

@@ -36,17 +36,32 @@ impl<S: Sync> OptionalFromRequestParts<S> for Session {
 
 /// Rejection of a handler that extracts a [`Session`] without a
 /// [`SessionLayer`](crate::SessionLayer) around it. 500
+///
+/// The cause is logged even if the application makes another response of it. The client learns
+/// nothing about the server's set-up.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error(
-    "no SessionLayer around this route: add `.layer(SessionLayer::new(store))` after the routes that use `Session`"
-)]
+#[error("{}", SessionError::MissingLayer)]
 pub struct MissingSessionLayer(());
 
 impl IntoResponse for MissingSessionLayer {
-    /// Logs the cause. The client learns nothing about the server's set-up.
     fn into_response(self) -> Response {
         tracing::error!("{self}");
         StatusCode::INTERNAL_SERVER_ERROR.into_response()
+    }
+}
+
+/// For extractors that answer a [`SessionError`] as their rejection.
+impl From<MissingSessionLayer> for SessionError {
+    fn from(_: MissingSessionLayer) -> Self {
+        Self::MissingLayer
+    }
+}
+
+/// For extractors whose rejection is a status and a text.
+impl From<MissingSessionLayer> for (StatusCode, &'static str) {
+    fn from(missing: MissingSessionLayer) -> Self {
+        tracing::error!("{missing}");
+        (StatusCode::INTERNAL_SERVER_ERROR, "Internal server error")
     }
 }
 
@@ -54,6 +69,9 @@ impl IntoResponse for SessionError {
     /// Responds with the status of the error, its public message as text, and `Retry-After` if the
     /// store is down.
     fn into_response(self) -> Response {
+        if let Self::MissingLayer = self {
+            tracing::error!("{self}");
+        }
         let message = self.public_message();
         let mut response = if self.is_temporary() {
             (self.status(), [(header::RETRY_AFTER, RETRY_AFTER)], message).into_response()

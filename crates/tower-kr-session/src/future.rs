@@ -11,6 +11,8 @@ use std::{
 use http::{HeaderValue, Response, StatusCode, header};
 use pin_project_lite::pin_project;
 
+#[cfg(feature = "device-bound")]
+use crate::device::Answer;
 use crate::{
     config::Config,
     error::{RETRY_AFTER, SessionError},
@@ -18,22 +20,49 @@ use crate::{
     transport,
 };
 
+/// Without the feature there is none: the layer never answers in the application's place.
+#[cfg(not(feature = "device-bound"))]
+struct Answer<B>(std::convert::Infallible, std::marker::PhantomData<B>);
+
+#[cfg(not(feature = "device-bound"))]
+impl<B> Answer<B> {
+    fn poll(&mut self, _: &mut Context<'_>) -> Poll<Response<B>> {
+        match self.0 {}
+    }
+}
+
 pin_project! {
     /// The response of a [`SessionService`](crate::service::SessionService).
     pub struct ResponseFuture<F, B> {
         #[pin]
-        inner: F,
-        state: State<B>,
+        answerer: Answerer<F, B>,
+    }
+}
+
+pin_project! {
+    /// Who answers.
+    #[project = Projected]
+    enum Answerer<F, B> {
+        /// The application.
+        Application {
+            #[pin]
+            inner: F,
+            state: State<B>,
+        },
+        /// The layer, a browser that binds or proves its device.
+        Layer { answer: Box<Answer<B>> },
     }
 
-    impl<F, B> PinnedDrop for ResponseFuture<F, B> {
+    impl<F, B> PinnedDrop for Answerer<F, B> {
         fn drop(this: Pin<&mut Self>) {
             // The client left, or the handler failed: nothing further is committed, and a task that
             // still holds the session learns of it.
-            match this.project().state {
-                State::Handling(session) => session.abandon(),
-                State::Committing(committing) => committing.session.abandon(),
-                State::Passing => {}
+            if let Projected::Application { state, .. } = this.project() {
+                match state {
+                    State::Handling(session) => session.abandon(),
+                    State::Committing(committing) => committing.session.abandon(),
+                    State::Passing => {}
+                }
             }
         }
     }
@@ -56,16 +85,24 @@ struct Committing<B> {
 
 impl<F, B> ResponseFuture<F, B> {
     pub(crate) const fn new(inner: F, session: Session) -> Self {
+        let state = State::Handling(session);
         Self {
-            inner,
-            state: State::Handling(session),
+            answerer: Answerer::Application { inner, state },
         }
     }
 
     pub(crate) const fn passing(inner: F) -> Self {
+        let state = State::Passing;
         Self {
-            inner,
-            state: State::Passing,
+            answerer: Answerer::Application { inner, state },
+        }
+    }
+
+    #[cfg(feature = "device-bound")]
+    pub(crate) fn answering(answer: Answer<B>) -> Self {
+        let answer = Box::new(answer);
+        Self {
+            answerer: Answerer::Layer { answer },
         }
     }
 }
@@ -78,33 +115,37 @@ where
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
-        match this.state {
-            State::Passing => this.inner.poll(context),
+        let (mut inner, state) = match self.project().answerer.project() {
+            Projected::Application { inner, state } => (inner, state),
+            Projected::Layer { answer } => return answer.poll(context).map(Ok),
+        };
+        match state {
+            State::Passing => inner.poll(context),
             State::Handling(session) => {
                 // The response is changed where it stands: it is large, and most only pass.
-                let mut polled = this.inner.as_mut().poll(context);
+                let mut polled = inner.as_mut().poll(context);
                 let Poll::Ready(Ok(response)) = &mut polled else {
                     return polled;
                 };
                 let mut commit = match session.end(response.status().is_server_error()) {
                     End::Untouched => {
-                        *this.state = State::Passing;
+                        *state = State::Passing;
                         return polled;
                     }
-                    End::Unchanged => {
-                        transport::mark_private(response.headers_mut());
-                        *this.state = State::Passing;
+                    End::Unchanged(audience) => {
+                        let (config, _) = session.config();
+                        transport::mark_private(response.headers_mut(), audience, config);
+                        *state = State::Passing;
                         return polled;
                     }
                     End::Commit(commit) => commit,
                 };
                 if let Poll::Ready(committed) = commit.as_mut().poll(context) {
                     finish(session, committed, response);
-                    *this.state = State::Passing;
+                    *state = State::Passing;
                     return polled;
                 }
-                *this.state = State::Committing(Box::new(Committing {
+                *state = State::Committing(Box::new(Committing {
                     session: session.clone(),
                     commit,
                     response: mem::take(response),
@@ -115,7 +156,7 @@ where
                 let committed = ready!(committing.commit.as_mut().poll(context));
                 let mut response = mem::take(&mut committing.response);
                 finish(&committing.session, committed, &mut response);
-                *this.state = State::Passing;
+                *state = State::Passing;
                 Poll::Ready(Ok(response))
             }
         }
@@ -128,7 +169,7 @@ fn finish<B: Default>(session: &Session, committed: Committed, response: &mut Re
     if let Err(error) = committed.result {
         refuse(config, error, response);
     }
-    transport::mark_private(response.headers_mut());
+    transport::mark_private(response.headers_mut(), committed.audience, config);
     if let Some(change) = committed.cookie
         && let Err(error) = transport::send(&change, response.headers_mut(), config, https)
     {

@@ -23,7 +23,6 @@ use crate::{
 };
 
 const DEFAULT_COOKIE_NAME: &str = "__Host-Kr.Session";
-const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(20 * 60);
 const DEFAULT_ABSOLUTE_TIMEOUT: Duration = Duration::from_secs(12 * 60 * 60);
 const DEFAULT_IO_TIMEOUT: Duration = Duration::from_secs(10);
 const DEFAULT_MAX_SESSION_BYTES: u64 = 256 * 1024;
@@ -46,18 +45,45 @@ const DEFAULT_SESSION_LIMIT: SessionLimit = SessionLimit::EndOldest(100);
 /// | setting | default |
 /// |---|---|
 /// | [`cookie`](Self::cookie) | `__Host-Kr.Session`; Secure, HttpOnly, SameSite=Lax, Path=/ |
+/// | [`header`](Self::header) | none: a cookie carries the token |
 /// | [`assurance_level`](Self::assurance_level) | none: the timeouts below |
 /// | [`idle_timeout`](Self::idle_timeout) | 20 minutes |
 /// | [`anonymous_idle_timeout`](Self::anonymous_idle_timeout) | the idle timeout |
 /// | [`absolute_timeout`](Self::absolute_timeout) | 12 hours |
+/// | [`persistent`](Self::persistent) | no: the cookie ends with the browser's session |
 /// | [`io_timeout`](Self::io_timeout) | 10 seconds |
 /// | [`touch_interval`](Self::touch_interval) | a twentieth of the idle timeout |
+/// | [`await_touch`](Self::await_touch) | no |
 /// | [`max_session_bytes`](Self::max_session_bytes) | 256 KiB |
 /// | [`max_sessions_per_owner`](Self::max_sessions_per_owner) | 100; then the oldest one ends |
 /// | [`clear_site_data`](Self::clear_site_data) | nothing |
 /// | [`consent_when`](Self::consent_when) | nobody is asked; an [essential](CookieBuilder::essential) cookie, the default, never needs consent |
 ///
-/// A second layer inside the first one passes requests through; the outer one counts.
+/// A response that used the session gets `Vary: Cookie` and, if its handler set no `Cache-Control`,
+/// `no-store`, or `private, no-cache` if it is known that nobody is signed in. So does a response
+/// that leaves while a stream or task still has a handle. One that sets or removes the cookie is
+/// `no-store` in any case.
+///
+/// A second layer inside the first one passes requests through if its cookie has the same name: the
+/// outer one counts. With another name it is a session of its own, which is what its handlers get.
+/// So an area can ask for a sign-in, timeouts and an [assurance level](AssuranceLevel) of its own:
+///
+#[cfg_attr(feature = "axum", doc = "```")]
+#[cfg_attr(not(feature = "axum"), doc = "```ignore")]
+/// use axum::{Router, routing::get};
+/// use tower_kr_session::{AssuranceLevel, MemoryStore, SessionLayer, cookie::CookieBuilder};
+///
+/// let store = MemoryStore::new();
+/// let admin = SessionLayer::new(store.clone())
+///     .cookie(CookieBuilder::new("__Host-Admin"))
+///     .assurance_level(AssuranceLevel::Aal3);
+/// let app: Router = Router::new()
+///     .nest("/admin", Router::new().route("/", get(async || "admin")).layer(admin))
+///     .layer(SessionLayer::new(store));
+/// ```
+///
+/// A layer takes no token of another one, also on the same store: the name of the cookie is part of
+/// the hash that the store keeps. Users and their limit of sessions are those of the store.
 #[derive(Clone)]
 pub struct SessionLayer {
     /// Shared by all clones: a router that was not finished with `with_state` clones its layers for
@@ -76,18 +102,23 @@ impl SessionLayer {
                 store: Arc::new(ErasedStore::new(store)),
                 clock: Arc::new(SystemClock),
                 cookie: CookieBuilder::new(DEFAULT_COOKIE_NAME),
+                header: None,
                 assurance: None,
-                idle_timeout: DEFAULT_IDLE_TIMEOUT,
+                idle_timeout: None,
                 anonymous_idle_timeout: None,
                 absolute_timeout: DEFAULT_ABSOLUTE_TIMEOUT,
                 io_timeout: DEFAULT_IO_TIMEOUT,
                 touch_interval: None,
+                await_touch: false,
+                persistent: false,
                 max_session_bytes: DEFAULT_MAX_SESSION_BYTES,
                 session_limit: DEFAULT_SESSION_LIMIT,
                 clear_site_data: Vec::new(),
                 on_error: None,
                 https_when: Arc::new(is_https),
                 consent_when: None,
+                #[cfg(feature = "device-bound")]
+                device: None,
             }),
             config: Arc::default(),
         }
@@ -103,11 +134,34 @@ impl SessionLayer {
     /// with `__Host-` or `__Host-Http-` keeps sibling domains from planting one (RFC 6265bis,
     /// section 4.1.3).
     ///
-    /// A cookie without Max-Age and Expires ends with the browser's session. The server, never the
-    /// cookie, decides how long a session lives.
+    /// The server, never the cookie, decides how long a session lives. So the builder sets no
+    /// Max-Age and no Expires, with which a browser drops the cookie of a session in use. The
+    /// cookie ends with the browser's session, or with the absolute deadline if the session is
+    /// [`persistent`](Self::persistent).
     #[must_use]
     pub fn cookie(self, cookie: CookieBuilder) -> Self {
         self.with(|settings| settings.cookie = cookie)
+    }
+
+    /// Carries the token in a header of requests and responses instead of a cookie, for clients
+    /// that are no browsers. Default: no.
+    ///
+    /// A response has the header only if the token is new, changed or, with an empty value,
+    /// removed. The client sends the last one that it got with each request. Since no browser does
+    /// so by itself, there is no cross-site request forgery. Settings of the cookie, and consent to
+    /// it, have no effect. For scripts of another origin the response also needs
+    /// `Access-Control-Expose-Headers`.
+    ///
+    /// ```
+    /// use tower_kr_session::{MemoryStore, SessionLayer};
+    ///
+    /// let layer = SessionLayer::new(MemoryStore::new()).header("x-session-token");
+    /// # layer.check()?;
+    /// # Ok::<(), tower_kr_session::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn header(self, name: impl Into<String>) -> Self {
+        self.with(|settings| settings.header = Some(name.into()))
     }
 
     /// Sets the timeouts that NIST SP 800-63B-4 asks for at this level, and refuses longer ones.
@@ -139,16 +193,18 @@ impl SessionLayer {
     pub fn assurance_level(self, level: AssuranceLevel) -> Self {
         self.with(|settings| {
             settings.assurance = Some(level);
-            settings.idle_timeout = level.idle_timeout();
+            settings.idle_timeout = Some(level.idle_timeout());
             settings.absolute_timeout = level.absolute_timeout();
             settings.touch_interval = None;
         })
     }
 
-    /// Sets how long a session lives without a request, from 1 ms to 400 days. Default: 20 minutes.
+    /// Sets how long a session lives without a request, from 1 ms to the
+    /// [absolute timeout](Self::absolute_timeout), which ends the session all the same. Default: 20
+    /// minutes.
     #[must_use]
     pub fn idle_timeout(self, timeout: Duration) -> Self {
-        self.with(|settings| settings.idle_timeout = timeout)
+        self.with(|settings| settings.idle_timeout = Some(timeout))
     }
 
     /// Sets how long a session that nobody has signed in to lives without a request, from 1 ms to
@@ -175,17 +231,39 @@ impl SessionLayer {
         self.with(|settings| settings.anonymous_idle_timeout = Some(timeout))
     }
 
-    /// Sets how long a session lives at most, from its start or the last sign-in, whatever its
-    /// activity, from 1 ms to 400 days. Default: 12 hours.
+    /// Sets how long a session lives at most after its start or the last sign-in, even in use: from
+    /// 1 ms to 400 days. Default: 12 hours.
     #[must_use]
     pub fn absolute_timeout(self, timeout: Duration) -> Self {
         self.with(|settings| settings.absolute_timeout = timeout)
     }
 
+    /// Sets whether the cookies of sessions that start outlive the browser's session, until the
+    /// absolute deadline. A handler decides for one session with
+    /// [`set_persistent`](crate::Session::set_persistent). Default: no.
+    ///
+    /// A session that ends 30 days after its last use:
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tower_kr_session::{MemoryStore, SessionLayer};
+    ///
+    /// const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    ///
+    /// let layer = SessionLayer::new(MemoryStore::new());
+    /// let layer = layer.idle_timeout(30 * DAY).absolute_timeout(400 * DAY).persistent(true);
+    /// # layer.check()?;
+    /// # Ok::<(), tower_kr_session::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn persistent(self, persistent: bool) -> Self {
+        self.with(|settings| settings.persistent = persistent)
+    }
+
     /// Sets how long a call to the store may take before the request fails with 503. Default: 10
     /// seconds. A commit may need up to three calls, say, to end another user's session and start a
-    /// new one. One that signs in needs further calls, as
-    /// [`max_sessions_per_owner`](Self::max_sessions_per_owner) says.
+    /// new one, and one more for each further cookie of this name. One that signs in needs further
+    /// calls, as [`max_sessions_per_owner`](Self::max_sessions_per_owner) says.
     #[must_use]
     pub fn io_timeout(self, timeout: Duration) -> Self {
         self.with(|settings| settings.io_timeout = timeout)
@@ -199,6 +277,14 @@ impl SessionLayer {
         self.with(|settings| settings.touch_interval = Some(interval))
     }
 
+    /// Sets whether a response waits until its session is touched, and until the log knows what
+    /// became of an unknown token. Default: no, both go on in tasks of their own. Set it where the
+    /// process is frozen as soon as the response is out, such as in a serverless function.
+    #[must_use]
+    pub fn await_touch(self, await_touch: bool) -> Self {
+        self.with(|settings| settings.await_touch = await_touch)
+    }
+
     /// Sets how many bytes the keys and values of a session may have together. Default: 256 KiB.
     #[must_use]
     pub fn max_session_bytes(self, bytes: u64) -> Self {
@@ -209,14 +295,16 @@ impl SessionLayer {
     /// Default: [`SessionLimit::EndOldest(100)`](SessionLimit::EndOldest), so that one account
     /// can't fill the store.
     ///
-    /// Of new sessions that sign in at the same time, on whatever node, exactly as many stay as are
+    /// Of new sessions that sign in at the same time, on any nodes, exactly as many stay as are
     /// allowed: the newest ones under `EndOldest`, the oldest ones under `Refuse`. A session that
     /// loses such a race ends, and its sign-in is answered with 409 if it wasn't answered yet.
     ///
-    /// A sign-in costs one call of [`list`](SessionStore::list) after its write (under `Refuse`
-    /// also one before it), and one call for each session that it ends. If the store fails in one
-    /// of them, the sign-in is stored but answered with 503. The response carries its cookie, and
-    /// the next sign-in of this user corrects the number.
+    /// A sign-in costs one call of [`list_up_to`](SessionStore::list_up_to) after its write (under
+    /// `Refuse` also one before it), and one call of [`remove_each`](SessionStore::remove_each) for
+    /// 16 sessions that it ends, 64 at most. It looks at no more sessions than the limit and 64, so
+    /// it costs as much for any number. After the limit was lowered, the next sign-ins end the
+    /// rest. If the store fails in one of them, the sign-in is stored but answered with 503. The
+    /// response carries its cookie, and the next sign-in of this user corrects the number.
     ///
     /// ```
     /// use tower_kr_session::{MemoryStore, SessionLayer, SessionLimit};
@@ -316,6 +404,22 @@ impl SessionLayer {
         predicate: impl Fn(&request::Parts) -> bool + Send + Sync + 'static,
     ) -> Self {
         self.with(|settings| settings.consent_when = Some(Arc::new(predicate)))
+    }
+
+    /// Binds sessions to the browser's device after a sign-in over HTTPS, if the browser can do it
+    /// (feature `device-bound`). Default: no.
+    ///
+    /// The layer answers `POST <path>/register` and `POST <path>/refresh` itself. Once a session is
+    /// bound, its token opens nothing without the second, short-lived cookie: the status is
+    /// [`ProofMissing`](crate::Status::ProofMissing), and reads find nothing. To know that, a
+    /// request loads its session before it writes.
+    ///
+    /// A handle that outlives its request, in a stream or a socket, keeps what its request had.
+    /// [`Session::device`](crate::Session::device) says how a session stands.
+    #[cfg(feature = "device-bound")]
+    #[must_use]
+    pub fn device_binding(self, binding: crate::DeviceBinding) -> Self {
+        self.with(|settings| settings.device = Some(binding))
     }
 
     /// Checks that the layer can work as configured.

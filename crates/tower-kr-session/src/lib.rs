@@ -2,13 +2,17 @@
 
 mod assurance;
 mod config;
+#[cfg(feature = "device-bound")]
+mod device;
 mod error;
 #[cfg(feature = "axum")]
 pub mod extract;
 mod future;
+pub mod import;
 mod json;
 mod layer;
 mod model;
+mod revocations;
 pub mod service;
 mod session;
 mod session_limit;
@@ -20,27 +24,36 @@ mod transport;
 
 pub use kr_cookie as cookie;
 
+#[cfg(feature = "device-bound")]
+pub use device::{DeviceBinding, DeviceState};
 #[cfg(feature = "memory")]
-pub use store::memory::{MemoryStore, MemoryStoreBuilder};
+pub use store::memory::MemoryStore;
 #[cfg(feature = "moka")]
-pub use store::moka::{MokaStore, MokaStoreBuilder};
+pub use store::moka::MokaStore;
 #[cfg(any(feature = "memory", feature = "moka"))]
-pub use store::shares::Evictions;
+pub use store::shares::{Evictions, MemoryStoreBuilder};
 #[cfg(feature = "metrics")]
 pub use telemetry::metrics::describe_metrics;
 pub use {
     assurance::AssuranceLevel,
     config::{ConfigError, Https},
     error::SessionError,
+    json::ValueError,
     layer::SessionLayer,
     model::{
-        Clock, InvalidOwner, InvalidSessionId, ManualClock, Owner, SessionId, SystemClock,
-        Timestamp,
+        Clock, InvalidLabel, InvalidOwner, InvalidSessionId, Label, ManualClock, Owner, SessionId,
+        SystemClock, Timestamp,
         key::{self, SessionKey},
     },
     session::{Session, Status},
     session_limit::SessionLimit,
     sessions::Sessions,
     site_data::SiteData,
-    store::{SessionStore, SessionSummary, StoreError},
+    store::{Cursor, Page, SessionStore, SessionSummary, StoreError},
 };
+
+/// The blocks of these guides compile as printed.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guides/cookies.md")]
+#[doc = include_str!("../../../docs/guides/timeouts.md")]
+mod guides {}

@@ -9,6 +9,8 @@ use std::{
 use http::{Request, Response};
 use tower_service::Service;
 
+#[cfg(feature = "device-bound")]
+use crate::device::{self, Carried};
 pub use crate::future::ResponseFuture;
 use crate::{
     config::{Config, Head},
@@ -32,7 +34,7 @@ impl<S> SessionService<S> {
 impl<S, RequestBody, ResponseBody> Service<Request<RequestBody>> for SessionService<S>
 where
     S: Service<Request<RequestBody>, Response = Response<ResponseBody>>,
-    ResponseBody: Default,
+    ResponseBody: Default + 'static,
 {
     type Response = S::Response;
     type Error = S::Error;
@@ -44,15 +46,26 @@ where
 
     fn call(&mut self, mut request: Request<RequestBody>) -> Self::Future {
         let mut head = Head::default();
-        if self.config.asks_for_head() {
+        if self.config.asks_for_head {
+            #[cfg(feature = "device-bound")]
+            if let Some(answer) = device::answer(&self.config, &request) {
+                return ResponseFuture::answering(answer);
+            }
             let (parts, body) = request.into_parts();
             head = self.config.read_head(&parts);
             request = Request::from_parts(parts, body);
         }
-        let candidates = transport::candidates(request.headers(), self.config.cookie.name());
+        let candidates = transport::candidates(request.headers(), &self.config);
         let too_many = matches!(candidates, Candidates::TooMany);
         let session = Session::new(Arc::clone(&self.config), candidates, head);
-        if let Some(outer) = request.extensions_mut().insert(session.clone()) {
+        #[cfg(feature = "device-bound")]
+        if let Some(device) = &self.config.device {
+            let carried = Carried::read(request.headers(), device.cookie.name());
+            session.ask_for_proof(carried);
+        }
+        if let Some(outer) = request.extensions_mut().insert(session.clone())
+            && outer.config().0.token_name() == self.config.token_name()
+        {
             // An outer layer handles the session. Found out last, since it is rare.
             request.extensions_mut().insert(outer);
             return ResponseFuture::passing(self.inner.call(request));

@@ -25,10 +25,13 @@ pub enum SessionLimit {
 }
 
 impl SessionLimit {
-    /// Returns which of a user's sessions must end after `own` has signed in. Each sign-in asks
-    /// this after its own write, so the last one sees them all. The order is the same for all, so
-    /// no sign-in ends what another one keeps. `own` is not exempt: two sign-ins that end each
+    /// Returns which of these sessions of a user must end after `own` has signed in. Each sign-in
+    /// asks this after its own write, so the last one sees them all. The order is the same for all,
+    /// so no sign-in ends what another one keeps. `own` is not exempt: two sign-ins that end each
     /// other would leave none.
+    ///
+    /// The sessions need not be all of the user's: what is over the limit among some of them is
+    /// over it among all.
     pub(crate) fn surplus(
         self,
         mut sessions: Vec<SessionSummary>,
@@ -69,4 +72,35 @@ impl SessionLimit {
 
 fn before(at: Timestamp) -> Timestamp {
     at.saturating_sub(std::time::Duration::from_millis(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::model::{IdleLimit, Record, SecretHash};
+
+    /// Sessions with these ids, that signed in one after the other.
+    fn sessions<const N: usize>(ids: [SessionId; N]) -> Vec<SessionSummary> {
+        let sessions = ids.iter().zip(0..).map(|(id, millis)| {
+            let at = Timestamp::from_unix_millis(millis);
+            let idle = IdleLimit::new(Duration::from_secs(60));
+            let secret = SecretHash::from_bytes([1; 32]);
+            let mut record = Record::new(secret, at, idle, Duration::from_secs(60));
+            record.authenticated_at = Some(at);
+            SessionSummary::new(*id, &record, at)
+        });
+        sessions.collect()
+    }
+
+    #[test]
+    fn a_refused_sign_in_ends_itself_and_later_ones_and_none_that_was_there_before() {
+        let ids = [1, 2, 3, 4].map(|number| SessionId::from_bytes([number; 16]));
+        let now = Timestamp::from_unix_millis(9);
+        let surplus = |limit, own| SessionLimit::Refuse(limit).surplus(sessions(ids), own, now);
+        assert_eq!(surplus(1, ids[2]), ids[2..]);
+        assert_eq!(surplus(3, ids[0]), ids[3..]);
+        assert_eq!(surplus(4, ids[3]), []);
+    }
 }

@@ -1,16 +1,29 @@
 //! Lists and ends sessions from outside of requests.
 
-use std::{
-    fmt,
-    sync::{Arc, atomic::Ordering},
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use crate::{
     config::Config,
     error::SessionError,
-    model::{Instants, Owner, SessionId},
-    store::{RemoveOutcome, SessionSummary},
+    model::{IdleLimit, Instants, Owner, Record, SecretHash, SessionId},
+    store::{Cursor, Page, RemoveOutcome, SessionSummary, StoreError},
 };
+
+/// How long a probe waits for each answer of the store.
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A write this short a time ago shows that the store can be written.
+const RECENTLY: Duration = Duration::from_secs(2);
+
+/// How many sessions a page has.
+const PAGE: usize = 100;
+
+/// How many sessions are counted in one call to a store that has no count of its own. Redis answers
+/// nobody else for the two milliseconds or so that it takes to name them.
+const COUNTED_AT_ONCE: usize = 4096;
+
+/// How long the session of a probe lives if it can't be ended.
+const PING_LIFETIME: Duration = Duration::from_secs(10);
 
 /// Lists and ends the sessions of users, for a page of "your sessions", "sign out everywhere else",
 /// a changed password, or an administrator. Made by
@@ -37,6 +50,10 @@ impl Sessions {
         Self(config)
     }
 
+    pub(crate) const fn config(&self) -> &Arc<Config> {
+        &self.0
+    }
+
     /// Returns the live sessions of a user, the oldest first.
     ///
     /// # Errors
@@ -47,16 +64,99 @@ impl Sessions {
         Ok(list.within(config.io_timeout).await?)
     }
 
-    /// Checks that the store answers, for a readiness probe: loads a session that doesn't exist.
+    /// Returns up to about a hundred live sessions of all users and of visitors without one, for a
+    /// page of administrators; go on with [`Page::next`]. `None` begins.
+    ///
+    /// The walk finds each session that lives all the time, and perhaps some that began or ended
+    /// meanwhile. It holds up no request. On Redis a session may come twice, and after a fail-over
+    /// in the middle some may be left out.
+    ///
+    /// ```
+    /// # use tower_kr_session::{MemoryStore, SessionLayer};
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// let sessions = SessionLayer::new(MemoryStore::new()).sessions()?;
+    /// let mut page = sessions.page(None).await?;
+    /// loop {
+    ///     for session in &page.sessions {
+    ///         println!("{} {:?} {:?}", session.id, session.owner, session.last_used_at);
+    ///     }
+    ///     let Some(next) = page.next else { break };
+    ///     page = sessions.page(Some(&next)).await?;
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
-    /// If the store can't answer.
-    pub async fn ping(&self) -> Result<(), SessionError> {
+    /// If the store can't do it ([`StoreError::Unsupported`]: one behind
+    /// [`VersionedStore`](crate::store::VersionedStore) that can't list its keys), the cursor is of
+    /// another store ([`StoreError::InvalidCursor`]), or the store can't answer.
+    pub async fn page(&self, cursor: Option<&Cursor>) -> Result<Page, SessionError> {
+        Ok(self.page_of(cursor, PAGE).await?)
+    }
+
+    /// Returns how many sessions live. The time that it takes grows with their number: ask it now
+    /// and then, not with each request.
+    ///
+    /// SQL databases count their rows. On Redis it goes through all sessions, a few thousand at a
+    /// time; some may be counted twice.
+    ///
+    /// # Errors
+    /// As [`page`](Self::page).
+    pub async fn count(&self) -> Result<u64, SessionError> {
         let config = &self.0;
-        let now = config.now();
-        let nobody = SessionId::generate(now);
-        let load = config.store.load(nobody, now);
-        load.within(config.io_timeout).await?;
+        let counted = config.store.count(config.now());
+        if let Some(count) = counted.within(config.io_timeout).await? {
+            return Ok(count);
+        }
+        let mut page = self.page_of(None, COUNTED_AT_ONCE).await?;
+        let mut count = page.sessions.len() as u64;
+        while let Some(next) = page.next {
+            page = self.page_of(Some(&next), COUNTED_AT_ONCE).await?;
+            count += page.sessions.len() as u64;
+        }
+        Ok(count)
+    }
+
+    async fn page_of(&self, cursor: Option<&Cursor>, most: usize) -> Result<Page, StoreError> {
+        let config = &self.0;
+        let page = config.store.page(cursor, most, config.now());
+        page.within(config.io_timeout).await
+    }
+
+    /// Checks that the store can serve sessions, for a readiness probe.
+    ///
+    /// If a request changed a session within the last 2 seconds, it loads a session that doesn't
+    /// exist. Else it starts a session and ends it, since a store may answer reads and refuse
+    /// writes: a standby, a full disk, a Redis without memory. Each call to the store has 2
+    /// seconds, or the I/O timeout if that is shorter. A check that fails is the event
+    /// `session.ping_failed`.
+    ///
+    /// # Errors
+    /// If the store can't answer, or can't be written.
+    pub async fn ping(&self) -> Result<(), SessionError> {
+        let pinged = self.try_out().await;
+        if let Err(error) = &pinged {
+            self.0.events.ping_failed(error, self.0.now());
+        }
+        Ok(pinged?)
+    }
+
+    async fn try_out(&self) -> Result<(), StoreError> {
+        let (config, now) = (&self.0, self.0.now());
+        let timeout = config.io_timeout.min(PING_TIMEOUT);
+        let id = SessionId::generate(now);
+        if config.store.answers_at_once() || config.wrote_within(RECENTLY, now) {
+            config.store.load(id, now).within(timeout).await?;
+            return Ok(());
+        }
+        // Nobody has a secret with this hash.
+        let secret = SecretHash::from_bytes([0; 32]);
+        let record = Record::new(secret, now, IdleLimit::new(PING_LIFETIME), PING_LIFETIME);
+        config.store.create(id, record, now).within(timeout).await?;
+        let removed = config.store.remove(id, None, Instants::at(now));
+        removed.within(timeout).await?;
         Ok(())
     }
 
@@ -139,12 +239,11 @@ impl Sessions {
         except: Option<SessionId>,
     ) -> Result<u64, SessionError> {
         let config = &self.0;
-        let now = config.now_after_revocations();
+        let now = config.now_after_revocations(owner);
         let removed = config.store.remove_owned(owner, except, now);
         let removed = removed.within(config.io_timeout).await?;
-        config
-            .last_revocation
-            .fetch_max(now.as_unix_millis(), Ordering::SeqCst);
+        let over = config.clock.exact_now();
+        config.revocations.note(owner, now, over);
         config.events.revoked_all(removed, except);
         Ok(removed)
     }

@@ -1,4 +1,5 @@
-//! Cookies in and out: the tokens of a request, and the `Set-Cookie` of a response.
+//! Tokens in and out: the cookies or the header of a request, and the `Set-Cookie` or the header of
+//! a response.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use kr_cookie::LIFETIME_LIMIT;
@@ -14,7 +15,7 @@ use crate::{
 /// cookies ("cookie tossing"), and would cost the store a load each.
 const MAX_CANDIDATES: usize = 4;
 
-/// The tokens among the cookies of a request.
+/// The tokens that a request carries.
 pub(crate) enum Candidates {
     None,
     One(TokenText),
@@ -23,8 +24,19 @@ pub(crate) enum Candidates {
     TooMany,
 }
 
-/// Finds the cookies of this name whose value can be a token. Everything else counts as absent.
-pub(crate) fn candidates(headers: &HeaderMap, name: &str) -> Candidates {
+/// Finds the cookies or headers of the layer's name whose value can be a token. Everything else
+/// counts as absent.
+pub(crate) fn candidates(headers: &HeaderMap, config: &Config) -> Candidates {
+    match &config.header {
+        Some(header) => {
+            let values = headers.get_all(header).iter();
+            choose(values.filter_map(|value| TokenText::read(value.as_bytes())))
+        }
+        None => cookie_candidates(headers, config.cookie.name()),
+    }
+}
+
+fn cookie_candidates(headers: &HeaderMap, name: &str) -> Candidates {
     let mut values = headers.get_all(header::COOKIE).iter();
     let Some(first) = values.next() else {
         return Candidates::None;
@@ -32,9 +44,12 @@ pub(crate) fn candidates(headers: &HeaderMap, name: &str) -> Candidates {
     if let (None, Some(token)) = (values.next(), only_cookie(first.as_bytes(), name)) {
         return Candidates::One(token);
     }
-    let mut found = kr_cookie::cookies(headers)
-        .filter(|cookie| cookie.name == name.as_bytes())
-        .filter_map(|cookie| TokenText::read(cookie.value));
+    let named = kr_cookie::cookies(headers).filter(|cookie| cookie.name == name.as_bytes());
+    choose(named.filter_map(|cookie| TokenText::read(cookie.value)))
+}
+
+/// Counts equal tokens once.
+fn choose(mut found: impl Iterator<Item = TokenText>) -> Candidates {
     let Some(first) = found.next() else {
         return Candidates::None;
     };
@@ -67,8 +82,48 @@ pub(crate) enum CookieChange {
     Set {
         text: TokenText,
         persistent_until: Option<Timestamp>,
+        /// What the browser may register its device with.
+        #[cfg(feature = "device-bound")]
+        challenge: Option<Box<crate::device::Secret>>,
     },
     Remove,
+}
+
+#[cfg(feature = "device-bound")]
+impl CookieChange {
+    /// Takes the offer back: the session that it was for is over.
+    pub(crate) fn take_offer(&mut self) -> Option<Box<crate::device::Secret>> {
+        match self {
+            Self::Set { challenge, .. } => challenge.take(),
+            Self::Remove => None,
+        }
+    }
+
+    /// Keeps the offer of an earlier change of the same session, which was not sent yet.
+    pub(crate) fn after(mut self, mut earlier: Self) -> Self {
+        if let Self::Set { challenge, .. } = &mut self
+            && challenge.is_none()
+        {
+            *challenge = earlier.take_offer();
+        }
+        self
+    }
+
+    /// Offers registration, or removes the bound cookie along with the session's.
+    fn tell_device(&self, device: &crate::device::Device, headers: &mut HeaderMap, https: bool) {
+        use crate::device::{REGISTRATION, registration};
+        match self {
+            Self::Set {
+                challenge: Some(challenge),
+                ..
+            } => {
+                let offer = registration(device.register_path(), challenge.as_str());
+                headers.extend(offer.map(|offer| (REGISTRATION, offer)));
+            }
+            Self::Set { .. } => {}
+            Self::Remove => drop(headers.append(header::SET_COOKIE, device.cookie.removal(https))),
+        }
+    }
 }
 
 /// Writes the change into the response, and keeps the response, which is already
@@ -79,45 +134,68 @@ pub(crate) fn send(
     config: &Config,
     https: bool,
 ) -> Result<(), kr_cookie::CookieError> {
-    let value = match change {
-        CookieChange::Remove => {
-            if let Some(kinds) = &config.clear_site_data {
-                headers.append(CLEAR_SITE_DATA, kinds.clone());
+    if let (CookieChange::Remove, Some(kinds)) = (change, &config.clear_site_data) {
+        headers.append(CLEAR_SITE_DATA, kinds.clone());
+    }
+    match &config.header {
+        Some(header) => headers.insert(header, header_value(change)),
+        None => {
+            headers.append(header::SET_COOKIE, set_cookie(change, config, https)?);
+            #[cfg(feature = "device-bound")]
+            if let Some(device) = &config.device {
+                change.tell_device(device, headers, https);
             }
-            config.cookie.removal(https)
-        }
-        CookieChange::Set {
-            text,
-            persistent_until,
-        } => {
-            let text = text.as_str();
-            match persistent_until {
-                None if !config.cookie.depends_on_time() => {
-                    config
-                        .cookie
-                        .render(text, https, OffsetDateTime::UNIX_EPOCH)?
-                }
-                None => config.cookie.render(text, https, config.now().into())?,
-                // A handler moved the deadline into the past: the session is over.
-                Some(until) if *until <= config.now() => config.cookie.removal(https),
-                Some(until) => {
-                    let now = config.now();
-                    let age = until.saturating_duration_since(now).min(LIFETIME_LIMIT);
-                    config
-                        .cookie
-                        .render_with_max_age(text, https, now.into(), age)?
-                }
-            }
+            None
         }
     };
-    headers.append(header::SET_COOKIE, value);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     remove_targeted_cache_control(headers);
     Ok(())
 }
 
-/// Removes what a handler told certain caches alone, which counts for them before `Cache-Control`: the
-/// targeted fields of RFC 9213, whose names end alike, and the two that are older.
+fn set_cookie(
+    change: &CookieChange,
+    config: &Config,
+    https: bool,
+) -> Result<HeaderValue, kr_cookie::CookieError> {
+    let cookie = &config.cookie;
+    let CookieChange::Set {
+        text,
+        persistent_until,
+        ..
+    } = change
+    else {
+        return Ok(cookie.removal(https));
+    };
+    let text = text.as_str();
+    let Some(until) = persistent_until else {
+        // It has no Expires, which alone depends on the time.
+        return cookie.render(text, https, OffsetDateTime::UNIX_EPOCH);
+    };
+    let now = config.now();
+    if *until <= now {
+        // A handler moved the deadline into the past: the session is over.
+        return Ok(cookie.removal(https));
+    }
+    let age = until.saturating_duration_since(now).min(LIFETIME_LIMIT);
+    cookie.render_with_max_age(text, https, now.into(), age)
+}
+
+/// The token for a client that keeps it itself; empty if it is to forget the one that it has.
+fn header_value(change: &CookieChange) -> HeaderValue {
+    match change {
+        CookieChange::Set { text, .. } => {
+            let mut value =
+                HeaderValue::from_str(text.as_str()).expect("the alphabet is that of headers");
+            value.set_sensitive(true);
+            value
+        }
+        CookieChange::Remove => HeaderValue::from_static(""),
+    }
+}
+
+/// Removes what a handler told certain caches alone, which counts for them before `Cache-Control`:
+/// the targeted fields of RFC 9213, whose names end alike, and the two that are older.
 fn remove_targeted_cache_control(headers: &mut HeaderMap) {
     let targeted: Vec<HeaderName> = headers
         .keys()
@@ -134,24 +212,54 @@ fn remove_targeted_cache_control(headers: &mut HeaderMap) {
     }
 }
 
-const VARY_BY: HeaderValue = HeaderValue::from_static("Cookie");
-const KEEP_PRIVATE: HeaderValue = HeaderValue::from_static("private, no-cache");
+const VARY_BY_COOKIE: HeaderValue = HeaderValue::from_static("Cookie");
+
+/// Whom a response that depends on the session is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Audience {
+    /// Somebody without an account: their browser may keep it, and asks again before it shows it.
+    Visitor,
+    /// A user who signed in: after they signed out, not even the back button may show it (ASVS 5.0,
+    /// 14.3.2).
+    User,
+}
+
+impl Audience {
+    const fn cache_control(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::Visitor => "private, no-cache",
+            Self::User => "no-store",
+        })
+    }
+}
 
 /// Marks a response that depends on the session: shared caches must keep apart the responses for
-/// different cookies, or not keep them at all.
-pub(crate) fn mark_private(headers: &mut HeaderMap) {
+/// different tokens, or not keep them at all.
+pub(crate) fn mark_private(headers: &mut HeaderMap, audience: Audience, config: &Config) {
+    vary_by(headers, config.header.as_ref());
+    keep_private(headers, audience);
+}
+
+/// By the cookies, or by the header that carries the token in their place.
+fn vary_by(headers: &mut HeaderMap, header: Option<&HeaderName>) {
     // Added without a look, since most responses have none of them. A look first, through entries,
     // takes 45 ns instead of 20 on every response that used its session.
-    if headers.append(header::VARY, VARY_BY) && varied_by_cookie(headers) {
+    let value = header.map_or(VARY_BY_COOKIE, |header| header.clone().into());
+    if headers.append(header::VARY, value) && varied_by(headers, header.unwrap_or(&header::COOKIE))
+    {
         take_back(headers, header::VARY);
     }
-    if headers.append(header::CACHE_CONTROL, KEEP_PRIVATE) {
+}
+
+fn keep_private(headers: &mut HeaderMap, audience: Audience) {
+    if headers.append(header::CACHE_CONTROL, audience.cache_control()) {
         take_back(headers, header::CACHE_CONTROL);
     }
 }
 
 /// Returns whether the handler's own values, all but the last one, already say so.
-fn varied_by_cookie(headers: &HeaderMap) -> bool {
+fn varied_by(headers: &HeaderMap, by: &HeaderName) -> bool {
+    let by = by.as_str().as_bytes();
     headers
         .get_all(header::VARY)
         .iter()
@@ -162,7 +270,7 @@ fn varied_by_cookie(headers: &HeaderMap) -> bool {
                 .as_bytes()
                 .split(|byte| *byte == b',')
                 .map(<[u8]>::trim_ascii)
-                .any(|name| name == b"*" || name.eq_ignore_ascii_case(b"cookie"))
+                .any(|name| name == b"*" || name.eq_ignore_ascii_case(by))
         })
 }
 
@@ -192,7 +300,7 @@ mod tests {
     }
 
     fn count(values: &[&[u8]]) -> usize {
-        match candidates(&headers(values), NAME) {
+        match cookie_candidates(&headers(values), NAME) {
             Candidates::None => 0,
             Candidates::One(_) => 1,
             Candidates::Several(several) => several.len(),
@@ -275,7 +383,7 @@ mod tests {
 
     #[test]
     fn private_marks_add_what_is_missing_only() {
-        let marked = |vary: &[&'static str], cache: &[&'static str]| {
+        let marked_for = |audience, vary: &[&'static str], cache: &[&'static str]| {
             let mut headers = HeaderMap::new();
             let own = [(header::VARY, vary), (header::CACHE_CONTROL, cache)];
             for (name, values) in &own {
@@ -283,7 +391,8 @@ mod tests {
                     headers.append(name, HeaderValue::from_static(value));
                 }
             }
-            mark_private(&mut headers);
+            vary_by(&mut headers, None);
+            keep_private(&mut headers, audience);
             own.map(|(name, _)| {
                 let values: Vec<_> = headers
                     .get_all(name)
@@ -293,7 +402,10 @@ mod tests {
                 values.join("|")
             })
         };
+        let marked = |vary: &[_], cache: &[_]| marked_for(Audience::Visitor, vary, cache);
         assert_eq!(marked(&[], &[]), ["Cookie", "private, no-cache"]);
+        assert_eq!(marked_for(Audience::User, &[], &[]), ["Cookie", "no-store"]);
+        assert_eq!(marked_for(Audience::User, &[], &["private"])[1], "private");
         assert_eq!(marked(&["Accept"], &[])[0], "Accept|Cookie");
         assert_eq!(marked(&["accept , cookie"], &[])[0], "accept , cookie");
         assert_eq!(marked(&["Accept", "Cookie"], &[])[0], "Accept|Cookie");

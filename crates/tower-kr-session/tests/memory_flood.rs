@@ -1,4 +1,5 @@
-//! A flood against [`MemoryStore`]. One test in a process of its own: it measures the whole process.
+//! A flood against [`MemoryStore`]. One test in a process of its own: it measures the whole
+//! process.
 
 #![cfg(target_os = "linux")]
 // Helpers of tests may panic as tests do; the lint's own exception covers test functions only.

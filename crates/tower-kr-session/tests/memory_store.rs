@@ -44,7 +44,7 @@ async fn lives(store: &MemoryStore, id: SessionId) -> bool {
 
 async fn apply(store: &MemoryStore, id: SessionId, delta: Delta) -> ApplyOutcome {
     let at = Instants::at(now());
-    store.apply(id, &SECRET, delta, at).await.unwrap()
+    store.apply(id, &SECRET, &delta, at).await.unwrap()
 }
 
 fn owner(id: &str) -> Owner {
@@ -154,7 +154,7 @@ async fn a_dead_record_is_forgotten_after_the_grace_and_a_living_one_is_not() {
     let used = create(&store, record(1, None)).await;
     let deadline = record(1, None).idle_deadline;
     let touched = Instants::at(deadline.saturating_sub(Duration::from_secs(60)));
-    let touch = store.apply(used, &SECRET, Delta::new(0), touched).await;
+    let touch = store.apply(used, &SECRET, &Delta::new(0), touched).await;
     assert!(matches!(touch, Ok(ApplyOutcome::Applied(_))));
     store.run_pending_tasks(deadline.saturating_add(Duration::from_secs(1)));
     assert_eq!(store.record_count(), 2, "a slow request may still commit");
@@ -222,4 +222,12 @@ async fn an_administrator_removes_an_expired_record_too() {
     store.remove(id, None, late).await.unwrap();
     store.run_pending_tasks(now());
     assert_eq!(store.record_count(), 0);
+}
+
+#[tokio::test]
+async fn debug_shows_how_many_records_there_are() {
+    let store = MemoryStore::new();
+    create(&store, record(10, None)).await;
+    let text = format!("{store:?}");
+    assert_eq!(text, "MemoryStore { records: 1, .. }");
 }

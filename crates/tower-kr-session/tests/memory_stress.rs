@@ -1,7 +1,8 @@
-//! Threads that start, sign in, change, end and revoke sessions of a store in memory that is too small for them.
+//! Threads that start, sign in, change, end and revoke sessions of a store in memory that is too
+//! small for them.
 //!
-//! No acknowledged write is lost but with its session, no session is alive that a revocation answered for, and
-//! whatever is alive is in its user's list.
+//! No acknowledged write is lost but with its session, no session is alive that a revocation
+//! answered for, and whatever is alive is in its user's list.
 
 // Helpers of tests may panic as tests do; the lint's own exception covers test functions only.
 #![allow(clippy::unwrap_used)]
@@ -96,16 +97,16 @@ impl<S: SessionStore> Stage<S> {
         match step {
             20..40 => {
                 delta.sign_in = Some(SignIn::new(user, now));
-                self.store.apply(id, &SECRET, delta, at).await.unwrap();
+                self.store.apply(id, &SECRET, &delta, at).await.unwrap();
             }
             40..55 => {
                 let value = Bytes::from(vec![b'y'; random.random_range(0..8_192)]);
                 delta.change("g".parse().unwrap(), Some(value));
-                self.store.apply(id, &SECRET, delta, at).await.unwrap();
+                self.store.apply(id, &SECRET, &delta, at).await.unwrap();
             }
             55..75 => {
                 delta.operation = Some(("n".parse().unwrap(), Operation::Increment(1)));
-                let applied = self.store.apply(id, &SECRET, delta, at).await.unwrap();
+                let applied = self.store.apply(id, &SECRET, &delta, at).await.unwrap();
                 if matches!(applied, ApplyOutcome::Applied(_)) {
                     begun.counted.fetch_add(1, Ordering::SeqCst);
                 }
@@ -166,7 +167,8 @@ fn block_on<F: Future>(future: F) -> F::Output {
         .block_on(future)
 }
 
-/// Works on a store with four threads, and returns it with the number of sessions that are alive in the end.
+/// Works on a store with four threads, and returns it with the number of sessions that are alive in
+/// the end.
 fn work<S: SessionStore>(store: S, round: u64) -> (S, u64) {
     let stage = Stage {
         store,

@@ -15,6 +15,7 @@ use std::{
     time::Duration,
 };
 
+use http::StatusCode;
 use metrics::{
     Counter, Gauge, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder, SharedString, Unit,
 };
@@ -140,16 +141,17 @@ async fn every_event_is_counted_however_many_there_are(app: App) {
         sign_in(&app, None, "eve").await;
     }
     let both = [&eve, &app.start(&[("a", 1)]).await].map(|token| format!("Kr.Session={token}"));
-    app.raw(&both, |session| async move {
+    let ambiguous = app.raw(&both, |session| async move {
         session.insert("a", &1)?;
         Ok(ok(""))
-    })
-    .await;
+    });
+    assert_eq!(ambiguous.await.status, StatusCode::BAD_REQUEST);
     app.with(Some(&eve), |session| async move {
         session.sign_out()?;
         Ok(ok(""))
     })
-    .await;
+    .await
+    .assert_done();
     app.sessions().revoke_all(&owner("eve")).await.unwrap();
     settle().await;
     assert_eq!(
@@ -183,10 +185,19 @@ async fn calls_of_a_store_with_io_are_measured() {
         session.sign_out()?;
         Ok(ok(""))
     })
-    .await;
+    .await
+    .assert_done();
     app.sessions().list(&owner("max")).await.unwrap();
     app.sessions().revoke_all(&owner("max")).await.unwrap();
-    let operations = ["apply", "create", "list", "load", "remove", "remove_owned"];
+    let operations = [
+        "apply",
+        "create",
+        "list",
+        "list_up_to",
+        "load",
+        "remove",
+        "remove_owned",
+    ];
     let measured = told.measured();
     let names: Vec<_> = measured.iter().map(|(name, _)| name.as_str()).collect();
     let of = |operation| format!("kr_session_store_seconds operation={operation} outcome=answered");
@@ -202,11 +213,11 @@ async fn a_call_that_failed_or_was_given_up_is_measured_too() {
     let token = app.start(&[("a", 1)]).await;
     for behaviour in [Behaviour::Fail, Behaviour::UnknownVersion, Behaviour::Hang] {
         app.remote.set(behaviour);
-        app.with(Some(&token), |session| async move {
+        let failed = app.with(Some(&token), |session| async move {
             session.get::<i64>("a").await?;
             Ok(ok(""))
-        })
-        .await;
+        });
+        assert_eq!(failed.await.status, StatusCode::SERVICE_UNAVAILABLE);
     }
     {
         let mut request = pin!(app.read(&token, "a"));
@@ -235,6 +246,34 @@ async fn a_call_that_failed_or_was_given_up_is_measured_too() {
 }
 
 #[tokio::test]
+async fn a_ping_that_fails_is_counted() {
+    let told = Told::default();
+    let _guard = metrics::set_default_local_recorder(&told);
+    let app = App::over_io();
+    app.sessions().ping().await.unwrap();
+    assert_eq!(told.counts(), []);
+    app.remote.set(Behaviour::Fail);
+    for _ in 0..3 {
+        app.sessions().ping().await.unwrap_err();
+    }
+    assert_eq!(
+        told.counts(),
+        expected(&[("kr_session_ping_failures_total", 3)])
+    );
+}
+
+async fn start_sessions(store: &impl SessionStore, count: usize) {
+    let now = Timestamp::from_unix_millis(1_800_000_000_000);
+    for _ in 0..count {
+        let idle = tower_kr_session::store::IdleLimit::new(Duration::from_secs(60));
+        let secret = SecretHash::from_bytes([1; 32]);
+        let record = Record::new(secret, now, idle, Duration::from_secs(600));
+        let id = SessionId::generate(now);
+        store.create(id, record, now).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn the_store_in_memory_is_not_measured_and_counts_what_it_drops() {
     let told = Told::default();
     let _guard = metrics::set_default_local_recorder(&told);
@@ -245,14 +284,7 @@ async fn the_store_in_memory_is_not_measured_and_counts_what_it_drops() {
     assert_eq!(told.measured(), []);
 
     let store = MemoryStore::builder().anonymous_bytes(16 * 1_024).build();
-    let now = Timestamp::from_unix_millis(1_800_000_000_000);
-    for _ in 0..200 {
-        let idle = tower_kr_session::store::IdleLimit::new(Duration::from_secs(60));
-        let secret = SecretHash::from_bytes([1; 32]);
-        let record = Record::new(secret, now, idle, Duration::from_secs(600));
-        let id = SessionId::generate(now);
-        SessionStore::create(&store, id, record, now).await.unwrap();
-    }
+    start_sessions(&store, 200).await;
     let evicted = 200 - store.record_count();
     assert_eq!(store.evictions().anonymous, evicted);
     assert!(told.counts().contains(&(
@@ -271,14 +303,7 @@ async fn a_moka_store_is_measured_and_counts_what_it_drops() {
     assert!(!told.measured().is_empty());
 
     let store = MokaStore::builder().anonymous_bytes(16 * 1_024).build();
-    let now = Timestamp::from_unix_millis(1_800_000_000_000);
-    for _ in 0..200 {
-        let idle = tower_kr_session::store::IdleLimit::new(Duration::from_secs(60));
-        let secret = SecretHash::from_bytes([1; 32]);
-        let record = Record::new(secret, now, idle, Duration::from_secs(600));
-        let id = SessionId::generate(now);
-        SessionStore::create(&store, id, record, now).await.unwrap();
-    }
+    start_sessions(&store, 200).await;
     let evicted = store.evictions().anonymous;
     assert_eq!(evicted, 200 - store.record_count());
     assert!(told.counts().contains(&(
@@ -293,7 +318,8 @@ fn all_is_described_starts_at_zero_and_stands_in_the_table() {
     metrics::with_local_recorder(&told, describe_metrics);
     let table = include_str!("../README.md");
     let described = told.described.lock().unwrap();
-    assert_eq!(described.len(), 11);
+    let of_devices = if cfg!(feature = "device-bound") { 4 } else { 0 };
+    assert_eq!(described.len(), 14 + of_devices);
     for (name, (unit, help)) in &*described {
         assert!(table.contains(&format!("`{name}`")), "{name}");
         assert!(help.ends_with('.'), "{help}");

@@ -41,7 +41,7 @@ async fn lives(store: &MokaStore, id: SessionId) -> bool {
 
 async fn apply(store: &MokaStore, id: SessionId, delta: Delta) -> ApplyOutcome {
     let at = Instants::at(NOW);
-    store.apply(id, &SECRET, delta, at).await.unwrap()
+    store.apply(id, &SECRET, &delta, at).await.unwrap()
 }
 
 fn owner(id: &str) -> Owner {
@@ -249,4 +249,12 @@ async fn no_increment_is_lost() {
     tasks.join_all().await;
     let record = store.load(id, NOW).await.unwrap().unwrap();
     assert_eq!(record.values.get("n"), Some(&b"6400"[..]));
+}
+
+#[tokio::test]
+async fn debug_shows_how_many_records_there_are() {
+    let store = MokaStore::new();
+    create(&store, record(10, None)).await;
+    let text = format!("{store:?}");
+    assert_eq!(text, "MokaStore { records: 1, .. }");
 }

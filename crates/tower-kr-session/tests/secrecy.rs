@@ -1,5 +1,6 @@
-//! No token in what a developer or an operator gets to see, and no line that is said more often than it should be. One test in a process of its own: which log lines are wanted is decided
-//! once for a process, and other tests want none.
+//! No token in what a developer or an operator gets to see, and no line that is said more often
+//! than it should be. One test in a process of its own: which log lines are wanted is decided once
+//! for a process, and other tests want none.
 
 // Helpers of tests may panic as tests do; the lint's own exception covers test functions only.
 #![allow(clippy::unwrap_used)]
@@ -12,6 +13,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use http::StatusCode;
 use kr_cookie::CookieBuilder;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -76,16 +78,16 @@ async fn debug_errors_and_logs_at_trace_hold_no_token() {
         .map(|token| format!("Kr.Session={token}"))
         .into();
     tokens.push(second);
-    app.raw(&both, |session| async move {
+    let ambiguous = app.raw(&both, |session| async move {
         session.insert("a", &1)?;
         Ok(ok(""))
-    })
-    .await;
-    app.with(Some(&tokens[0]), |session| async move {
+    });
+    assert_eq!(ambiguous.await.status, StatusCode::BAD_REQUEST);
+    let superseded = app.with(Some(&tokens[0]), |session| async move {
         session.insert("a", &1)?;
         Ok(ok(""))
-    })
-    .await;
+    });
+    assert_eq!(superseded.await.status, StatusCode::CONFLICT);
     app.remote.set(Behaviour::Fail);
     let failed = app
         .with(Some(&tokens[1]), |session| async move {

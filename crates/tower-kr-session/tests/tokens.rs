@@ -1,8 +1,10 @@
-//! Tokens are unique and can't be guessed (ASVS 5.0, 7.2.3: at least 128 bits from a secure generator): what the layer hands out is
-//! looked at as an attacker would, who collects a hundred thousand.
+//! Tokens are unique and can't be guessed (ASVS 5.0, 7.2.3: at least 128 bits from a secure
+//! generator): what the layer hands out is looked at as an attacker would, who collects a hundred
+//! thousand.
 //!
-//! Each bound is so far out that of a million runs with a perfect generator fewer than one fails: the tests of one run together ask
-//! 322 questions, and each has a chance of less than 2 in 10^9 to be answered wrong.
+//! Each bound is so far out that of a million runs with a perfect generator fewer than one fails:
+//! the tests of one run together ask 322 questions, and each has a chance of less than 2 in 10^9 to
+//! be answered wrong.
 
 // Helpers of tests may panic as tests do; the lint's own exception covers test functions only.
 #![allow(clippy::unwrap_used)]
@@ -19,8 +21,8 @@ const TOKENS: usize = 100_000;
 const ID: usize = 16;
 const SECRET: usize = 32;
 
-/// Standard deviations that a normal distribution leaves with a chance of 2 in 10^9 (NIST SP 800-22 rev. 1a, section 2.1, would
-/// call a generator bad at 2.6 already: one run of a hundred).
+/// Standard deviations that a normal distribution leaves with a chance of 2 in 10^9 (NIST SP 800-22
+/// rev. 1a, section 2.1, would call a generator bad at 2.6 already: one run of a hundred).
 const DEVIATIONS: f64 = 6.0;
 
 type Secret = [u8; SECRET];
@@ -75,8 +77,9 @@ fn monobit(ones: u64, bits: usize) -> f64 {
     (2.0 * ones as f64 - bits) / bits.sqrt()
 }
 
-/// How many standard deviations Pearson's statistic of the 256 values of a byte is away from what chance gives: too uneven is
-/// above, too even (a counter) below. By the cube root of Wilson and Hilferty it is all but normal.
+/// How many standard deviations Pearson's statistic of the 256 values of a byte is away from what
+/// chance gives: too uneven is above, too even (a counter) below. By the cube root of Wilson and
+/// Hilferty it is all but normal.
 fn chi_square(bytes: impl Iterator<Item = u8>) -> f64 {
     const FREEDOM: f64 = 255.0;
     let mut counts = [0_u64; 256];

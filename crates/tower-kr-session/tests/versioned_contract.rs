@@ -1,5 +1,5 @@
-//! The contract suite on a map behind the small door, through one handle and through two, as two processes
-//! have on one database.
+//! The contract suite on a map behind the small door, through one handle and through two, as two
+//! processes have on one database.
 
 // Helpers of tests may panic as tests do; the lint's own exception covers test functions only.
 #![allow(clippy::unwrap_used)]
@@ -7,20 +7,23 @@
 #[path = "versioned/map_store.rs"]
 mod map_store;
 
-use std::sync::Arc;
+use std::{process::ExitCode, sync::Arc};
 
-use libtest_mimic::{Arguments, Trial};
+use test_support::{Check, run};
 use tower_kr_session::store::{Versioned, contract};
 
 use self::map_store::MapStore;
 
-fn trials(name: &str, may_evict: bool, handles: usize) -> impl Iterator<Item = Trial> {
+fn main() -> ExitCode {
+    run(checks("one_handle", false, 1)
+        .chain(checks("two_handles", false, 2))
+        .chain(checks("one_handle_that_evicts", true, 1))
+        .chain(checks("two_handles_that_evict", true, 2)))
+}
+
+fn checks(name: &str, may_evict: bool, handles: usize) -> impl Iterator<Item = Check> {
     contract::rules().into_iter().map(move |rule| {
-        let name = format!("{name}::{}", rule.name());
-        Trial::test(name, move || {
-            let runtime = tokio::runtime::Builder::new_multi_thread()
-                .enable_all()
-                .build()?;
+        Check::future(format!("{name}::{}", rule.name()), move || async move {
             let store = Arc::new(MapStore {
                 may_evict,
                 ..MapStore::default()
@@ -31,18 +34,7 @@ fn trials(name: &str, may_evict: bool, handles: usize) -> impl Iterator<Item = T
                 1 => Arc::clone(&first),
                 _ => handle(),
             };
-            runtime.block_on(rule.check(first, second));
-            Ok(())
+            rule.check(first, second).await;
         })
     })
-}
-
-fn main() {
-    let arguments = Arguments::from_args();
-    let all = trials("one_handle", false, 1)
-        .chain(trials("two_handles", false, 2))
-        .chain(trials("one_handle_that_evicts", true, 1))
-        .chain(trials("two_handles_that_evict", true, 2))
-        .collect();
-    libtest_mimic::run(&arguments, all).exit();
 }

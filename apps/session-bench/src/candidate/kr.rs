@@ -6,20 +6,24 @@ use tower_kr_session::{MemoryStore, MokaStore, Session, SessionKey, SessionLayer
 use crate::routes::{Handle, routes};
 
 /// Room for half a million sessions and more: nothing is evicted in any scenario.
-const CAPACITY_BYTES: u64 = 2 * 1024 * 1024 * 1024;
+pub(crate) const CAPACITY_BYTES: u64 = 2 * 1024 * 1024 * 1024;
 
 const COUNTER: SessionKey<i64> = SessionKey::new("counter");
 
 pub(super) fn memory() -> Router {
-    router(
-        MemoryStore::builder()
-            .anonymous_bytes(CAPACITY_BYTES)
-            .build(),
-    )
+    router(memory_store(CAPACITY_BYTES))
 }
 
 pub(super) fn moka() -> Router {
-    router(MokaStore::builder().anonymous_bytes(CAPACITY_BYTES).build())
+    router(moka_store(CAPACITY_BYTES))
+}
+
+pub(crate) fn memory_store(bytes: u64) -> MemoryStore {
+    MemoryStore::builder().anonymous_bytes(bytes).build()
+}
+
+pub(crate) fn moka_store(bytes: u64) -> MokaStore {
+    MokaStore::builder().anonymous_bytes(bytes).build()
 }
 
 pub(crate) fn router(store: impl SessionStore) -> Router {

@@ -16,6 +16,8 @@ pub enum Candidate {
     Kr,
     KrMoka,
     #[cfg(feature = "peers")]
+    KrBridge,
+    #[cfg(feature = "peers")]
     TowerSessions,
     #[cfg(feature = "peers")]
     TowerSessionsMoka,
@@ -37,6 +39,20 @@ impl Candidate {
             .filter(|candidate| candidate.keeps_sessions())
     }
 
+    /// Those that keep sessions and are not ours.
+    pub fn peers() -> impl Iterator<Item = Self> {
+        Self::with_sessions().filter(|candidate| !candidate.is_ours())
+    }
+
+    const fn is_ours(self) -> bool {
+        match self {
+            Self::Kr | Self::KrMoka => true,
+            #[cfg(feature = "peers")]
+            Self::KrBridge => true,
+            _ => false,
+        }
+    }
+
     pub const fn keeps_sessions(self) -> bool {
         !matches!(self, Self::Bare | Self::Identity | Self::Extension)
     }
@@ -49,6 +65,8 @@ impl Candidate {
             Self::Extension => "axum, `Extension` layer",
             Self::Kr => "tower-kr-session, memory",
             Self::KrMoka => "tower-kr-session, moka",
+            #[cfg(feature = "peers")]
+            Self::KrBridge => "tower-kr-session, bridge to 0.15, memory",
             #[cfg(feature = "peers")]
             Self::TowerSessions => "tower-sessions 0.15, memory",
             #[cfg(feature = "peers")]
@@ -73,6 +91,8 @@ impl Candidate {
             Self::Extension => plain::extension(),
             Self::Kr => kr::memory(),
             Self::KrMoka => kr::moka(),
+            #[cfg(feature = "peers")]
+            Self::KrBridge => peers::kr_bridge(),
             #[cfg(feature = "peers")]
             Self::TowerSessions => peers::tower_sessions(),
             #[cfg(feature = "peers")]

@@ -17,6 +17,14 @@ pub(super) fn tower_sessions() -> Router {
     routes::<Session>().layer(layer)
 }
 
+/// tower-sessions on our store in memory.
+pub(super) fn kr_bridge() -> Router {
+    use tower_kr_session_compat::tower_sessions_0_15::{Expiry, Session, SessionManagerLayer};
+    let store = super::kr::memory_store(super::kr::CAPACITY_BYTES);
+    let layer = SessionManagerLayer::new(store).with_expiry(Expiry::OnInactivity(IDLE_TIMEOUT));
+    routes::<Session>().layer(layer)
+}
+
 /// The moka store is published for 0.14 only.
 pub(super) fn tower_sessions_moka() -> Router {
     use tower_sessions_0_14::{Expiry, Session, SessionManagerLayer};

@@ -29,11 +29,14 @@ pub fn draw(title: &str, series: &[&str], groups: &[Group]) -> String {
     let group_height = BAR * series.len() as f64 + GAP;
     let height = TOP + group_height * groups.len() as f64;
     let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" \
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"-16 -16 {} {}\" role=\"img\" \
          font-family=\"system-ui, sans-serif\" font-size=\"12\">\n<title>{title}</title>\n\
-         <style>text {{ fill: #1f2328 }} .value {{ font-size: 11px }}\n\
-         @media (prefers-color-scheme: dark) {{ text {{ fill: #e6edf3 }} }}</style>\n\
-         <text x=\"0\" y=\"18\" font-size=\"15\" font-weight=\"600\">{title}</text>\n"
+         <style>text {{ fill: #1f2328 }} .value {{ font-size: 11px }} .paper {{ fill: #fff }}\n\
+         @media (prefers-color-scheme: dark) {{ text {{ fill: #e6edf3 }} .paper {{ fill: #10181f }} }}</style>\n\
+         <rect class=\"paper\" x=\"-16\" y=\"-16\" width=\"100%\" height=\"100%\" rx=\"12\"/>\n\
+         <text x=\"0\" y=\"18\" font-size=\"15\" font-weight=\"600\">{title}</text>\n",
+        WIDTH + 32.0,
+        height + 32.0,
     );
     let mut x = 0.0;
     for (name, colour) in series.iter().zip(COLOURS) {
@@ -91,7 +94,7 @@ mod tests {
             values: vec![1_000.0, 0.0],
         }];
         let svg = draw("time", &["a", "b"], &groups);
-        assert_eq!(svg.matches("<rect").count(), 4);
+        assert_eq!(svg.matches("<rect x=").count(), 4);
         assert!(svg.contains("width=\"590.0\"") && svg.contains(">1,000</text>"));
     }
 }

@@ -5,6 +5,8 @@ mod machine;
 #[cfg(feature = "redis")]
 mod redis;
 mod sections;
+#[cfg(feature = "sql")]
+mod sql;
 mod table;
 mod verdict;
 
@@ -32,8 +34,8 @@ all of them lies above it. The candidates take turns, so that a busy machine slo
 The figures of a request, and of the size of a session, are means over six links of the program with
 its functions in different orders, since their places alone move a figure by up to 30 ns. *Identity*
 is a layer that does nothing. [apps/session-bench](../apps/session-bench/README.md) describes the
-method, and [stores](stores.md#why-a-table-of-its-own) says why the in-memory store is a table of its
-own, and what else was measured for it.
+method, and [stores](stores.md#two-stores-in-memory) compares our two stores in memory. The
+[last table](#limits-of-our-own) says which limits of our own this run keeps.
 
 ![Overhead of each session layer](benchmarks/requests.svg)
 ";
@@ -68,9 +70,12 @@ pub enum Section {
     Requests,
     Sizes,
     Populations,
+    Stores,
     Threads,
     #[cfg(feature = "redis")]
     Redis,
+    #[cfg(feature = "sql")]
+    Sql,
     Sockets,
     Counts,
 }
@@ -100,9 +105,12 @@ impl Report {
             }
             Section::Sizes => sections::sizes(thoroughness, layouts, verdict)?,
             Section::Populations => sections::populations(thoroughness, verdict)?,
+            Section::Stores => sections::stores(thoroughness),
             Section::Threads => sections::threads(thoroughness, verdict),
             #[cfg(feature = "redis")]
             Section::Redis => redis::section(thoroughness, verdict)?,
+            #[cfg(feature = "sql")]
+            Section::Sql => sql::section(thoroughness, verdict),
             Section::Sockets => sections::sockets(thoroughness)?,
             Section::Counts => sections::counted()?,
         };
@@ -122,7 +130,8 @@ pub fn print(
 ) -> Result<(), Box<dyn Error>> {
     let mut report = Report::default();
     report.measure(section, thoroughness, layouts)?;
-    println!("{}{}", report.text, report.verdict.render());
+    let verdict = &report.verdict;
+    println!("{}{}\n{}", report.text, verdict.peers(), verdict.limits());
     Ok(())
 }
 
@@ -138,9 +147,10 @@ pub fn write(thoroughness: Thoroughness, layouts: &Layouts) -> Result<(), Box<dy
     }
     let parts = [
         INTRODUCTION,
-        &report.verdict.render(),
+        &report.verdict.peers(),
         report.text.trim_end(),
         "",
+        &report.verdict.limits(),
         &format!("## Machine and versions\n\n{}", machine::describe(&load)),
     ];
     let docs = Path::new(DOCS);

@@ -59,19 +59,17 @@ pub(super) fn section(thoroughness: Thoroughness, verdict: &mut Verdict) -> io::
                 format!("{what}, {TASKS} at a time, relative to tower-sessions-redis-store");
             verdict.at_least(goal_of, factor, goal);
         }
-        let peer = Store::TowerSessions.title();
+        let titles = (Store::Kr.title(), Store::TowerSessions.title());
         let nanos = |rate: f64| 1e9 / rate;
         verdict.compare(
             &format!("{what}, in sequence, ns"),
-            nanos(ours.sequential),
-            peer,
-            nanos(theirs.sequential),
+            (titles.0, nanos(ours.sequential)),
+            (titles.1, nanos(theirs.sequential)),
         );
         verdict.compare(
             &format!("{what}, {TASKS} at a time, ns"),
-            nanos(ours.concurrent),
-            peer,
-            nanos(theirs.concurrent),
+            (titles.0, nanos(ours.concurrent)),
+            (titles.1, nanos(theirs.concurrent)),
         );
     }
     Ok(format!(

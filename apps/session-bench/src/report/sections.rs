@@ -5,7 +5,7 @@ use std::{error::Error, io};
 use super::{
     chart::{self, Group},
     table::{Table, nanos, thousands},
-    verdict::{Verdict, targets},
+    verdict::{MOKA_LIMIT, Verdict, limit},
 };
 use crate::{
     candidate::Candidate,
@@ -14,7 +14,7 @@ use crate::{
     population,
     scenario::Scenario,
     stats::Figure,
-    tcp,
+    stores, tcp,
     threads::{self, Spread},
     timing::Effort,
 };
@@ -30,6 +30,9 @@ pub struct Thoroughness {
 
 /// The peer with which the goals compare us.
 const PEER: Candidate = Candidate::TowerSessions;
+
+/// The peer with which the goals compare our store on moka: it is on moka too.
+const MOKA_PEER: Candidate = Candidate::TowerSessionsMoka;
 
 /// The candidates in the tables of sessions: the identity layer, ours, the peers.
 fn contenders() -> Vec<Candidate> {
@@ -55,23 +58,28 @@ fn of<'a, T>(candidates: &[Candidate], figures: &'a [T], candidate: Candidate) -
 }
 
 /// Returns our overhead relative to the peer's.
-fn ratio(candidates: &[Candidate], figures: &[Figure]) -> f64 {
+fn ratio(candidates: &[Candidate], figures: &[Figure], ours: Candidate, peer: Candidate) -> f64 {
     let best = |candidate| of(candidates, figures, candidate).best;
-    (best(Candidate::Kr) - best(Candidate::Identity)) / (best(PEER) - best(Candidate::Identity))
+    let identity = best(Candidate::Identity);
+    (best(ours) - identity) / (best(peer) - identity)
 }
 
-fn compare_with_peers(
-    verdict: &mut Verdict,
-    what: &str,
-    candidates: &[Candidate],
-    figures: &[Figure],
-) {
-    let ours = of(candidates, figures, Candidate::Kr).best;
-    for (candidate, figure) in candidates.iter().zip(figures) {
-        if candidate.keeps_sessions() && *candidate != Candidate::Kr {
-            verdict.compare(&format!("{what}, ns"), ours, candidate.title(), figure.best);
-        }
+/// Compares our memory store with every peer, and our store on moka with the peer's on moka.
+fn compare_with_peers(verdict: &mut Verdict, what: &str, figure: impl Fn(Candidate) -> f64) {
+    let memory = Candidate::peers().map(|peer| (Candidate::Kr, peer));
+    for (ours, peer) in memory.chain([(Candidate::KrMoka, MOKA_PEER)]) {
+        verdict.compare(
+            what,
+            (ours.title(), figure(ours)),
+            (peer.title(), figure(peer)),
+        );
     }
+}
+
+fn compare_times(verdict: &mut Verdict, what: &str, candidates: &[Candidate], figures: &[Figure]) {
+    compare_with_peers(verdict, &format!("{what}, ns"), |candidate| {
+        of(candidates, figures, candidate).best
+    });
 }
 
 /// Measures a request on a session with one small value, in all candidates. Returns its text and
@@ -86,24 +94,30 @@ pub fn requests(
 ) -> io::Result<(String, String)> {
     let candidates = Candidate::all();
     let mut times = Table::new(titles("", candidates));
-    let mut ratios = Table::new(["", "ratio", "must", "wish"]);
+    let mut ratios = Table::new(["", "memory", "moka"]);
     let mut groups = Vec::new();
     for scenario in Scenario::SMALL {
         let figures = layouts.compare(candidates, scenario, thoroughness.effort)?;
         let mut row = vec![scenario.title().to_owned()];
         row.extend(figures.iter().copied().map(nanos));
         times.row(row);
-        let ratio = ratio(candidates, &figures);
-        if let Some((must, wish)) = targets(scenario) {
+        let memory = ratio(candidates, &figures, Candidate::Kr, PEER);
+        let moka = ratio(candidates, &figures, Candidate::KrMoka, MOKA_PEER);
+        if let Some(limit) = limit(scenario) {
             ratios.row([
                 scenario.title().to_owned(),
-                format!("{ratio:.2}"),
-                format!("{must:.2}"),
-                format!("{wish:.2}"),
+                format!("{memory:.2}"),
+                format!("{moka:.2}"),
             ]);
-            verdict.at_most(format!("overhead, {}", scenario.title()), ratio, must);
+            let title = scenario.title();
+            verdict.at_most(format!("overhead, {title}"), memory, limit);
+            verdict.at_most(format!("overhead on moka, {title}"), moka, MOKA_LIMIT);
         }
-        compare_with_peers(verdict, scenario.title(), candidates, &figures);
+        if scenario == Scenario::Read {
+            let bridge = ratio(candidates, &figures, Candidate::KrBridge, PEER);
+            verdict.at_most("overhead, read through the bridge", bridge, 1.0);
+        }
+        compare_times(verdict, scenario.title(), candidates, &figures);
         let identity = of(candidates, &figures, Candidate::Identity).best;
         groups.push(Group {
             title: scenario.title().to_owned(),
@@ -123,7 +137,8 @@ pub fn requests(
     );
     let text = format!(
         "## A request\n\nNanoseconds per request through the router, with one small value in the session.\n\n{}\n\
-         Overhead above the identity layer, ours relative to tower-sessions 0.15 with its memory store:\n\n{}",
+         Overhead above the identity layer, ours relative to tower-sessions: memory store to memory store (0.15), and \
+         moka store to moka store (0.14):\n\n{}",
         times.render(),
         ratios.render(),
     );
@@ -147,7 +162,7 @@ pub fn sizes(
         let mut row = vec![scenario.title().to_owned()];
         row.extend(figures.iter().copied().map(nanos));
         table.row(row);
-        compare_with_peers(verdict, scenario.title(), &candidates, &figures);
+        compare_times(verdict, scenario.title(), &candidates, &figures);
         measured.push((scenario, figures));
     }
     let best = |wanted: Scenario, candidate| {
@@ -197,7 +212,7 @@ pub fn populations(thoroughness: Thoroughness, verdict: &mut Verdict) -> io::Res
         let random: Vec<Figure> = crowds.iter().map(|crowd| crowd.random).collect();
         for (how, figures) in [("the same", hot), ("any", random)] {
             let what = format!("{how} of {label}");
-            compare_with_peers(verdict, &format!("read {what}"), &candidates, &figures);
+            compare_times(verdict, &format!("read {what}"), &candidates, &figures);
             let mut row = vec![what];
             row.extend(figures.iter().copied().map(nanos));
             times.row(row);
@@ -222,20 +237,13 @@ fn judge_populations(
     verdict: &mut Verdict,
 ) {
     let crowd = |crowds, candidate| of::<population::Crowd>(candidates, crowds, candidate);
-    let ours = crowd(many, Candidate::Kr);
-    verdict.at_most("bytes per session", ours.bytes_per_session, 450.0);
-    for peer in Candidate::with_sessions().filter(|peer| *peer != Candidate::Kr) {
-        let theirs = crowd(many, peer).bytes_per_session;
-        verdict.compare(
-            "bytes per session",
-            ours.bytes_per_session,
-            peer.title(),
-            theirs,
-        );
-    }
+    let bytes = |candidate| crowd(many, candidate).bytes_per_session;
+    verdict.at_most("bytes per session", bytes(Candidate::Kr), 330.0);
+    verdict.at_most("bytes per session on moka", bytes(Candidate::KrMoka), 720.0);
+    compare_with_peers(verdict, "bytes per session", bytes);
     verdict.at_most(
         "hot read among the most, relative to the fewest",
-        ours.hot.best / crowd(few, Candidate::Kr).hot.best,
+        crowd(many, Candidate::Kr).hot.best / crowd(few, Candidate::Kr).hot.best,
         1.20,
     );
     // From a session in the processor's cache to one that is rarely there.
@@ -245,6 +253,31 @@ fn judge_populations(
         growth(Candidate::Kr) / growth(PEER),
         1.0,
     );
+}
+
+/// Measures the calls of our two stores alone.
+pub fn stores(thoroughness: Thoroughness) -> String {
+    // A call is short, so its rounds are too.
+    let rounds = 20 * thoroughness.rounds;
+    let mut table = Table::new([
+        "",
+        "reading the same",
+        "reading any",
+        "starting one",
+        "starting one in a full share",
+    ]);
+    for (title, calls) in [
+        ("`MemoryStore`", stores::memory(rounds)),
+        ("`MokaStore`", stores::moka(rounds)),
+    ] {
+        let figures = [calls.hot, calls.random, calls.new, calls.full];
+        let cells = figures.map(nanos).into_iter();
+        table.row([title.to_owned()].into_iter().chain(cells));
+    }
+    format!(
+        "## Our two stores in memory\n\nNanoseconds per call of the store alone, with 500,000 sessions of one small value.\n\n{}",
+        table.render()
+    )
 }
 
 /// Measures two threads.
@@ -273,7 +306,7 @@ pub fn threads(thoroughness: Thoroughness, verdict: &mut Verdict) -> String {
             }));
             table.row(row);
             let two: Vec<Figure> = scalings.iter().map(|scaling| scaling.two).collect();
-            compare_with_peers(verdict, &format!("{what}, two threads"), &candidates, &two);
+            compare_times(verdict, &format!("{what}, two threads"), &candidates, &two);
             if scenario == Scenario::Increment && spread == Spread::Hot {
                 let factor = of(&candidates, &scalings, Candidate::Kr).factor();
                 verdict.at_least(
@@ -294,23 +327,29 @@ pub fn threads(thoroughness: Thoroughness, verdict: &mut Verdict) -> String {
 pub fn counted() -> Result<String, Box<dyn Error>> {
     let mut table = Table::new([
         "above the identity layer",
-        "instructions",
+        "instructions, memory",
+        "allocations",
+        "bytes",
+        "instructions, moka",
         "allocations",
         "bytes",
     ]);
     for &scenario in Scenario::all() {
-        let counts = counts::overhead(Candidate::Kr, scenario)?;
-        table.row([
-            scenario.title().to_owned(),
-            thousands(counts.instructions),
-            format!("{:.1}", counts.allocations),
-            thousands(counts.bytes),
-        ]);
+        let mut row = vec![scenario.title().to_owned()];
+        for candidate in [Candidate::Kr, Candidate::KrMoka] {
+            let counts = counts::overhead(candidate, scenario)?;
+            row.extend([
+                thousands(counts.instructions),
+                format!("{:.1}", counts.allocations),
+                thousands(counts.bytes),
+            ]);
+        }
+        table.row(row);
     }
     Ok(format!(
-        "## Instructions and allocations\n\nOf tower-kr-session with the memory store, per request. Callgrind shows no SHA \
+        "## Instructions and allocations\n\nOf tower-kr-session with its two stores in memory, per request. Callgrind shows no SHA \
          instructions to the program: a hash takes 3,400 instructions there and about 200 (40 ns) otherwise.\n\n{}\n\
-         What they are spent on:\n\n{}",
+         What they are spent on with the memory store:\n\n{}",
         table.render(),
         parts()?.render(),
     ))
@@ -352,7 +391,13 @@ fn parts() -> io::Result<Table> {
 /// # Errors
 /// If a server or `wrk` fails.
 pub fn sockets(thoroughness: Thoroughness) -> io::Result<String> {
-    let candidates = [Candidate::Identity, Candidate::Kr, PEER];
+    let candidates = [
+        Candidate::Identity,
+        Candidate::Kr,
+        Candidate::KrMoka,
+        PEER,
+        MOKA_PEER,
+    ];
     let mut table = Table::new(titles(
         "requests per second (median, 99 % latency)",
         &candidates,

@@ -5,16 +5,18 @@ pub(super) enum Action {
     Counter,
     Login,
     Logout,
+    Replay,
     Set,
     Revoke,
     RevokeOthers,
 }
 
 impl Action {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Counter,
         Self::Login,
         Self::Logout,
+        Self::Replay,
         Self::Set,
         Self::Revoke,
         Self::RevokeOthers,
@@ -25,6 +27,7 @@ impl Action {
             Self::Counter => "counter",
             Self::Login => "login",
             Self::Logout => "logout",
+            Self::Replay => "replay",
             Self::Set => "set",
             Self::Revoke => "revoke",
             Self::RevokeOthers => "revoke-others",
@@ -36,6 +39,7 @@ impl Action {
             Self::Counter => "/page/counter",
             Self::Login => "/page/login",
             Self::Logout => "/page/logout",
+            Self::Replay => "/page/replay",
             Self::Set => "/page/set",
             Self::Revoke => "/page/revoke",
             Self::RevokeOthers => "/page/revoke-others",
@@ -44,5 +48,15 @@ impl Action {
 
     pub(super) fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|action| action.name() == name)
+    }
+
+    /// Whether it starts a session if there is none.
+    pub(super) const fn starts_session(self) -> bool {
+        matches!(self, Self::Counter | Self::Login | Self::Set)
+    }
+
+    /// Whether the session's token changes or ends, so that the one before it is worthless.
+    pub(super) const fn retires_token(self) -> bool {
+        matches!(self, Self::Login | Self::Logout)
     }
 }

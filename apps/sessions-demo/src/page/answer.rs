@@ -1,27 +1,55 @@
 //! Answers the questions that the page's query asks.
 
+use http::StatusCode;
 use tower_kr_session::Session;
 
-use super::problem::Problem;
-use crate::{query::Query, user_key::UserKey};
+use super::{problem::Problem, race, refused::Refused};
+use crate::{failure::Failure, query::Query, user_input::UserKey};
 
-/// The answer to the page's query.
+/// The answer to the page's query, or to a form that was refused.
 pub(super) enum Answer {
     Nothing,
     /// A key, and the value stored at it.
     Value(String, Option<String>),
     WhoAmI,
+    /// What the two ways to count have counted.
+    Raced {
+        increment: i64,
+        plain: i64,
+    },
+    Refused(Refused),
 }
 
 impl Answer {
     pub(super) async fn to(query: Query<'_>, session: &Session) -> Result<Self, Problem> {
         if let Some(key) = query.get("get")? {
-            let value = session.get(&UserKey::new(&key)?.0).await?;
-            return Ok(Self::Value(key, value));
+            return match UserKey::new(&key) {
+                Ok(stored_at) => Ok(Self::Value(key, session.get(&stored_at.0).await?)),
+                Err(Failure::Request(status, problem)) => Ok(Self::Refused(Refused {
+                    status,
+                    field: "get-key",
+                    message: problem.message().to_owned(),
+                    input: vec![("get-key", key)],
+                })),
+                Err(failure) => Err(failure.into()),
+            };
+        }
+        if query.get("raced")?.is_some() {
+            return Ok(Self::Raced {
+                increment: session.get(race::INCREMENT).await?.unwrap_or_default(),
+                plain: session.get(race::PLAIN).await?.unwrap_or_default(),
+            });
         }
         Ok(match query.get("whoami")? {
             Some(_) => Self::WhoAmI,
             None => Self::Nothing,
         })
+    }
+
+    pub(super) fn status(&self) -> StatusCode {
+        match self {
+            Self::Refused(refused) => refused.status,
+            _ => StatusCode::OK,
+        }
     }
 }

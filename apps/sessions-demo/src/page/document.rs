@@ -14,7 +14,7 @@ pub(super) fn document(title: &str, body: &Markup) -> Markup {
                 title { (title) }
                 link rel="icon" href="/page/icon.svg";
                 link rel="stylesheet" href="/page/style.css";
-                script src="/page/script.js" defer {}
+                script type="module" src="/page/main.js" {}
             }
             body { (body) }
         }

@@ -16,7 +16,7 @@ use kr_cookie::{CookieBuilder, CookieTemplate, SameSite, SecurePolicy};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode, utf8_percent_encode};
 use tower_kr_session::ConfigError;
 
-use super::action::Action;
+use super::{action::Action, remark::Remark};
 
 /// The name of the cookie. The session cookie can't have it too.
 pub(crate) const NOTICE_COOKIE: &str = "Kr.Notice";
@@ -32,6 +32,7 @@ pub(super) struct Notices {
 #[derive(Default)]
 pub(super) struct Notice {
     pub(super) action: Option<Action>,
+    pub(super) remark: Option<Remark>,
     /// The `Set-Cookie` header of its session cookie, without the value.
     pub(super) set_cookie: Option<String>,
 }
@@ -54,16 +55,24 @@ impl Notices {
         let name = self.cookie.name().as_bytes();
         let cookie = kr_cookie::cookies(headers).find(|cookie| cookie.name == name)?;
         let text = percent_decode(cookie.value).decode_utf8().ok()?;
-        let (action, set_cookie) = text.split_once(' ')?;
+        let (action, rest) = text.split_once(' ')?;
+        let (remark, set_cookie) = rest.split_once(' ')?;
         Some(Notice {
             action: Action::from_name(action),
+            remark: Remark::from_name(remark),
             set_cookie: (!set_cookie.is_empty()).then(|| set_cookie.to_owned()),
         })
     }
 
-    fn write(&self, action: Action, set_cookie: Option<&HeaderValue>) -> Option<HeaderValue> {
+    fn write(
+        &self,
+        action: Action,
+        remark: Option<Remark>,
+        set_cookie: Option<&HeaderValue>,
+    ) -> Option<HeaderValue> {
         let set_cookie = set_cookie.and_then(without_value).unwrap_or_default();
-        let text = format!("{} {set_cookie}", action.name());
+        let remark = remark.map_or("-", Remark::name);
+        let text = format!("{} {remark} {set_cookie}", action.name());
         let value = utf8_percent_encode(&text, NON_ALPHANUMERIC).to_string();
         self.cookie
             .render(&value, self.https, SystemTime::now().into())
@@ -88,10 +97,11 @@ fn without_value(set_cookie: &HeaderValue) -> Option<String> {
 /// Sets the notice after an action, and removes it once a page has shown it.
 pub(super) async fn leave(State(notices): State<Notices>, mut response: Response) -> Response {
     let action = response.extensions().get::<Action>().copied();
+    let remark = response.extensions().get::<Remark>().copied();
     let seen = response.extensions().get::<Seen>().copied();
     let headers = response.headers_mut();
     let cookie = match (action, seen) {
-        (Some(action), _) => notices.write(action, headers.get(header::SET_COOKIE)),
+        (Some(action), _) => notices.write(action, remark, headers.get(header::SET_COOKIE)),
         (None, Some(Seen(true))) => Some(notices.cookie.removal(notices.https)),
         (None, _) => None,
     };
@@ -129,12 +139,15 @@ mod tests {
     fn a_notice_arrives_as_it_was_written() {
         let notices = Notices::new(true).unwrap();
         let set = HeaderValue::from_static("id=c2VjcmV0; Secure; Path=/");
-        let cookie = notices.write(Action::RevokeOthers, Some(&set)).unwrap();
+        let remark = Some(Remark::Renewed);
+        let cookie = notices.write(Action::RevokeOthers, remark, Some(&set));
+        let cookie = cookie.unwrap();
         let pair = cookie.to_str().unwrap().split(';').next().unwrap();
         let mut headers = HeaderMap::new();
         headers.insert(header::COOKIE, pair.parse().unwrap());
         let notice = notices.read(&headers).unwrap();
         assert_eq!(notice.action, Some(Action::RevokeOthers));
+        assert_eq!(notice.remark, remark);
         assert_eq!(notice.set_cookie.unwrap(), "id=…; Secure; Path=/");
     }
 
@@ -145,7 +158,8 @@ mod tests {
             "Kr.Notice=",
             "Kr.Notice=%ff",
             "Kr.Notice=counter",
-            "other=counter%20",
+            "Kr.Notice=counter%20",
+            "other=counter%20-%20",
         ] {
             let mut headers = HeaderMap::new();
             headers.insert(header::COOKIE, garbage.parse().unwrap());

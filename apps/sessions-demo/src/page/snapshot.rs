@@ -7,7 +7,7 @@ use tower_kr_session::{
     Timestamp,
 };
 
-use crate::routes::COUNTER;
+use crate::{device_binding::Device, routes::COUNTER};
 
 pub(super) struct Snapshot {
     pub(super) status: Status,
@@ -25,6 +25,7 @@ pub(super) struct Live {
     /// How long the session lives from now on without a request.
     pub(super) remaining: Duration,
     pub(super) ends_at: Timestamp,
+    pub(super) device: Device,
 }
 
 pub(super) struct User {
@@ -35,11 +36,8 @@ pub(super) struct User {
 
 impl Snapshot {
     pub(super) async fn read(session: &Session, sessions: &Sessions) -> Result<Self, SessionError> {
-        let mut values = Vec::new();
-        for key in session.keys().await? {
-            let value = session.get_bytes(&key).await?.unwrap_or_default();
-            values.push((key, String::from_utf8_lossy(&value).into_owned()));
-        }
+        let values = session.values().await?.into_iter();
+        let values = values.map(|(key, value)| (key, String::from_utf8_lossy(&value).into_owned()));
         let user = match session.owner().await? {
             Some(name) => Some(User {
                 since: session.authenticated_at().await?,
@@ -51,7 +49,7 @@ impl Snapshot {
         Ok(Self {
             status: session.status().await?,
             counter: session.get(COUNTER).await?.unwrap_or_default(),
-            values,
+            values: values.collect(),
             live: live(session).await?,
             user,
         })
@@ -60,6 +58,7 @@ impl Snapshot {
 
 async fn live(session: &Session) -> Result<Option<Live>, SessionError> {
     let now = SystemClock.now();
+    let device = Device::read(session).await?;
     Ok(
         match (
             session.id().await?,
@@ -72,6 +71,7 @@ async fn live(session: &Session) -> Result<Option<Live>, SessionError> {
                 created_at,
                 remaining: expires_at.saturating_duration_since(now),
                 ends_at,
+                device,
             }),
             _ => None,
         },

@@ -17,12 +17,24 @@ use crate::{
 /// Far more than anything here takes.
 const DEADLINE: Duration = Duration::from_secs(30);
 
+/// Ends once the page has loaded and lies still: after that its scripts show what works with
+/// scripts only, and scroll to where the visitor was, at the second frame. A click hits what lies
+/// at its place when it arrives, even if that is no longer the element that it was meant for, and
+/// keys reach what has the focus.
+const SETTLED: &str = "
+    const [done] = arguments;
+    const frames = (left) => left ? requestAnimationFrame(() => frames(left - 1)) : done();
+    if (document.readyState === 'complete') frames(4);
+    else addEventListener('load', () => frames(4));
+";
+
 /// The key under which an answer of WebDriver names an element.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
 pub(crate) struct Browser {
     driver: WebDriver,
     base: String,
+    scripts: bool,
     /// Removed once the browser has ended.
     _profile: Scratch,
 }
@@ -37,11 +49,24 @@ impl Browser {
         Self::start(driver, server, false)
     }
 
+    /// One that trusts only what these arguments say, and has the features that they name.
+    pub(crate) fn open_bound(driver: &Driver, server: &Server, arguments: Vec<String>) -> Self {
+        let profile = Scratch::new();
+        let opened = driver.open_with(profile.path().to_str().unwrap(), arguments);
+        Self::show(opened, profile, server, true)
+    }
+
     fn start(driver: &Driver, server: &Server, scripts: bool) -> Self {
         let profile = Scratch::new();
+        let opened = driver.open(profile.path().to_str().unwrap(), scripts);
+        Self::show(opened, profile, server, scripts)
+    }
+
+    fn show(driver: WebDriver, profile: Scratch, server: &Server, scripts: bool) -> Self {
         let browser = Self {
-            driver: driver.open(profile.path().to_str().unwrap(), scripts),
+            driver,
             base: server.base.clone(),
+            scripts,
             _profile: profile,
         };
         browser.go("/");
@@ -49,8 +74,15 @@ impl Browser {
     }
 
     pub(crate) fn go(&self, path: &str) {
-        let url = format!("{}{path}", self.base);
+        self.visit(&format!("{}{path}", self.base));
+    }
+
+    pub(crate) fn visit(&self, url: &str) {
         self.driver.call("POST", "/url", &json!({"url": url}));
+    }
+
+    pub(crate) fn back(&self) {
+        self.driver.call("POST", "/back", &json!({}));
     }
 
     fn try_find(&self, selector: &str) -> Result<String, String> {
@@ -95,6 +127,19 @@ impl Browser {
         }
     }
 
+    /// Waits until a script returns this.
+    #[track_caller]
+    pub(crate) fn waits_for_script(&self, script: &str, right: impl Fn(&Value) -> bool) -> Value {
+        let start = Instant::now();
+        loop {
+            let value = self.script(script);
+            if right(&value) {
+                return value;
+            }
+            assert!(start.elapsed() < DEADLINE, "{script}: {value}");
+        }
+    }
+
     /// Waits until the ring has so many seconds left.
     #[track_caller]
     pub(crate) fn waits_for_seconds_left(&self, range: RangeInclusive<u32>) {
@@ -104,18 +149,56 @@ impl Browser {
         });
     }
 
+    /// Clicks as soon as it can be: a page may be on its way, or show a button once its script
+    /// runs.
     #[track_caller]
     pub(crate) fn click(&self, selector: &str) {
-        let element = self.try_find(selector).unwrap();
-        self.driver
-            .call("POST", &format!("{element}/click"), &json!({}));
+        /// What a browser says of an element that it did not click.
+        const NOT_YET: [&str; 3] = [
+            "no such element",
+            "element not interactable",
+            "stale element reference",
+        ];
+        let start = Instant::now();
+        while let Err(error) = self.try_click(selector) {
+            let not_yet = NOT_YET.iter().any(|reason| error.contains(reason));
+            assert!(not_yet && start.elapsed() < DEADLINE, "{selector}: {error}");
+        }
+    }
+
+    fn try_settle(&self) -> Result<(), String> {
+        if self.scripts {
+            let settled = json!({"script": SETTLED, "args": []});
+            self.driver.try_call("POST", "/execute/async", &settled)?;
+        }
+        Ok(())
+    }
+
+    fn try_click(&self, selector: &str) -> Result<Value, String> {
+        self.try_settle()?;
+        let click = format!("{}/click", self.try_find(selector)?);
+        self.driver.try_call("POST", &click, &json!({}))
+    }
+
+    pub(crate) fn submit(&self, selector: &str) {
+        // A click would scroll to the button first.
+        self.script(&format!("document.querySelector(\"{selector}\").click()"));
     }
 
     #[track_caller]
     pub(crate) fn write(&self, selector: &str, text: &str) {
+        self.try_settle().unwrap();
         let element = self.try_find(selector).unwrap();
         self.driver
             .call("POST", &format!("{element}/value"), &json!({"text": text}));
+    }
+
+    /// Signs in with the form, and waits until the page says who it is.
+    #[track_caller]
+    pub(crate) fn sign_in(&self, user: &str) {
+        self.write("#name", user);
+        self.click("#login");
+        self.sees("#user", user);
     }
 
     /// Presses a key, on whatever has the focus.
@@ -166,9 +249,26 @@ impl Browser {
     }
 
     pub(crate) fn prefer_dark(&self) {
-        let dark = json!([{"name": "prefers-color-scheme", "value": "dark"}]);
+        self.prefer("prefers-color-scheme", "dark");
+    }
+
+    pub(crate) fn force_colors(&self) {
+        self.prefer("forced-colors", "active");
+    }
+
+    fn prefer(&self, name: &str, value: &str) {
+        let features = json!([{"name": name, "value": value}]);
         self.driver
-            .devtools("Emulation.setEmulatedMedia", &json!({"features": dark}));
+            .devtools("Emulation.setEmulatedMedia", &json!({"features": features}));
+    }
+
+    /// Lets the page read and write the clipboard.
+    pub(crate) fn allow_clipboard(&self) {
+        let permissions = ["clipboardReadWrite", "clipboardSanitizedWrite"];
+        self.driver.devtools(
+            "Browser.grantPermissions",
+            &json!({"permissions": permissions}),
+        );
     }
 
     pub(crate) fn set_width(&self, width: u32, mobile: bool) {

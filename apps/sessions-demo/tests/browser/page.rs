@@ -10,9 +10,22 @@ crate::tests!(
     the_keyboard_is_enough,
     the_cookie_is_kept_as_it_was_meant_and_really_goes,
     one_browser_ends_the_session_of_another,
+    a_session_ended_elsewhere_says_so_at_the_next_action,
+    a_form_that_fails_comes_back_with_what_was_written,
+    a_user_signs_out_here,
+    the_ring_has_one_format_and_room_for_it,
+    the_ring_runs_down_without_scripts_too,
     the_ring_runs_down_and_the_session_is_over,
+    after_the_timeout_nothing_is_said_in_the_present,
     looking_at_the_ring_keeps_no_session_alive,
     a_second_tab_fills_the_ring_and_tells_of_changes,
+    a_second_tab_shows_every_change,
+    coming_back_to_a_tab_shows_what_happened_meanwhile,
+    the_view_and_the_focus_stay_where_they_were,
+    times_are_relative_and_local,
+    the_cards_leave_no_hole,
+    a_table_that_is_too_wide_shows_it,
+    a_phone_shows_requests_and_buttons_in_whole,
 );
 
 fn use_all_forms(browser: &Browser) {
@@ -24,9 +37,7 @@ fn use_all_forms(browser: &Browser) {
     browser.sees("#counted", "Counted: 2.");
     browser.sees("#status", "Active");
 
-    browser.write("#name", "max");
-    browser.click("#login");
-    browser.sees("#user", "max");
+    browser.sign_in("max");
     browser.sees("#counter", "2");
     browser.click("#whoami");
     browser.sees("#signed", "You are max.");
@@ -61,9 +72,9 @@ fn the_forms_work_without_scripts(driver: &Driver) {
     let server = Server::start(&["--idle-timeout", "10m"]);
     let browser = Browser::open_without_scripts(driver, &server);
     use_all_forms(&browser);
-    // As the server wrote it: with scripts it would count down in other words.
     browser.click("#count");
-    browser.sees("#left", "10m");
+    // Without a script it stays as the server wrote it.
+    browser.sees("#left", "10:00");
 }
 
 fn the_keyboard_is_enough(driver: &Driver) {
@@ -78,6 +89,10 @@ fn the_keyboard_is_enough(driver: &Driver) {
         browser.sees("#counter", count);
         assert_eq!(browser.focus(), "count", "where it was");
     }
+    browser.press(TAB);
+    assert_eq!(browser.focus(), "race");
+    // Past the commands, which are folded.
+    browser.press(TAB);
     browser.press(TAB);
     assert_eq!(browser.focus(), "name");
     for key in ["m", "a", "x", ENTER] {
@@ -119,9 +134,7 @@ fn the_cookie_is_kept_as_it_was_meant_and_really_goes(driver: &Driver) {
         "Set-Cookie: Kr.Session=…; Secure; Path=/; HttpOnly; SameSite=Lax",
     );
 
-    browser.write("#name", "max");
-    browser.click("#login");
-    browser.sees("#user", "max");
+    browser.sign_in("max");
     assert_ne!(
         browser.session_cookie().unwrap()["value"],
         token,
@@ -130,7 +143,11 @@ fn the_cookie_is_kept_as_it_was_meant_and_really_goes(driver: &Driver) {
 
     browser.click("#logout");
     browser.sees("#status", "None");
-    assert_eq!(browser.cookies(), Vec::<Value>::new());
+    // The token from before, to be replayed: no script reads it either.
+    let left = browser.cookies();
+    let names: Vec<_> = left.iter().map(|cookie| &cookie["name"]).collect();
+    assert_eq!(names, ["Kr.Old"]);
+    assert_eq!(browser.script("return document.cookie"), "");
     browser.assert_clean();
 }
 
@@ -141,9 +158,7 @@ fn one_browser_ends_the_session_of_another(driver: &Driver) {
         Browser::open(driver, &server),
     );
     for browser in [&phone, &laptop] {
-        browser.write("#name", "max");
-        browser.click("#login");
-        browser.sees("#user", "max");
+        browser.sign_in("max");
     }
     let id = phone.text("#id");
     laptop.click(&format!("button[aria-label='Revoke {id}']"));
@@ -151,9 +166,7 @@ fn one_browser_ends_the_session_of_another(driver: &Driver) {
     phone.go("/");
     phone.sees("#status", "Over");
 
-    phone.write("#name", "max");
-    phone.click("#login");
-    phone.sees("#user", "max");
+    phone.sign_in("max");
     laptop.go("/");
     laptop.click("#revoke-others");
     laptop.sees("#revoked", "Only this session is left.");
@@ -164,24 +177,148 @@ fn one_browser_ends_the_session_of_another(driver: &Driver) {
     phone.assert_clean();
 }
 
+fn a_session_ended_elsewhere_says_so_at_the_next_action(driver: &Driver) {
+    let server = Server::start(&["--idle-timeout", "10m"]);
+    let (laptop, phone) = (
+        Browser::open(driver, &server),
+        Browser::open(driver, &server),
+    );
+    for browser in [&phone, &laptop] {
+        browser.sign_in("max");
+    }
+    laptop.click("#revoke-others");
+    laptop.sees("#revoked", "Only this session is left.");
+    phone.click("#count");
+    phone.sees(
+        "#counted",
+        "Your session had ended; this action started a new one. Counted: 1.",
+    );
+    phone.sees("#status", "Active");
+    phone.assert_clean();
+}
+
+fn a_form_that_fails_comes_back_with_what_was_written(driver: &Driver) {
+    let server = Server::start(&["--idle-timeout", "10m"]);
+    let browser = Browser::open(driver, &server);
+    // 200 characters, and 400 bytes.
+    let key = "ä".repeat(200);
+    browser.write("#set-key", &key);
+    browser.write("#set-value", "purple");
+    browser.click("#set");
+    browser.sees("#set-key-error", "The key is longer than 251 bytes.");
+    assert_eq!(browser.focus(), "set-key");
+    let value = |id: &str| browser.script(&format!("return document.getElementById('{id}').value"));
+    assert_eq!(value("set-key"), key);
+    assert_eq!(value("set-value"), "purple");
+
+    browser.script("document.getElementById('set-key').value = 'color'");
+    browser.script("document.getElementById('set-value').value = 'v'.repeat(300000)");
+    browser.click("#set");
+    browser.sees(
+        "#set-value-error",
+        "The session would hold 293 KiB of 256 KiB.",
+    );
+    assert_eq!(value("set-key"), "color");
+    browser.sees("#status", "None");
+}
+
+fn a_user_signs_out_here(driver: &Driver) {
+    let server = Server::start(&["--idle-timeout", "10m"]);
+    let browser = Browser::open(driver, &server);
+    browser.sign_in("max");
+    browser.sees("#sessions form button", "Sign out here");
+    browser.click("#sessions form button");
+    browser.sees(
+        "#signed",
+        "Signed out. The session and its cookie are gone.",
+    );
+    browser.assert_clean();
+}
+
+fn the_ring_has_one_format_and_room_for_it(driver: &Driver) {
+    for (idle, first, second) in [
+        ("20s", "20 s", "19 s"),
+        ("10m", "10:00", "9:59"),
+        ("20m", "20:00", "19:59"),
+        ("12h", "12:00 h", "11:59 h"),
+    ] {
+        let server = Server::start(&["--idle-timeout", idle]);
+        let unscripted = Browser::open_without_scripts(driver, &server);
+        unscripted.click("#count");
+        unscripted.sees("#left", first);
+        let browser = Browser::open(driver, &server);
+        browser.click("#count");
+        browser.sees("#counter", "1");
+        browser.sees("#left", second);
+        let room = browser.script(
+            "const hole = document.querySelector('.ring .track').getBoundingClientRect();
+             const text = document.getElementById('left').getBoundingClientRect();
+             return (hole.width * (104 - 9) / 104 - text.width) / hole.width",
+        );
+        assert!(room.as_f64().unwrap() > 0.05, "{idle}: {room}");
+    }
+}
+
+fn the_ring_runs_down_without_scripts_too(driver: &Driver) {
+    let server = Server::start(&["--idle-timeout", "2s"]);
+    let browser = Browser::open_without_scripts(driver, &server);
+    browser.click("#count");
+    browser.sees("#left", "2 s");
+    browser.sees(".ring .over", "over");
+    browser.sees("#left", "");
+}
+
 fn the_ring_runs_down_and_the_session_is_over(driver: &Driver) {
     let server = Server::start(&["--idle-timeout", "2s"]);
     let browser = Browser::open(driver, &server);
     browser.click("#count");
     browser.sees("#counter", "1");
-    browser.sees("#status", "Idle timeout");
-    browser.sees("#left", "0 s");
+    browser.sees("#status", "Timed out");
+    browser.sees("#left", "–");
+    browser.sees("#until", "");
+    browser.sees("#counted", "");
     browser.sees(
         "#over",
-        "No request came within the idle timeout. Reload to see that the session is gone.",
+        "No request came within the idle timeout: the session has timed out. What this page shows of \
+         it is past. Reload to see the page without it.",
     );
     browser.click("#over a");
     // The server gives up to a twentieth more. A reload within it keeps the session, and the ring
     // runs down again.
-    while browser.waits_for("#status", |text| text == "Over" || text == "Idle timeout") != "Over" {
+    while browser.waits_for("#status", |text| text == "Over" || text == "Timed out") != "Over" {
         browser.go("/");
     }
     browser.sees("#counter", "0");
+    browser.assert_clean();
+}
+
+/// What was said of the session is past, and what is said of others is past when their time is
+/// over.
+fn after_the_timeout_nothing_is_said_in_the_present(driver: &Driver) {
+    let server = Server::start(&["--idle-timeout", "6s"]);
+    let (browser, other) = (
+        Browser::open(driver, &server),
+        Browser::open(driver, &server),
+    );
+    for browser in [&other, &browser] {
+        browser.sign_in("max");
+    }
+    browser.waits_for("#signed-in", |text| text.starts_with("Signed in as max"));
+    browser.waits_for("#sessions", |text| text.contains("lives at least until"));
+    browser.sees("#status", "Timed out");
+    browser.waits_for("#signed-in", |text| {
+        text.starts_with("You were signed in as max since")
+    });
+    browser.sees("#counting", "Counter, before the timeout");
+    browser.sees("#storing", "Values, before the timeout");
+    browser.sees("#sessions .badge", "this browser, timed out");
+    browser.sees("#ends dt", "Would have ended at the latest");
+    browser.waits_for("#deadline", |text| !text.contains('('));
+    let enabled = "return document.querySelectorAll('#logout:enabled, .everywhere form button:enabled').length";
+    assert_eq!(browser.script(enabled), 0, "nobody is signed in any more");
+    browser.waits_for("#sessions", |text| {
+        !text.contains("lives") && text.matches("lived at least until").count() == 2
+    });
     browser.assert_clean();
 }
 
@@ -191,7 +328,7 @@ fn looking_at_the_ring_keeps_no_session_alive(driver: &Driver) {
     browser.click("#count");
     browser.sees("#counter", "1");
     browser.assert_clean();
-    browser.sees("#status", "Idle timeout");
+    browser.sees("#status", "Timed out");
     assert_eq!(
         browser.requests(),
         Vec::<String>::new(),
@@ -215,6 +352,170 @@ fn a_second_tab_fills_the_ring_and_tells_of_changes(driver: &Driver) {
     browser.switch(&first);
     browser.sees(
         "#stale",
-        "Another tab changed this session. Reload to see it.",
+        "This session has changed since. Reload to see it.",
     );
+}
+
+fn a_second_tab_shows_every_change(driver: &Driver) {
+    let server = Server::start(&["--idle-timeout", "10m"]);
+    let browser = Browser::open(driver, &server);
+    browser.click("#count");
+    browser.sees("#counter", "1");
+    let first = browser.second_tab();
+    browser.click("#count");
+    browser.sees("#counter", "2");
+    browser.write("#set-key", "color");
+    browser.write("#set-value", "purple");
+    browser.click("#set");
+    browser.sees("#stored", "Stored.");
+    browser.switch(&first);
+    browser.sees("#counter", "2");
+    browser.waits_for("#values", |values| values.contains("user:color"));
+    browser.waits_for("#log", |log| log.contains("POST /page/set"));
+    browser.sees("#stale", "");
+
+    // Whoever signs in gets other forms: they are not changed under somebody's hands.
+    let first = browser.second_tab();
+    browser.sign_in("max");
+    browser.switch(&first);
+    browser.sees(
+        "#stale",
+        "This session has changed since. Reload to see it.",
+    );
+    browser.assert_clean();
+}
+
+/// A tab that shows JSON tells nobody. Its requests are seen by whoever comes back to the page.
+fn coming_back_to_a_tab_shows_what_happened_meanwhile(driver: &Driver) {
+    let server = Server::start(&["--idle-timeout", "50s"]);
+    let browser = Browser::open(driver, &server);
+    browser.click("#count");
+    browser.sees("#counter", "1");
+    browser.waits_for_seconds_left(0..=48);
+    let first = browser.second_tab();
+    browser.go("/session/counter");
+    browser.waits_for("body", |body| body.contains("\"counter\":2"));
+    browser.switch(&first);
+    let come_back = "document.dispatchEvent(new Event('visibilitychange'))";
+    browser.script(come_back);
+    browser.sees("#counter", "2");
+    browser.waits_for("#log", |log| log.contains("GET /session/counter"));
+    browser.sees("#stale", "");
+
+    let first = browser.second_tab();
+    browser.go("/session/logout");
+    browser.waits_for("body", |body| body.contains("Session cleared"));
+    browser.switch(&first);
+    browser.script(come_back);
+    browser.sees(
+        "#stale",
+        "This session has changed since. Reload to see it.",
+    );
+    browser.assert_clean();
+}
+
+fn the_view_and_the_focus_stay_where_they_were(driver: &Driver) {
+    let server = Server::start(&["--idle-timeout", "10m"]);
+    let (browser, other) = (
+        Browser::open(driver, &server),
+        Browser::open(driver, &server),
+    );
+    for browser in [&other, &browser] {
+        browser.sign_in("max");
+    }
+    browser.set_width(360, true);
+    for (button, line, says, focus) in [
+        ("#count", "#counted", "Counted: 1.", "count"),
+        ("#whoami", "#signed", "You are max.", "whoami"),
+        (
+            "#sessions button[aria-label]",
+            "#revoked",
+            "That session has ended.",
+            "revoked",
+        ),
+        (
+            "#revoke-others",
+            "#revoked",
+            "Only this session is left.",
+            "revoked",
+        ),
+    ] {
+        let place = browser.script(&format!(
+            "document.querySelector(\"{button}\").scrollIntoView({{block: 'start'}}); return scrollY"
+        ));
+        browser.submit(button);
+        browser.sees(line, says);
+        assert_eq!(browser.focus(), focus, "{button}");
+        let near = |now: &Value| (now.as_f64().unwrap() - place.as_f64().unwrap()).abs() < 2.0;
+        browser.waits_for_script("return scrollY", near);
+    }
+    browser.assert_clean();
+}
+
+fn times_are_relative_and_local(driver: &Driver) {
+    let server = Server::start(&["--idle-timeout", "10m"]);
+    let browser = Browser::open(driver, &server);
+    browser.click("#count");
+    browser.sees("#counter", "1");
+    browser.waits_for("#deadline", |text| {
+        text.contains("(in 11 hours)") || text.contains("(in 12 hours)")
+    });
+    let same = browser.script(
+        "const time = document.querySelector('#deadline time');
+         const at = new Date(time.dateTime);
+         return time.textContent.startsWith(at.toLocaleTimeString())
+             || time.textContent.startsWith(at.toLocaleString())",
+    );
+    assert_eq!(same, true);
+}
+
+fn the_cards_leave_no_hole(driver: &Driver) {
+    let server = Server::start(&["--idle-timeout", "10m"]);
+    let browser = Browser::open(driver, &server);
+    browser.set_width(1100, false);
+    for state in ["no session", "signed in"] {
+        let hole = browser.script(
+            "const end = (card) => document.querySelector(card).getBoundingClientRect().bottom;
+             return Math.abs(end('.cookie') - end('.actions .card:last-child'))",
+        );
+        assert!(hole.as_f64().unwrap() < 1.0, "{state}: {hole}");
+        if state == "no session" {
+            browser.sign_in("max");
+        }
+    }
+}
+
+fn a_table_that_is_too_wide_shows_it(driver: &Driver) {
+    let server = Server::start(&["--idle-timeout", "10m"]);
+    let browser = Browser::open(driver, &server);
+    browser.set_width(610, true);
+    browser.click("#count");
+    browser.sees("#counter", "1");
+    let region = "const region = document.querySelector('#log .wide');";
+    let beyond = format!("{region} return region.scrollWidth - region.clientWidth");
+    assert!(browser.script(&beyond).as_f64().unwrap() > 0.0);
+    // The edges stay where they are, and what covers them moves along.
+    let shadows = format!("{region} return getComputedStyle(region).backgroundAttachment");
+    assert_eq!(browser.script(&shadows), "local, local, scroll, scroll");
+}
+
+fn a_phone_shows_requests_and_buttons_in_whole(driver: &Driver) {
+    let server = Server::start(&["--idle-timeout", "10m"]);
+    let browser = Browser::open(driver, &server);
+    browser.set_width(360, true);
+    browser.click("#count");
+    browser.sees("#counter", "1");
+    let beyond = browser.script(
+        "const region = document.querySelector('#log .wide');
+         return region.scrollWidth - region.clientWidth",
+    );
+    assert_eq!(beyond, 0);
+    let narrower = browser.script(
+        "return ['#login', '#set', '#get', '#race'].filter((button) => {
+             const element = document.querySelector(button);
+             const width = (element) => element.getBoundingClientRect().width;
+             return width(element.parentElement) - width(element) > 1;
+         })",
+    );
+    assert_eq!(narrower, json!([]));
 }

@@ -35,9 +35,7 @@ fn take(driver: &Driver, name: &str, look: fn(&Browser)) {
     browser.click("#count");
     browser.sees("#counter", "1");
     for browser in [&other, &browser] {
-        browser.write("#name", "max");
-        browser.click("#login");
-        browser.sees("#user", "max");
+        browser.sign_in("max");
     }
     browser.waits_for_seconds_left(0..=15);
     let overflow =

@@ -1,5 +1,5 @@
-//! As much of WebDriver (W3C) as these tests need: JSON over HTTP to a chromedriver on this
-//! machine.
+//! As much of WebDriver (W3C) as these tests need: JSON over HTTP to a driver on this machine,
+//! which is Chromium's, or WebKit's with a display of its own.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -9,18 +9,24 @@ use std::{
 };
 
 use serde_json::{Value, json};
+use test_support::{free_port, wait_until};
 
 /// Far more than a browser takes for anything.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// A running chromedriver, killed when dropped, and with it its browsers.
+/// A running driver, killed when dropped, and with it its browsers.
 pub(crate) struct Driver {
     child: Child,
     port: u16,
+    /// Where WebKit shows its windows, which nobody sees. Dropped last.
+    display: Option<Display>,
 }
 
+/// A running Xvfb, killed when dropped.
+struct Display(Child);
+
 impl Driver {
-    pub(crate) fn start() -> Self {
+    pub(crate) fn chromium() -> Self {
         let mut child = Command::new("chromedriver")
             .arg("--port=0")
             .stdin(Stdio::null())
@@ -39,37 +45,60 @@ impl Driver {
             .expect("chromedriver must say its port");
         // Read on, so that it never waits for its reader.
         std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
-        Self { child, port }
+        let display = None;
+        Self {
+            child,
+            port,
+            display,
+        }
     }
 
-    /// Starts a browser with a profile of its own in `profile`.
+    pub(crate) fn webkit() -> Self {
+        let (display, number) = Display::start();
+        let port = free_port();
+        let child = Command::new("WebKitWebDriver")
+            .arg(format!("--port={port}"))
+            .env("DISPLAY", format!(":{number}"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("WebKitWebDriver must be installed");
+        wait_until("WebKitWebDriver listens", || {
+            TcpStream::connect(("127.0.0.1", port)).ok()
+        });
+        let display = Some(display);
+        Self {
+            child,
+            port,
+            display,
+        }
+    }
+
+    /// Starts a Chromium with further arguments, which has to be told which certificates to trust.
+    pub(crate) fn open_with(&self, profile: &str, arguments: Vec<String>) -> WebDriver {
+        let mut options = chromium_options(profile, true);
+        options["acceptInsecureCerts"] = false.into();
+        let all = options["goog:chromeOptions"]["args"]
+            .as_array_mut()
+            .unwrap();
+        all.extend(arguments.into_iter().map(Value::from));
+        self.session(&options)
+    }
+
+    /// Starts a browser with a profile of its own in `profile`. WebKit makes its own, and has
+    /// scripts.
     pub(crate) fn open(&self, profile: &str, scripts: bool) -> WebDriver {
-        let args = [
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-quic",
-            "--disable-dev-shm-usage",
-            "--no-first-run",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-            "--hide-scrollbars",
-            &format!("--user-data-dir={profile}"),
-        ];
-        let allowed = if scripts { 1 } else { 2 };
-        let answer = self.call(
-            "POST",
-            "/session",
-            &json!({"capabilities": {"alwaysMatch": {
-                "acceptInsecureCerts": true,
-                "goog:chromeOptions": {
-                    "args": args,
-                    "prefs": {"profile.managed_default_content_settings.javascript": allowed},
-                },
-                "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"},
-            }}}),
-        );
+        let options = match &self.display {
+            Some(_) => json!({"acceptInsecureCerts": true}),
+            None => chromium_options(profile, scripts),
+        };
+        self.session(&options)
+    }
+
+    fn session(&self, options: &Value) -> WebDriver {
+        let capabilities = json!({"capabilities": {"alwaysMatch": options}});
+        let answer = self.call("POST", "/session", &capabilities);
         let answer = answer.unwrap_or_else(|error| panic!("no browser: {error}"));
         WebDriver {
             port: self.port,
@@ -79,6 +108,57 @@ impl Driver {
 
     fn call(&self, method: &str, path: &str, body: &Value) -> Result<Value, String> {
         call(self.port, method, path, body)
+    }
+}
+
+fn chromium_options(profile: &str, scripts: bool) -> Value {
+    let args = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--disable-dev-shm-usage",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--hide-scrollbars",
+        &format!("--user-data-dir={profile}"),
+    ];
+    let allowed = if scripts { 1 } else { 2 };
+    json!({
+        "acceptInsecureCerts": true,
+        "goog:chromeOptions": {
+            "args": args,
+            "prefs": {"profile.managed_default_content_settings.javascript": allowed},
+        },
+        "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"},
+    })
+}
+
+impl Display {
+    /// Starts a display, and returns its number too.
+    fn start() -> (Self, u32) {
+        let mut child = Command::new("Xvfb")
+            .args(["-displayfd", "1", "-screen", "0", "1100x900x24"])
+            .args(["-nolisten", "tcp"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("Xvfb must be installed");
+        let mut number = String::new();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        out.read_line(&mut number).unwrap();
+        let number = number.trim_end().parse();
+        (Self(child), number.expect("Xvfb must say its number"))
+    }
+}
+
+impl Drop for Display {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

@@ -1,4 +1,5 @@
-//! 7.4.2, 7.4.3, 7.4.5: sessions are ended by somebody who is not their holder, in another process than the one that serves them.
+//! 7.4.2, 7.4.3, 7.4.5: sessions are ended by somebody who is not their holder, in another process
+//! than the one that serves them.
 
 use test_support::Scratch;
 use tower_kr_session::{Owner, SessionId, SessionLayer, Sessions};
@@ -29,7 +30,7 @@ fn signed_in(site: &Site, user: &str) -> Visitor {
     visitor
 }
 
-/// The visitor's session, as his page shows it: sign-ins of one moment have no order in a list.
+/// The visitor's session, as their page shows it: sign-ins of one moment have no order in a list.
 fn session_id(visitor: &mut Visitor) -> SessionId {
     let page = visitor.get("/");
     let (_, id) = page.text().split_once("data-session=\"").unwrap();

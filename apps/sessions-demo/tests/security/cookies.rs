@@ -1,4 +1,5 @@
-//! 3.3.1 to 3.3.5: what the cookie is, whatever its name and in every answer that sets or removes it.
+//! 3.3.1 to 3.3.5: what the cookie is, whatever its name and in every answer that sets or removes
+//! it.
 
 use crate::client::Site;
 

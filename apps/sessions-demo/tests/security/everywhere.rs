@@ -28,14 +28,14 @@ const GETS: [&str; 22] = [
     "/session/login",
     "/session/logout?stay",
     "/page/style.css",
-    "/page/script.js",
+    "/page/main.js",
     "/page/counter",
     "/healthz",
     "/readyz",
     "/nowhere",
 ];
 
-const POSTS: [(&str, &str); 9] = [
+const POSTS: [(&str, &str); 12] = [
     ("/page/counter", ""),
     ("/page/login", "user=max"),
     ("/page/login", ""),
@@ -43,6 +43,9 @@ const POSTS: [(&str, &str); 9] = [
     ("/page/set", "key=%ff"),
     ("/page/revoke", "id=01890a5d-ac96-774b-bcce-b302099a8057"),
     ("/page/revoke-others", ""),
+    ("/page/replay", ""),
+    ("/page/race/ready", ""),
+    ("/page/race/increment", ""),
     ("/session/counter", ""),
     ("/page/logout", ""),
 ];

@@ -125,11 +125,11 @@ fn max(site: &Site) -> Visitor {
     max
 }
 
-fn is_unharmed(site: &Site, mut max: Visitor) {
-    assert_eq!(max.user().unwrap(), "max");
+fn is_unharmed(site: &Site, max: Visitor) {
+    // The server may have closed the old connection, which was idle meanwhile.
     let mut again = site.visitor();
     again.jar = max.jar;
-    assert_eq!(again.user().unwrap(), "max", "on a new connection too");
+    assert_eq!(again.user().unwrap(), "max");
 }
 
 #[test]

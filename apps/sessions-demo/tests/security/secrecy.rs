@@ -21,8 +21,12 @@ fn no_answer_no_header_no_metric_and_no_log_tells_a_token() {
         for (request, answer) in walk.answers {
             let mut answer_text = answer.body;
             for (name, value) in answer.headers {
-                // The place where a token belongs, and nothing else of that header.
-                let value = match value.strip_prefix("Kr.Session=") {
+                // The place where a token belongs, and nothing else of that header. The page's own
+                // cookie keeps one that a sign-in or a sign-out has just made worthless.
+                let cookie = ["Kr.Session=", "Kr.Old="]
+                    .into_iter()
+                    .find_map(|cookie| value.strip_prefix(cookie));
+                let value = match cookie {
                     Some(cookie) if name == "set-cookie" => {
                         cookie.split_once(';').unwrap().1.to_owned()
                     }

@@ -62,8 +62,8 @@ fn a_token_that_the_server_did_not_issue_is_never_adopted() {
     assert_eq!(max.token().unwrap(), issued);
 }
 
-/// 7.2.2, 7.2.3: each client gets a token of his own, with 256 secret bits. That they look random is shown with a hundred thousand of
-/// them by the library's test `tokens`.
+/// 7.2.2, 7.2.3: each client gets a token of its own, with 256 secret bits. That they look random
+/// is shown with a hundred thousand of them by the library's test `tokens`.
 #[test]
 fn no_two_clients_get_the_same_token() {
     let site = Site::start(&[]);
@@ -81,7 +81,8 @@ fn no_two_clients_get_the_same_token() {
     }
 }
 
-/// 7.2.4: a sign-in, and signing in again, each give a new token, and the one before is refused from that answer on.
+/// 7.2.4: a sign-in, and signing in again, each give a new token, and the one before is refused
+/// from that answer on.
 #[test]
 fn signing_in_and_signing_in_again_change_the_token_and_end_the_old_one() {
     let site = Site::start(&[]);

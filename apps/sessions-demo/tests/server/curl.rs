@@ -22,6 +22,8 @@ crate::tests!(
     a_wrong_method_and_an_unknown_path,
     garbage_in_the_cookie_header_is_nobody,
     logs_hold_no_token,
+    the_commands_on_the_page_work,
+    steps_are_logged_with_their_session_and_the_rest_is_not,
 );
 
 fn the_walkthrough() {
@@ -71,7 +73,7 @@ fn the_walkthrough() {
 fn a_cookie_is_set_once() {
     let dir = Scratch::new();
     let server = Server::start(&["--cookie-name", "once"]);
-    let browser = Browser::new(&server, &dir, "jar");
+    let browser = Browser::new(&server, &dir, "jar.txt");
     assert_eq!(browser.get("/session/whoami").header("set-cookie"), None);
     let cookie = browser
         .get("/session/counter")
@@ -154,12 +156,29 @@ fn tls_1_2_and_1_3() {
 
 fn the_wrong_scheme_fails_and_harms_nobody() {
     let https = Server::start(&[]);
-    assert!(try_curl(&[&format!("http://{}/hello", https.address())]).is_none());
+    let url = format!("http://{}/hello", https.address());
+    let says = format!("This port speaks HTTPS: {}/\n", https.base);
+    // A body that is larger than what the server reads at a time doesn't get in the answer's way.
+    let body = "a".repeat(100_000);
+    for args in [&[&*url][..], &["-I", &url], &["-d", &body, &url]] {
+        let answer = curl(args);
+        let body = if args[0] == "-I" { "" } else { &says };
+        answer.is(400, body);
+        assert_eq!(
+            answer.header("content-type").as_deref(),
+            Some("text/plain; charset=utf-8")
+        );
+    }
     curl(&["-k", &format!("{}/hello", https.base)]).is(200, "Hello, Session World!");
+    let log = https.stop().stderr;
+    let lines = log.matches("plain HTTP at the HTTPS port").count();
+    assert!((1..3).contains(&lines), "one line a second: {log}");
 
     let http = Server::start(&["--http"]);
     assert!(try_curl(&["-k", &format!("https://{}/hello", http.address())]).is_none());
     curl(&[&format!("{}/hello", http.base)]).is(200, "Hello, Session World!");
+    let log = http.stop().stderr;
+    assert_eq!(log.matches("TLS at the HTTP port").count(), 1, "{log}");
 }
 
 fn certificates_from_files() {
@@ -254,7 +273,7 @@ fn secure_follows_the_policy() {
     // Without Secure the walkthrough works over plain HTTP.
     let dir = Scratch::new();
     let server = Server::start(&["--http", "--secure-policy", "same-as-request"]);
-    let browser = Browser::new(&server, &dir, "jar");
+    let browser = Browser::new(&server, &dir, "jar.txt");
     browser
         .get("/session/counter")
         .is(200, r#"{"message":"Counter incremented","counter":1}"#);
@@ -333,6 +352,137 @@ fn logs_hold_no_token() {
         }
         assert!(!said.contains("hunter2"), "the log holds a query");
     }
+}
+
+/// At the usual level the log has what visitors do, and not what the page consists of or probes
+/// ask.
+fn steps_are_logged_with_their_session_and_the_rest_is_not() {
+    let dir = Scratch::new();
+    let server = Server::start(&[]);
+    let browser = Browser::new(&server, &dir, "jar.txt");
+    let aside = [
+        "/page/style.css",
+        "/page/main.js",
+        "/favicon.ico",
+        "/healthz",
+        "/readyz",
+        "/metrics",
+    ];
+    browser.get("/session/counter");
+    let page = browser.get("/").body;
+    let (_, id) = page.split_once("id=\"id\">").unwrap();
+    let (id, _) = id.split_once('<').unwrap();
+    // Nobody's, and one whose secret is wrong: an id that anybody may write is not logged.
+    curl(&["-k", &format!("{}/session/whoami", server.base)]);
+    let token = browser.token();
+    let forged = format!("Cookie: Kr.Session={}{}", &token[..22], "A".repeat(42));
+    curl(&[
+        "-k",
+        "-H",
+        &forged,
+        &format!("{}/session/get?key=a", server.base),
+    ]);
+    browser.get("/hello");
+    for path in aside {
+        assert_eq!(browser.get(path).status, 200, "{path}");
+    }
+    let log = server.stop().stderr;
+    let line = |path: &str| {
+        let path = format!("path=\"{path}\"");
+        log.lines()
+            .find(|line| line.contains("answered") && line.contains(&path))
+    };
+    for path in ["/session/counter", "/"] {
+        assert!(
+            line(path).unwrap().ends_with(&format!("session={id}")),
+            "{log}"
+        );
+    }
+    for path in ["/session/whoami", "/session/get", "/hello"] {
+        assert!(!line(path).unwrap().contains("session="), "{log}");
+    }
+    for path in aside {
+        assert_eq!(line(path), None, "{log}");
+    }
+}
+
+/// The commands under the forms, which keep their cookies in the file `jar.txt`.
+fn the_commands_on_the_page_work() {
+    let dir = Scratch::new();
+    let server = Server::start(&["--idle-timeout", "10m"]);
+    let browser = Browser::new(&server, &dir, "jar.txt");
+    let counted = |count| format!(r#"{{"message":"Counter incremented","counter":{count}}}"#);
+    let anonymous = commands(&browser.get("/").body);
+    let [count, race, login, who, replay, logout, set, get] = &anonymous[..] else {
+        panic!("{anonymous:?}")
+    };
+    let run = |command: &str| shell(dir.path(), command);
+    assert_eq!(run(count), counted(1));
+    let raced = run(race);
+    let rest = raced.strip_prefix("50 of 50 counted by increment. ");
+    let plain = rest.and_then(|rest| rest.strip_suffix(" of 50 by reading, adding and writing."));
+    let plain: u32 = plain.expect(&raced).parse().unwrap();
+    assert!((1..50).contains(&plain), "{raced}");
+    assert_eq!(run(login), r#"{"message":"Logged in","user":"max"}"#);
+    assert_eq!(run(who), r#"{"user":"max"}"#);
+    assert_eq!(
+        run(replay),
+        concat!(
+            r#"{"message":"Logged in","user":"max"}"#,
+            "\n",
+            r#"{"error":"No active session or user not set"}"#
+        )
+    );
+    assert_eq!(
+        run(set),
+        r#"{"message":"Stored in session","key":"color","value":"purple"}"#
+    );
+    assert_eq!(run(get), r#"{"key":"color","value":"purple"}"#);
+
+    let [first, second] = ["first", "second"].map(|name| Browser::new(&server, &dir, name));
+    first.get("/session/login?user=max");
+    let signed_in = commands(&browser.get("/").body);
+    let [.., revoke, revoke_others] = &signed_in[..] else {
+        panic!("{signed_in:?}")
+    };
+    assert_eq!(run(revoke), "303");
+    assert_eq!(first.get("/session/whoami").status, 401);
+    second.get("/session/login?user=max");
+    assert_eq!(run(revoke_others), "303");
+    assert_eq!(second.get("/session/whoami").status, 401);
+    assert_eq!(run(who), r#"{"user":"max"}"#);
+    assert_eq!(run(logout), r#"{"message":"Session cleared"}"#);
+    assert_eq!(run(who), r#"{"error":"No active session or user not set"}"#);
+}
+
+/// The commands that the page prints.
+fn commands(page: &str) -> Vec<String> {
+    let blocks = page.split("<details class=\"curl\">").skip(1);
+    let blocks = blocks.map(|block| block.split("</details>").next().unwrap());
+    blocks
+        .flat_map(|block| block.split("<pre tabindex=\"0\">").skip(1))
+        .map(|command| {
+            command
+                .split("</pre>")
+                .next()
+                .unwrap()
+                .replace("&amp;", "&")
+                .replace("&lt;", "<")
+        })
+        .collect()
+}
+
+fn shell(folder: &Path, command: &str) -> String {
+    let output = Command::new("sh")
+        .args(["-c", command])
+        .current_dir(folder)
+        .env("no_proxy", "*")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{command}: {output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines = text.strip_suffix('\n');
+    lines.expect("the output ends with a newline").to_owned()
 }
 
 /// A client that keeps its cookies in a jar.

@@ -1,34 +1,36 @@
-//! Options, good and bad: a bad one is one clear line and an exit status that is not 0.
+//! Options that are wrong, and starts that fail: one clear line and the exit status 2 or 1.
 
-use std::{
-    io::{Read, Write},
-    net::{TcpListener, TcpStream},
-};
+use std::net::TcpListener;
 
 use test_support::Scratch;
 
-use crate::support::{Ended, Server, identity, run};
+use crate::{
+    refused::{failed, says_so, wrong_option},
+    support::{Ended, Server, identity, run},
+};
 
 crate::tests!(
     a_bad_option_is_one_clear_line,
-    a_bad_variable_is_one_clear_line,
-    a_taken_port_is_one_clear_line,
+    a_wrong_option_gets_a_tip,
+    what_fails_at_the_start_is_one_clear_line,
     a_bad_certificate_is_one_clear_line,
     a_password_is_never_shown,
-    help_and_version_are_no_errors,
-    every_option_has_a_variable,
-    a_cookie_that_will_not_stick_is_warned_about,
-    a_log_for_programs_is_json,
 );
 
 fn a_bad_option_is_one_clear_line() {
     for (args, says) in [
-        (&["--port", "x"][..], "'x' for '--port <PORT>'"),
-        (&["--port", "65536"], "65536 is not in 0..=65535"),
-        (&["--bind", "localhost"], "'localhost' for '--bind <IP>'"),
+        (
+            &["--port", "x"][..],
+            "'x' for '--port <PORT>': write a number from 0 to 65535",
+        ),
+        (&["--port", "65536"], "write a number from 0 to 65535"),
+        (
+            &["--bind", "localhost"],
+            "'localhost' for '--bind <IP>': write an IP address, as in 127.0.0.1",
+        ),
         (
             &["--idle-timeout", "20"],
-            "write it as in 20s, 10m or 500ms",
+            "write a time with its unit, as in 20s, 10m or 500ms",
         ),
         (&["--idle-timeout", "0s"], "must be longer than zero"),
         (
@@ -39,8 +41,39 @@ fn a_bad_option_is_one_clear_line() {
             &["--absolute-timeout=-1h"],
             "'-1h' for '--absolute-timeout <TIME>'",
         ),
-        (&["--absolute-timeout", "1000000d"], "absolute_timeout"),
-        (&["--max-sessions-per-owner", "0"], "0 is not in 1.."),
+        (
+            &["--absolute-timeout", "1000000d"],
+            "--absolute-timeout 1000000d is too long; set 400d at most",
+        ),
+        (
+            &["--idle-timeout", "13h"],
+            "--idle-timeout 13h is longer than --absolute-timeout 12h",
+        ),
+        // A hyphen begins a wrong value, not another option.
+        (
+            &["--idle-timeout", "-5s"],
+            "'-5s' for '--idle-timeout <TIME>': write a time with its unit",
+        ),
+        (
+            &["--port", "-1"],
+            "'-1' for '--port <PORT>': write a number from 0",
+        ),
+        (
+            &["--device-binding", "1s"],
+            "--device-binding 1s is out of bounds; set a time from 2s to 24h",
+        ),
+        (
+            &["--device-binding", "--secure-policy", "none"],
+            "--secure-policy none goes without --device-binding",
+        ),
+        (
+            &["--max-sessions-per-owner", "0"],
+            "write a number from 1 to",
+        ),
+        (
+            &["--max-connections", "0"],
+            "write a number from 1 to 1000000",
+        ),
         (
             &["--same-site", "maybe"],
             "[possible values: lax, strict, none]",
@@ -62,29 +95,68 @@ fn a_bad_option_is_one_clear_line() {
             ],
             "must be at most 1h",
         ),
-        (&["--cookie-name", "a;b"], "';'"),
+        (
+            &["--cookie-name", "a;b"],
+            "--cookie-name has ';' at position 1",
+        ),
         (
             &["--cookie-name", "Kr.Notice"],
             "--cookie-name is the name of the page's own cookie, Kr.Notice",
         ),
-        (&["--cookie-name", ""], "cookie"),
+        (&["--cookie-name", ""], "--cookie-name is empty"),
         (
             &["--same-site", "none", "--secure-policy", "none"],
-            "SameSite=None",
+            "--same-site none needs --secure-policy always",
         ),
         (
             &["--cookie-name", "__Host-id", "--secure-policy", "none"],
-            "__Host-",
+            "--cookie-name starts with __Host-, which needs --secure-policy always",
+        ),
+        #[cfg(feature = "redis")]
+        (
+            &["--store", "redis"],
+            "--store names no address; write redis as in redis://127.0.0.1:6379",
+        ),
+        (&["--store", "MEMORY"], "--store has capitals; write memory"),
+        #[cfg(feature = "redis")]
+        (
+            &["--store", "Redis://127.0.0.1:6379"],
+            "--store has capitals; write redis",
+        ),
+        #[cfg(feature = "redis")]
+        (
+            &["--store", "foo"],
+            "--store names no store; built in: moka, memory, redis://127.0.0.1:6379",
+        ),
+        #[cfg(feature = "sqlite")]
+        (
+            &["--store", "sqlite::memory:"],
+            "--store names no file, as in sqlite://sessions.db; for sessions in memory write memory",
+        ),
+        #[cfg(feature = "sqlite")]
+        (
+            &["--store", "sqlite://:memory:"],
+            "use a file, or the memory store",
+        ),
+        #[cfg(feature = "sqlite")]
+        (
+            &["--store", "sqlite:sessions.db"],
+            "write sqlite as in sqlite://sessions.db",
+        ),
+        #[cfg(feature = "postgres")]
+        (
+            &["--store", "postgresql"],
+            "write postgres as in postgres://user@127.0.0.1/database",
+        ),
+        #[cfg(feature = "mysql")]
+        (
+            &["--store", "mariadb"],
+            "write mysql as in mysql://user@127.0.0.1/database",
         ),
         #[cfg(feature = "redis")]
         (
             &["--store", "redis+sentinel://localhost"],
             "the name of the master is missing",
-        ),
-        #[cfg(feature = "redis")]
-        (
-            &["--store", "redis://user:secret@127.0.0.1:1"],
-            "can't reach Redis at 127.0.0.1:1",
         ),
         #[cfg(feature = "redis")]
         (
@@ -104,19 +176,40 @@ fn a_bad_option_is_one_clear_line() {
                 "--redis-password-file",
                 "no.txt",
             ],
-            "no.txt: No such file",
+            "--redis-password-file no.txt: No such file",
+        ),
+        #[cfg(feature = "redis")]
+        (
+            &[
+                "--store",
+                "redis://127.0.0.1:1",
+                "--redis-password-file",
+                "/dev/null",
+            ],
+            "--redis-password-file /dev/null: the first line is empty",
         ),
         (
             &["--redis-password-file", "password.txt"],
             "--redis-password-file needs a --store in Redis",
         ),
+        #[cfg(feature = "redis")]
         (
-            &["--redis-sentinel-user", "app"],
-            "--redis-sentinel-password-file",
+            &[
+                "--store",
+                "redis://127.0.0.1:1",
+                "--redis-sentinel-user",
+                "app",
+            ],
+            "--redis-sentinel-user needs a password: add --redis-sentinel-password-file",
         ),
         #[cfg(feature = "postgres")]
         (
-            &["--store", "postgres://user:secret@127.0.0.1:1/sessions"],
+            &["--store", "postgres://user:secret@127.0.0.1:x/sessions"],
+            "--store can't be used",
+        ),
+        #[cfg(feature = "mysql")]
+        (
+            &["--store", "mysql://user:secret@127.0.0.1:x/sessions"],
             "--store can't be used",
         ),
         #[cfg(not(feature = "postgres"))]
@@ -127,7 +220,7 @@ fn a_bad_option_is_one_clear_line() {
         #[cfg(feature = "sqlite")]
         (
             &["--store", "sqlite:///no/such/folder/sessions.db"],
-            "--store can't be used",
+            "--store can't be used: the file /no/such/folder/sessions.db can't be created",
         ),
         (
             &["--store", "mongodb://localhost"],
@@ -140,40 +233,61 @@ fn a_bad_option_is_one_clear_line() {
             &["--http", "--tls-cert", "cert.pem", "--tls-key", "key.pem"],
             "--http",
         ),
-        (&["--nope"], "'--nope'"),
+        (
+            &["--nope"],
+            "unexpected argument '--nope' found; --help lists the options",
+        ),
         (&["extra"], "'extra'"),
     ] {
-        one_line(&run(&[], args), says);
+        wrong_option(args, says);
     }
 }
 
-fn a_bad_variable_is_one_clear_line() {
-    for (name, value, says) in [
-        ("PORT", "http", "'http' for '--port <PORT>'"),
-        ("SESSION_HTTP", "maybe", "'maybe' for '--http'"),
-        (
-            "SESSION_IDLE_TIMEOUT",
-            "20",
-            "'20' for '--idle-timeout <TIME>'",
-        ),
-        (
-            "SESSION_STORE",
-            "mysql://user:secret@localhost",
-            "--store names no store; built in: moka, memory",
-        ),
-        ("RUST_LOG", "a=b=c", "RUST_LOG"),
-    ] {
-        one_line(&run(&[(name, value)], &[]), says);
-    }
+fn a_wrong_option_gets_a_tip() {
+    wrong_option(
+        &["--prot", "80"],
+        "tip: a similar argument exists: '--port'",
+    );
+    wrong_option(&["--store=moka", "--sore"], "'--store'");
+    wrong_option(
+        &["--same-site", "laxx"],
+        "tip: a similar value exists: 'lax'",
+    );
+    wrong_option(
+        &["--port"],
+        "a value is required for '--port <PORT>' but none was supplied",
+    );
 }
 
-fn a_taken_port_is_one_clear_line() {
+/// The options are right, and the server fails: the exit status is 1.
+fn what_fails_at_the_start_is_one_clear_line() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
-    one_line(
-        &run(&[], &["--port", &address.port().to_string()]),
-        &address.to_string(),
+    let port = address.port().to_string();
+    failed(
+        &run(&[], &["--port", &port]),
+        &format!("can't listen on {address}: "),
     );
+    failed(
+        &run(&[("PORT", &port)], &[]),
+        "choose another PORT or --bind",
+    );
+    // A file that is no database.
+    #[cfg(feature = "sqlite")]
+    {
+        let dir = Scratch::new();
+        let file = dir.file(
+            "sessions.db",
+            "no database, but long enough to be read\n".repeat(99),
+        );
+        let url = format!("sqlite://{}", file.display());
+        let ended = run(&[("SESSION_STORE", &url)], &[]);
+        let says = format!(
+            "SESSION_STORE can't be used: the database at {}",
+            file.display()
+        );
+        failed(&ended, &says);
+    }
 }
 
 fn a_bad_certificate_is_one_clear_line() {
@@ -223,7 +337,7 @@ fn a_bad_certificate_is_one_clear_line() {
                 key.to_str().unwrap(),
             ],
         );
-        one_line(&ended, says);
+        says_so(&ended, says);
         assert!(
             ended.stderr.contains(wrong.to_str().unwrap()),
             "{}",
@@ -233,8 +347,26 @@ fn a_bad_certificate_is_one_clear_line() {
 }
 
 fn a_password_is_never_shown() {
+    let shows_none = |ended: Ended| {
+        let said = format!("{}{}", ended.stdout, ended.stderr);
+        assert!(!said.contains("hunter2"), "{said}");
+    };
     for url in [
-        "redis://user:hunter2@localhost",
+        #[cfg(feature = "redis")]
+        "redis://user:hunter2@127.0.0.1:1",
+        #[cfg(feature = "postgres")]
+        "postgres://user:hunter2@127.0.0.1:1/sessions",
+        #[cfg(feature = "mysql")]
+        "mysql://user:hunter2@127.0.0.1:1/sessions",
+    ] {
+        let server = Server::start_with(&[("PORT", "0"), ("RUST_LOG", "trace")], &["--store", url]);
+        server.wait_for_log("127.0.0.1:1");
+        server.wait_for_log("serving anyway: requests that need a session get 503");
+        shows_none(server.stop());
+        shows_none(run(&[("SESSION_STORE", url)], &["--help"]));
+        shows_none(run(&[("SESSION_STORE", url)], &["--port", "x"]));
+    }
+    for url in [
         "user:hunter2@localhost",
         "hunter2://localhost",
         "memory:hunter2",
@@ -245,119 +377,7 @@ fn a_password_is_never_shown() {
             run(&[("SESSION_STORE", url)], &["--help"]),
             run(&[("SESSION_STORE", url)], &["--port", "x"]),
         ] {
-            assert!(
-                !format!("{}{}", ended.stdout, ended.stderr).contains("hunter2"),
-                "{url}: {}",
-                ended.stderr
-            );
+            shows_none(ended);
         }
     }
-}
-
-fn help_and_version_are_no_errors() {
-    let help = run(&[], &["--help"]);
-    assert!(help.status.success());
-    assert!(help.stdout.contains("--idle-timeout"), "{}", help.stdout);
-    let version = run(&[], &["--version"]);
-    assert!(version.status.success());
-    assert_eq!(
-        version.stdout,
-        concat!("sessions-demo ", env!("CARGO_PKG_VERSION"))
-    );
-}
-
-fn every_option_has_a_variable() {
-    let server = Server::start_with(
-        &[
-            ("PORT", "0"),
-            ("SESSION_BIND", "127.0.0.1"),
-            ("SESSION_HTTP", "true"),
-            ("SESSION_SECURE_POLICY", "none"),
-            ("SESSION_SAME_SITE", "strict"),
-            ("SESSION_COOKIE_NAME", "id"),
-            ("SESSION_IDLE_TIMEOUT", "500ms"),
-            ("SESSION_ABSOLUTE_TIMEOUT", "10m"),
-            ("SESSION_MAX_PER_OWNER", "3"),
-            ("SESSION_IO_TIMEOUT", "1s 500ms"),
-            ("SESSION_READ_TIMEOUT", "1s"),
-            ("SESSION_SHUTDOWN_TIMEOUT", "1s"),
-            ("SESSION_LOG_FORMAT", "json"),
-            ("SESSION_STORE", "memory"),
-        ],
-        &[],
-    );
-    assert!(
-        server.base.starts_with("http://127.0.0.1:"),
-        "{}",
-        server.base
-    );
-    assert!(server.stop().status.success());
-
-    let help = run(&[], &["--help"]).stdout;
-    for option in help.split("\n      --").skip(1) {
-        assert!(option.contains("[env: "), "{option}");
-    }
-
-    let dir = Scratch::new();
-    let (cert, key) = identity(&dir, "identity");
-    let files = [
-        ("PORT", "0"),
-        ("SESSION_TLS_CERT", cert.to_str().unwrap()),
-        ("SESSION_TLS_KEY", key.to_str().unwrap()),
-    ];
-    assert!(
-        Server::start_with(&files, &[])
-            .base
-            .starts_with("https://127.0.0.1:")
-    );
-}
-
-fn a_cookie_that_will_not_stick_is_warned_about() {
-    let warned = |args: &[&str]| Server::start(args).stop().stderr.contains("will not stick");
-    assert!(warned(&["--http"]));
-    assert!(!warned(&["--http", "--secure-policy", "same-as-request"]));
-    assert!(!warned(&[]));
-}
-
-fn a_log_for_programs_is_json() {
-    let server = Server::start(&["--http", "--log-format", "json"]);
-    let mut client = TcpStream::connect(server.address()).unwrap();
-    client
-        .write_all(b"GET /session/counter HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        .unwrap();
-    let mut answer = String::new();
-    client.read_to_string(&mut answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-
-    let log = server.stop().stderr;
-    let lines: Vec<serde_json::Value> = log
-        .lines()
-        .map(|line| serde_json::from_str(line).expect(line))
-        .collect();
-    assert!(
-        lines
-            .iter()
-            .any(|line| line["span"]["path"] == "/session/counter"),
-        "{log}"
-    );
-    assert!(
-        lines.iter().any(|line| line["message"] == "stopped"),
-        "{log}"
-    );
-}
-
-#[track_caller]
-fn one_line(ended: &Ended, says: &str) {
-    let Ended {
-        status,
-        stdout,
-        stderr,
-    } = ended;
-    assert!(matches!(status.code(), Some(1..)), "{status}: {stderr}");
-    assert_eq!(stdout, "");
-    assert!(
-        stderr.starts_with("error: ") && stderr.contains(says),
-        "{stderr}"
-    );
-    assert_eq!(stderr.lines().count(), 1, "{stderr}");
 }

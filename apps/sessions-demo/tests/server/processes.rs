@@ -1,8 +1,11 @@
 //! What holds for two processes of the demo on one store, whichever it is.
 
-use std::process::{Child, Command, Stdio};
+use std::{
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
 
-use test_support::Scratch;
+use test_support::{Scratch, wait_until};
 
 use crate::{
     curl::{Browser, curl},
@@ -12,6 +15,111 @@ use crate::{
 /// A process on this store.
 pub(crate) fn demo(url: &str) -> Server {
     Server::start(&["--store", url, "--idle-timeout", "10m"])
+}
+
+/// A process that starts while nobody can serve its sessions listens, says so, and serves them as
+/// soon as somebody can.
+pub(crate) fn start_before_the_store(url: &str, start: impl FnOnce()) -> Server {
+    let dir = Scratch::new();
+    let began = Instant::now();
+    let demo = demo(url);
+    assert!(began.elapsed() < Duration::from_secs(2), "{began:?}");
+    let browser = Browser::new(&demo, &dir, "jar");
+    assert_eq!(browser.get("/hello").status, 200);
+    assert_eq!(browser.get("/healthz").status, 200);
+    assert_eq!(browser.get("/readyz").status, 503);
+    let answer = browser.get("/session/counter");
+    assert_eq!(answer.status, 503, "{answer:?}");
+    assert!(answer.header("retry-after").is_some(), "{answer:?}");
+    start();
+    wait_until("the store serves", || {
+        (browser.get("/readyz").status == 200).then_some(())
+    });
+    browser
+        .get("/session/counter")
+        .is(200, r#"{"message":"Counter incremented","counter":1}"#);
+    demo
+}
+
+/// A store that couldn't be reached at the start is told, each reason once, in the same words
+/// whichever it is. A server that is still starting is another reason than one that isn't there.
+pub(crate) fn has_told_of_the_outage(log: &str) {
+    let told = |says: &str| -> Vec<_> {
+        let lines = log.lines().filter_map(|line| line.split_once(says));
+        lines
+            .map(|(before, after)| (before.to_owned(), after.to_owned()))
+            .collect()
+    };
+    let down = told("the session store is down server=");
+    assert!(
+        down.iter().all(|(before, _)| before.contains("WARN")),
+        "{log}"
+    );
+    let mut reasons: Vec<_> = down.into_iter().map(|(_, after)| after).collect();
+    let first = reasons.first().expect(log);
+    assert!(
+        first.contains(" reason=can't reach ") && first.contains("refused"),
+        "{log}"
+    );
+    let lines = reasons.len();
+    reasons.sort_unstable();
+    reasons.dedup();
+    assert_eq!(reasons.len(), lines, "{log}");
+    let back = told("the session store is back server=");
+    assert!(
+        back.iter().any(|(before, _)| before.contains("INFO")),
+        "{log}"
+    );
+    assert!(!log.contains("can't be deleted"), "{log}");
+    // Probes add no lines of their own.
+    let mut failed = log.lines().filter(|line| line.contains("a request failed"));
+    assert!(failed.all(|line| !line.contains("/readyz")), "{log}");
+}
+
+/// Eight processes wait for a database without tables, and all of them serve as soon as it is
+/// there.
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub(crate) fn migrate_at_once(url: &str, start: impl FnOnce()) {
+    let dir = Scratch::new();
+    let demos: Vec<Server> = (0..8).map(|_| demo(url)).collect();
+    start();
+    for (count, demo) in (1..).zip(&demos) {
+        let browser = Browser::new(demo, &dir, "jar");
+        wait_until("the store serves", || {
+            (browser.get("/readyz").status == 200).then_some(())
+        });
+        let counted = format!(r#"{{"message":"Counter incremented","counter":{count}}}"#);
+        browser.get("/session/counter").is(200, &counted);
+    }
+    for demo in demos {
+        let log = demo.stop().stderr;
+        assert!(!log.contains("can't be used"), "{log}");
+    }
+}
+
+/// A process whose store answers reads and refuses writes says within 5 s that it can't serve, and
+/// then that it can again.
+pub(crate) fn tell_that_writes_are_refused(
+    demo: &Server,
+    refuse: impl FnOnce(),
+    allow: impl FnOnce(),
+) {
+    let dir = Scratch::new();
+    let browser = Browser::new(demo, &dir, "jar");
+    let is_ready = |status| (browser.get("/readyz").status == status).then_some(());
+    wait_until("it is ready", || is_ready(200));
+    browser.get("/session/counter");
+    refuse();
+    let refused = Instant::now();
+    wait_until("it isn't ready", || is_ready(503));
+    assert!(refused.elapsed() < Duration::from_secs(5), "{refused:?}");
+    assert_eq!(browser.get("/session/counter").status, 503);
+    let metrics = browser.get("/metrics").body;
+    assert!(!metrics.contains("kr_session_ping_failures_total 0"));
+    assert!(metrics.contains("kr_session_ping_failures_total "));
+    allow();
+    wait_until("it is ready", || is_ready(200));
+    assert_eq!(browser.get("/session/counter").status, 200);
 }
 
 /// A session that began at one goes on at the other; a logout at one is true at the other at once.

@@ -1,8 +1,14 @@
 //! Processes on one SQLite file.
 
+use std::{fs, io::Write};
+
 use test_support::Scratch;
 
-use crate::{curl::Browser, processes, support::run};
+use crate::{
+    curl::Browser,
+    processes,
+    support::{Server, run},
+};
 
 crate::tests!(
     a_session_goes_on_at_the_other_process_and_ends_at_both,
@@ -11,6 +17,7 @@ crate::tests!(
     two_processes_keep_the_limit_of_a_users_sessions,
     what_was_acknowledged_survives_a_kill,
     a_file_that_is_no_database_is_told_at_start,
+    a_full_disk_is_not_ready,
 );
 
 fn url(dir: &Scratch) -> String {
@@ -76,6 +83,26 @@ fn what_was_acknowledged_survives_a_kill() {
     assert!(
         missing_answers <= 32,
         "{counted} counted, {acknowledged} acknowledged"
+    );
+}
+
+#[expect(clippy::print_stdout, reason = "a line for people")]
+fn a_full_disk_is_not_ready() {
+    let dir = Scratch::new();
+    let url = url(&dir);
+    let options = ["--store", &url, "--idle-timeout", "10m"];
+    let Some(demo) = Server::start_on_small_disk(dir.path(), "2m", &options) else {
+        println!("nobody may mount a file system here: a full disk is not tried");
+        return;
+    };
+    let filler = demo.path(&dir.path().join("filler"));
+    processes::tell_that_writes_are_refused(
+        &demo,
+        || {
+            let mut file = fs::File::create(&filler).unwrap();
+            while file.write_all(&[0; 4096]).is_ok() {}
+        },
+        || fs::remove_file(&filler).unwrap(),
     );
 }
 

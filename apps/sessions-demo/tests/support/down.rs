@@ -26,7 +26,7 @@ impl SessionStore for Down {
         &self,
         _: SessionId,
         _: &SecretHash,
-        _: Delta,
+        _: &Delta,
         _: Instants,
     ) -> Result<ApplyOutcome, StoreError> {
         Err(StoreError::unavailable("down"))

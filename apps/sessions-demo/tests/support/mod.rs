@@ -11,5 +11,5 @@ pub(crate) use self::{
     client::{Answer, Client, NAME},
     down::Down,
     identity::identity,
-    server::{Ended, Server, run},
+    server::{Ended, Server, VARIABLES, run, run_by_shell},
 };

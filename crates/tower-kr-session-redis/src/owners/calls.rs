@@ -65,7 +65,7 @@ pub(super) struct Cursor(String);
 /// What an entry is replaced with.
 pub(super) struct Change {
     pub(super) id: SessionId,
-    /// Only if this is still its text; whatever it is if empty.
+    /// The text that it must still have; any, if empty.
     pub(super) expected: String,
     /// The new text; empty if the entry is to go.
     pub(super) entry: String,
@@ -79,8 +79,8 @@ impl Default for Cursor {
 }
 
 impl Database {
-    /// Writes that the session is about to carry the owner; `None` if its sign-in was revoked since it
-    /// was checked.
+    /// Writes that the session is about to carry the owner; `None` if its sign-in was revoked since
+    /// it was checked.
     pub(super) async fn announce(
         &self,
         kind: Kind,
@@ -134,8 +134,9 @@ impl Database {
         standing(&reply)
     }
 
-    /// Asks whether a session that carries the owner was revoked. If not, it is in the index afterwards.
-    /// Who signs in again proves again who they are, which takes an earlier revocation back.
+    /// Asks whether a session that carries the owner was revoked. If not, it is in the index
+    /// afterwards. Who signs in again proves again who they are, which takes an earlier revocation
+    /// back.
     pub(super) async fn check(
         &self,
         subject: Subject<'_>,

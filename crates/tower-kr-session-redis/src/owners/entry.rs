@@ -79,8 +79,8 @@ impl Entry {
         }
     }
 
-    /// Whose record a revocation removes: nobody's only if a holder of its secret is about to give it
-    /// the owner.
+    /// Whose record a revocation removes: nobody's only if a holder of its secret is about to give
+    /// it the owner.
     pub(super) fn whose(self, now: Timestamp) -> Whose {
         match self.state {
             State::SigningIn(_) if self.is_on_its_way(now) => Whose::OwnersOrNobodys,
@@ -90,8 +90,8 @@ impl Entry {
 }
 
 impl Revocations {
-    /// Whether this session is revoked. Its entry says so. If there is none (it was lost, or written by
-    /// an earlier release), the time of the sign-in does.
+    /// Whether this session is revoked. Its entry says so. If there is none (it was lost, or
+    /// written by an earlier release), the time of the sign-in does.
     pub(super) fn include(&self, entry: Option<Entry>, authenticated_at: Timestamp) -> bool {
         match entry {
             Some(entry) => entry.revocations < self.count,
@@ -157,8 +157,8 @@ mod tests {
         record
     }
 
-    /// What is done about an entry, after two revocations of which the last was `since` milliseconds
-    /// before the sign-in.
+    /// What is done about an entry, after two revocations of which the last was `since`
+    /// milliseconds before the sign-in.
     fn verdict(entry: &str, record: Option<&Record>, since: i64) -> Verdict {
         let revocations = Revocations {
             count: 2,

@@ -1,7 +1,8 @@
 //! Keeps the index of each owner's sessions, so that they can be listed and revoked.
 //!
-//! In a cluster a session and its owner's index are in different slots, so no script can change both.
-//! The order of the steps makes it safe, and each step may be the last one (a crash, a timeout):
+//! In a cluster a session and its owner's index are in different slots, so no script can change
+//! both. The order of the steps makes it safe, and each step may be the last one (a crash, a
+//! timeout):
 //!
 //! | a sign-in (checked at time `a`) | a revocation (at time `r`) |
 //! |---|---|
@@ -11,34 +12,37 @@
 //! | S3 index: `until` the deadline, unless revoked | |
 //! | S4 if it was: remove the record | |
 //!
-//! An entry holds the count of revocations when it was written, so R1 revokes all in one short step, and
-//! R2 and R3 go through them in pages. Nobody leaves a trace before S0 has seen that they hold the
-//! secret. A new record (`create`) has no S0, and its entry is `creation`.
+//! An entry holds the count of revocations when it was written, so R1 revokes all in one short
+//! step, and R2 and R3 go through them in pages. Nobody leaves a trace before S0 has seen that they
+//! hold the secret. A new record (`create`) has no S0, and its entry is `creation`.
 //!
 //! - S1 after R1: `a <= r` is refused. A later `a` is a new proof of identity and may stay.
 //! - S1 before R1: the entry is revoked. If S2 comes before R2, R2 finds the owner and removes the
-//!   record. If R2 comes first, it removes the record that has no owner yet, and S2 finds nothing. (Only
-//!   for `sign_in`, and only for a minute: a holder of the secret asked for this owner.) Or there is no
-//!   record yet and S2 creates it; then S3 finds the revocation, since R3 leaves an entry whose record
-//!   may be on its way.
-//! - A sign-in that ends after S2 has not answered: nobody holds the new token. The record is indexed, so
-//!   every later revocation finds it.
-//! - A revocation that ends early has not answered either. Its count stays: the list goes on with it, and
-//!   so does each of the sessions at its next check.
+//!   record. If R2 comes first, it removes the record that has no owner yet, and S2 finds nothing.
+//!   (Only for `sign_in`, and only for a minute: a holder of the secret asked for this owner.) Or
+//!   there is no record yet and S2 creates it; then S3 finds the revocation, since R3 leaves an
+//!   entry whose record may be on its way.
+//! - A sign-in that ends after S2 has not answered: nobody holds the new token. The record is
+//!   indexed, so every later revocation finds it.
+//! - A revocation that ends early has not answered either. Its count stays: the list goes on with
+//!   it, and so does each of the sessions at its next check.
 //! - A refused sign-in takes its own entry back, since the text of an entry is unique.
 //!
-//! **A session that carries the owner** is checked before it is written, at most once per touch interval,
-//! and when it signs in again or gets another absolute deadline. Its entry decides, and an entry that is
-//! revoked ends it. So does a missing one, if `a <= not_before`: a fail-over may have lost the entry
-//! before the revocation, or the records' removal after it. Else the entry is written anew. A
-//! revocation that spares a session writes its entry in R1, so that `not_before` doesn't count for it.
+//! **A session that carries the owner** is checked before it is written, at most once per touch
+//! interval, and when it signs in again or gets another absolute deadline. Its entry decides, and
+//! an entry that is revoked ends it. So does a missing one, if `a <= not_before`: a fail-over may
+//! have lost the entry before the revocation, or the records' removal after it. Else the entry is
+//! written anew. A revocation that spares a session writes its entry in R1, so that `not_before`
+//! doesn't count for it.
 //!
-//! **Entries that are out of date** (a record that is gone, a sign-in that broke off) are dropped or
-//! completed by whoever meets them: the list, a revocation, and each sign-in, for a few entries at
-//! random. No clock does it alone: the record is looked at first.
+//! **Entries that are out of date** (a record that is gone, a sign-in that broke off) are dropped
+//! or completed by whoever meets them: the list, a revocation, and each sign-in, for a few entries
+//! at random. No clock does it alone: the record is looked at first.
 
 mod calls;
 mod entry;
+
+use std::collections::HashMap;
 
 use futures_util::{StreamExt, stream};
 use tower_kr_session::{
@@ -147,7 +151,7 @@ impl Database {
     /// Gives a record its owner.
     async fn sign_in(
         &self,
-        mut subject: Subject<'_>,
+        subject: Subject<'_>,
         secret: &SecretHash,
         delta: &Delta,
         at: Instants,
@@ -159,11 +163,10 @@ impl Database {
             .run_apply(subject.id, secret, delta, at, Index::Held)
             .await?;
         let applied = reply.applied()?;
-        let ApplyOutcome::Applied(receipt) = applied else {
+        if !matches!(applied, ApplyOutcome::Applied(_)) {
             self.withdraw(&announced, subject, at.now).await;
             return Ok(applied);
-        };
-        subject.absolute_deadline = receipt.absolute_deadline;
+        }
         match self.conclude(announced, subject, at.now).await? {
             Standing::Held => Ok(applied),
             Standing::Revoked => Ok(ApplyOutcome::Revoked),
@@ -199,27 +202,34 @@ impl Database {
         Ok(())
     }
 
+    /// Up to `most` live sessions of an owner, the oldest of them first. Goes through no more pages
+    /// of the index than it needs for them.
     pub(crate) async fn list_of(
         &self,
         owner: &Owner,
+        most: usize,
         now: Timestamp,
     ) -> Result<Vec<SessionSummary>, StoreError> {
-        let mut sessions = Vec::new();
+        // A page may repeat what an earlier one had.
+        let mut sessions = HashMap::new();
         let mut next = Some(Cursor::default());
-        while let Some(cursor) = next {
+        while let Some(cursor) = next
+            && sessions.len() < most
+        {
             let page = self.page(owner, cursor).await?;
             let visited = self.visit(owner, page.revocations, page.entries, now);
-            sessions.extend(visited.await?);
+            let visited = visited.await?.into_iter();
+            sessions.extend(visited.map(|session| (session.id, session)));
             next = page.next;
         }
+        let mut sessions: Vec<_> = sessions.into_values().collect();
         sessions.sort_by_key(|session| (session.created_at, session.id));
-        // A page may repeat what an earlier one had.
-        sessions.dedup_by_key(|session| session.id);
+        sessions.truncate(most);
         Ok(sessions)
     }
 
-    /// Looks at the records of these entries, does what is to be done about each, and returns the live
-    /// sessions among them.
+    /// Looks at the records of these entries, does what is to be done about each, and returns the
+    /// live sessions among them.
     async fn visit(
         &self,
         owner: &Owner,
@@ -290,8 +300,8 @@ impl Database {
         failure.map_or(Ok(removed), Err)
     }
 
-    /// Removes the revoked sessions of a page; returns how many of them lived, and an error if one may
-    /// be left.
+    /// Removes the revoked sessions of a page; returns how many of them lived, and an error if one
+    /// may be left.
     async fn remove_page(
         &self,
         owner: &Owner,

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use bytes::Bytes;
 use tower_kr_session::{
     StoreError,
     store::{Delta, Instants, Operation, SecretHash},
@@ -92,7 +91,8 @@ pub(crate) fn of_apply<'a>(
         }
         match operation {
             Operation::CompareAndSet { expected, new } => {
-                arguments.extend([expected, new].map(|value| Cow::from(optional(value))));
+                let values = [expected, new].map(Option::as_deref);
+                arguments.extend(values.map(|value| Cow::from(optional(value))));
             }
             Operation::Increment(by) => arguments.push(by.to_string().into_bytes().into()),
             _ => {}
@@ -103,10 +103,8 @@ pub(crate) fn of_apply<'a>(
 }
 
 /// A value that is there begins with an equals sign; an absent one is empty.
-fn optional(value: &Option<Bytes>) -> Vec<u8> {
-    value
-        .as_ref()
-        .map_or_else(Vec::new, |value| [b"=", &value[..]].concat())
+fn optional(value: Option<&[u8]>) -> Vec<u8> {
+    value.map_or_else(Vec::new, |value| [b"=", value].concat())
 }
 
 /// Returns the rare parts of a delta, as names and values.
@@ -123,6 +121,11 @@ fn options(delta: &Delta, index: Index) -> impl Iterator<Item = Cow<'_, [u8]>> {
         .sign_in
         .as_ref()
         .map(|sign_in| numbers::time(sign_in.authenticated_at));
+    let label = delta
+        .sign_in
+        .as_ref()
+        .and_then(|sign_in| sign_in.label.as_ref())
+        .map(|label| Cow::from(label.as_str().as_bytes()));
     let idle = limits.idle.map(|idle| {
         [
             numbers::duration(idle.timeout),
@@ -139,6 +142,9 @@ fn options(delta: &Delta, index: Index) -> impl Iterator<Item = Cow<'_, [u8]>> {
     let persistent = limits
         .persistent
         .map(|persistent| if persistent { "1" } else { "0" });
+    let device = delta.device();
+    let device_was = device.map(|device| optional(device.expected()));
+    let device = device.map(|device| Cow::from(device.new_bytes()));
     let options = [
         ("rotate", rotate),
         ("owner", owner),
@@ -146,6 +152,9 @@ fn options(delta: &Delta, index: Index) -> impl Iterator<Item = Cow<'_, [u8]>> {
             "authenticated_at",
             authenticated_at.map(|time| Cow::from(time.to_vec())),
         ),
+        ("label", label),
+        ("device", device),
+        ("device_was", device_was.map(Cow::from)),
         ("idle", idle.map(Cow::from)),
         (
             "absolute_timeout",

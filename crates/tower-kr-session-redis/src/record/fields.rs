@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 
 use tower_kr_session::{
-    Owner, Timestamp,
+    Label, Owner, Timestamp,
     key::KeyBuf,
-    store::{Record, Retired, SecretHash, Values},
+    store::{DecodeError, Record, Retired, SecretHash, Values},
 };
 
 use super::{
@@ -23,7 +23,7 @@ const VERSION: u8 = 3;
 const BEFORE: u8 = 2;
 
 /// The fields of a record without its values.
-pub(crate) const NAMES: [&str; 4] = ["head", "life", "owner", "retired"];
+pub(crate) const NAMES: [&str; 6] = ["head", "life", "owner", "label", "retired", "device"];
 
 /// Why a hash can't be read as a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,9 +56,15 @@ pub(crate) fn write(record: &Record, asked_at: Timestamp) -> Vec<Cow<'_, [u8]>> 
     if let Some(owner) = &record.owner {
         fields.extend([&b"owner"[..], owner.as_str().as_bytes()].map(Cow::from));
     }
+    if let Some(label) = &record.label {
+        fields.extend([&b"label"[..], label.as_str().as_bytes()].map(Cow::from));
+    }
     if let Some(retired) = &record.retired {
         let retired = [&retired.secret.as_bytes()[..], &numbers::time(retired.at)].concat();
         fields.extend([Cow::from(&b"retired"[..]), Cow::from(retired)]);
+    }
+    if let Some(device) = record.device() {
+        fields.extend([&b"device"[..], device].map(Cow::from));
     }
     for (key, value) in record.values.iter() {
         fields.extend([Cow::from(value_field(key)), Cow::from(value)]);
@@ -82,7 +88,7 @@ pub(crate) fn read<'a>(
             known[index] = Some(value);
         }
     }
-    let [head, life, owner, retired] = known;
+    let [head, life, owner, label, retired, device] = known;
     let head = head.ok_or(Unreadable::Corrupt("head"))?;
     match head.first() {
         Some(&(VERSION | BEFORE)) => {}
@@ -107,9 +113,20 @@ pub(crate) fn read<'a>(
         let owner = owner.and_then(|owner| Owner::new(owner).ok());
         record.owner = Some(owner.ok_or(Unreadable::Corrupt("owner"))?);
     }
+    if let Some(label) = label {
+        let label = str::from_utf8(label).ok();
+        let label = label.and_then(|label| Label::new(label).ok());
+        record.label = Some(Box::new(label.ok_or(Unreadable::Corrupt("label"))?));
+    }
     if let Some(retired) = retired {
         let retired = read_retired(retired).ok_or(Unreadable::Corrupt("retired"))?;
         record.retired = Some(Box::new(retired));
+    }
+    if let Some(device) = device {
+        record.set_device(device).map_err(|error| match error {
+            DecodeError::UnknownVersion { version } => Unreadable::Version(version),
+            _ => Unreadable::Corrupt("device"),
+        })?;
     }
     record.values = values.into_iter().collect::<Values>();
     Ok(record)
@@ -187,41 +204,46 @@ mod tests {
         let limit = || 0..=EXACT as u64;
         let limits = (limit(), limit(), limit());
         let owner = option::of("[^a]{1,20}");
+        let label = option::of("[^a]{1,20}");
         let more = (option::of(millis()), any::<bool>());
         (
             any::<[u8; 32]>(),
             times,
             retired,
             limits,
-            owner,
+            (owner, label),
             more,
             values,
         )
-            .prop_map(|(secret, times, retired, limits, owner, more, values)| {
-                let idle = IdleLimit {
-                    timeout: Duration::from_millis(limits.0),
-                    touch_interval: Duration::from_millis(limits.1),
-                };
-                let mut record = Record::new(
-                    SecretHash::from_bytes(secret),
-                    Timestamp::from_unix_millis(times.0),
-                    idle,
-                    Duration::from_millis(limits.2),
-                );
-                record.idle_deadline = Timestamp::from_unix_millis(times.1);
-                record.absolute_deadline = Timestamp::from_unix_millis(times.2);
-                record.retired = retired.map(|(secret, at)| {
-                    Box::new(Retired {
-                        secret: SecretHash::from_bytes(secret),
-                        at: Timestamp::from_unix_millis(at),
-                    })
-                });
-                record.owner = owner.map(|owner| Owner::new(&owner).expect("a valid owner"));
-                record.authenticated_at = more.0.map(Timestamp::from_unix_millis);
-                record.persistent = more.1;
-                record.values = values.into_iter().collect();
-                record
-            })
+            .prop_map(
+                |(secret, times, retired, limits, (owner, label), more, values)| {
+                    let idle = IdleLimit {
+                        timeout: Duration::from_millis(limits.0),
+                        touch_interval: Duration::from_millis(limits.1),
+                    };
+                    let mut record = Record::new(
+                        SecretHash::from_bytes(secret),
+                        Timestamp::from_unix_millis(times.0),
+                        idle,
+                        Duration::from_millis(limits.2),
+                    );
+                    record.idle_deadline = Timestamp::from_unix_millis(times.1);
+                    record.absolute_deadline = Timestamp::from_unix_millis(times.2);
+                    record.retired = retired.map(|(secret, at)| {
+                        Box::new(Retired {
+                            secret: SecretHash::from_bytes(secret),
+                            at: Timestamp::from_unix_millis(at),
+                        })
+                    });
+                    record.owner = owner.map(|owner| Owner::new(&owner).expect("a valid owner"));
+                    record.label =
+                        label.map(|label| Box::new(Label::new(&label).expect("a label")));
+                    record.authenticated_at = more.0.map(Timestamp::from_unix_millis);
+                    record.persistent = more.1;
+                    record.values = values.into_iter().collect();
+                    record
+                },
+            )
     }
 
     fn pairs(fields: &[Cow<'_, [u8]>]) -> Vec<(Vec<u8>, Vec<u8>)> {

@@ -1,5 +1,5 @@
-//! The field `life` of a record: how long the session lives. Every write changes it, and every answer
-//! to a write returns it.
+//! The field `life` of a record: how long the session lives. Every write changes it, and every
+//! answer to a write returns it.
 
 use std::time::Duration;
 

@@ -46,7 +46,8 @@ impl Database {
         let key = self.keys.session(id);
         let mut command = Cmd::with_capacity(2, 7 + key.len());
         command.arg("HGETALL").arg(&key);
-        let Some(fields) = self.read(id, &key, command).await? else {
+        let fields = self.servers.call_for_much(&key, command).await;
+        let Some(fields) = hash(id, fields)? else {
             return Ok(None);
         };
         let fields = fields.as_map_iter().ok_or(Failure::BadReply("no hash"))?;
@@ -65,7 +66,8 @@ impl Database {
         let key = self.keys.session(id);
         let mut command = redis::cmd("HMGET");
         command.arg(&key).arg(&NAMES);
-        let Some(fields) = self.read(id, &key, command).await? else {
+        let fields = self.servers.call(&key, command).await;
+        let Some(fields) = hash(id, fields)? else {
             return Ok(None);
         };
         let fields: Vec<Option<Vec<u8>>> =
@@ -80,23 +82,7 @@ impl Database {
         readable(id, fields::read(fields))
     }
 
-    /// Reads the fields of a session; `None` if its key holds something else than a hash.
-    async fn read(
-        &self,
-        id: SessionId,
-        key: &[u8],
-        command: Cmd,
-    ) -> Result<Option<Value>, Failure> {
-        match self.servers.call(key, command).await {
-            Err(failure) if failure.code() == Some("WRONGTYPE") => {
-                warn_of_corruption(id, "type");
-                Ok(None)
-            }
-            reply => reply.map(Some),
-        }
-    }
-
-    /// Whether the id is taken, by whatever.
+    /// Whether anything is stored at this id.
     pub(crate) async fn exists(&self, id: SessionId) -> Result<bool, StoreError> {
         let key = self.keys.session(id);
         let mut command = redis::cmd("EXISTS");
@@ -140,7 +126,8 @@ impl Database {
         Ok(reply)
     }
 
-    /// Removes a record: with a secret only if it is the record's; with an owner only if it is theirs.
+    /// Removes a record: with a secret only if it is the record's; with an owner only if it is
+    /// theirs.
     pub(crate) async fn run_remove(
         &self,
         id: SessionId,
@@ -179,6 +166,17 @@ impl Database {
             "spared" => Ok(Found::Spared),
             _ => Err(Failure::BadReply("an unknown word").into()),
         }
+    }
+}
+
+/// The fields of a session; `None` if its key holds something else than a hash.
+fn hash(id: SessionId, fields: Result<Value, Failure>) -> Result<Option<Value>, Failure> {
+    match fields {
+        Err(failure) if failure.code() == Some("WRONGTYPE") => {
+            warn_of_corruption(id, "type");
+            Ok(None)
+        }
+        fields => fields.map(Some),
     }
 }
 

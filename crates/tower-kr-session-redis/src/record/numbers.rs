@@ -1,5 +1,5 @@
-//! Numbers as the scripts use them: 64-bit floats, little-endian. Milliseconds are exact for 285,000
-//! years.
+//! Numbers as the scripts use them: 64-bit floats, little-endian. Milliseconds are exact for
+//! 285,000 years.
 
 use std::time::Duration;
 

@@ -63,8 +63,8 @@ impl Reply {
         part.ok_or(Failure::BadReply("no integer"))
     }
 
-    /// Handles what every script may find: a record of a later release is an error, and a corrupt one
-    /// is logged.
+    /// Handles what every script may find: a record of a later release is an error, and a corrupt
+    /// one is logged.
     pub(crate) fn check_readable(&self, id: SessionId) -> Result<(), StoreError> {
         match self.word() {
             "version" => Err(StoreError::UnknownVersion {

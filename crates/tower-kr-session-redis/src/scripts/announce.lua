@@ -1,6 +1,6 @@
--- Announces that a record is about to carry this owner, unless the sign-in was revoked since it was checked. Replies with the
--- number of revocations, when the last one was (empty: never), the entry, the entry from before, and some entries (id and text)
--- that may be out of date.
+-- Announces that a record is about to carry this owner, unless the sign-in was revoked since it was
+-- checked. Replies with the number of revocations, when the last one was (empty: never), the entry,
+-- the entry from before, and some entries (id and text) that may be out of date.
 
 local key, id, state, now, nonce, authenticated_at, deadline, cursor = KEYS[1], unpack(ARGV)
 

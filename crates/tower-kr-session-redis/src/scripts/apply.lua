@@ -1,8 +1,10 @@
--- Does a delta to a record, all or nothing. A script does not roll back: everything is checked before the first write.
+-- Does a delta to a record, all or nothing. A script does not roll back: everything is checked
+-- before the first write.
 
 -- For so long Redis keeps a session after its deadline, and at most.
 local GRACE, LONGEST = 5 * 60 * 1000, 1e15
--- By so much longer than it must Redis may keep a session: a deadline that moves by less needs no PEXPIRE.
+-- By so much longer than it must Redis may keep a session: a deadline that moves by less needs no
+-- PEXPIRE.
 local LEEWAY = 60 * 1000
 
 if not alive then
@@ -40,8 +42,8 @@ if operation ~= 0 then
 end
 
 local written = {'life', false}
--- Once per touch interval the owner's index is asked whether the session was revoked. A clock may be set back, and what is no
--- number is not near.
+-- Once per touch interval the owner's index is asked whether the session was revoked. A clock may
+-- be set back, and what is no number is not near.
 local due = #head == 57 and not (math.abs(now - struct.unpack('<d', head, 50)) < touch_interval) or #head == 49
 if rest <= #ARGV or due then
   local options = {}
@@ -51,6 +53,13 @@ if rest <= #ARGV or due then
   local owner = redis.call('HGET', key, 'owner')
   if options.owner and owner and owner ~= options.owner then
     return {'other_owner'}
+  end
+  -- What is there begins with an equals sign.
+  if options.device then
+    local device = redis.call('HGET', key, 'device')
+    if (device and '=' .. device or '') ~= options.device_was then
+      return {'conflict'}
+    end
   end
   local before = head
   if options.rotate then
@@ -70,7 +79,16 @@ if rest <= #ARGV or due then
     written[#written + 1] = options.owner
     absolute_deadline = math.min(now + absolute_timeout, FOREVER)
   end
-  -- The index is asked before the record is written: for a sign-in, for another absolute deadline, and when it is due.
+  if options.label then
+    written[#written + 1] = 'label'
+    written[#written + 1] = options.label
+  end
+  if options.device then
+    written[#written + 1] = 'device'
+    written[#written + 1] = options.device
+  end
+  -- The index is asked before the record is written: for a sign-in, for another absolute deadline,
+  -- and when it is due.
   if not options.index and (options.owner or owner and (options.absolute_timeout or due)) then
     return {'ask', owner or '', before, struct.pack('<d', math.min(absolute_deadline, now + absolute_timeout))}
   end
@@ -124,11 +142,13 @@ if fields > 0 or clear == 1 then
 end
 
 absolute_deadline = math.min(absolute_deadline, now + absolute_timeout)
-idle_deadline = math.min(now + idle_timeout + touch_interval, absolute_deadline)
--- Most writes move the deadline by little: Redis may keep the session longer than it has to, never shorter.
-local expires = idle_deadline > kept_until or idle_deadline + LEEWAY < kept_until
+idle_deadline = math.min(now + idle_timeout + touch_interval, FOREVER)
+-- Most writes move the deadline by little: Redis may keep the session longer than it has to, never
+-- shorter.
+local deadline = math.min(idle_deadline, absolute_deadline)
+local expires = deadline > kept_until or deadline + LEEWAY < kept_until
 if expires then
-  kept_until = math.min(idle_deadline + LEEWAY, FOREVER)
+  kept_until = math.min(deadline + LEEWAY, FOREVER)
 end
 life = struct.pack(LIFE, idle_timeout, touch_interval, absolute_timeout, idle_deadline, absolute_deadline, size,
   kept_until, persistent)

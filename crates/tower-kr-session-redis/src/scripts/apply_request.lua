@@ -1,7 +1,9 @@
--- What `apply` is asked. After the packed request come the fields that the delta is about: those to set, those to remove, and
--- that of the operation, each of them once; then the values to set, the operands, and what is rare as names and values.
+-- What `apply` is asked. After the packed request come the fields that the delta is about: those to
+-- set, those to remove, and that of the operation, each of them once; then the values to set, the
+-- operands, and what is rare as names and values.
 
--- More arguments than this at once could exceed Lua's stack. An even number, so that pairs stay together.
+-- More arguments than this at once could exceed Lua's stack. An even number, so that pairs stay
+-- together.
 local CHUNK = 1000
 
 local key = KEYS[1]

@@ -1,7 +1,8 @@
 -- The index of an owner's sessions is one hash:
 --   revocations  how often all sessions of the owner were revoked; absent before the first time
 --   not_before   when that was last done: a sign-in that was checked until then is refused
---   ID           the entry of a session: `COUNT:STATE:TIME`, where COUNT is the number of revocations when it was written.
+--   ID           the entry of a session: `COUNT:STATE:TIME`, where COUNT is the number of
+--                revocations when it was written.
 --                An entry with a lower one is revoked. The states:
 --     until      the record carries this owner; TIME is its absolute deadline
 --     sign_in    a sign-in that holds the record's secret is on its way since TIME; a nonce follows
@@ -31,7 +32,8 @@ local function is_too_old(key, authenticated_at)
   return not_before and tonumber(authenticated_at) <= tonumber(not_before)
 end
 
--- Makes Redis keep the index for so long, and a grace of five minutes. PEXPIRE takes no number that is too large.
+-- Makes Redis keep the index for so long, and a grace of five minutes. PEXPIRE takes no number that
+-- is too large.
 local function keep(key, left)
   left = math.min(math.max(left, 0), 1e15) + 5 * 60 * 1000
   if redis.call('PTTL', key) < left then

@@ -1,5 +1,5 @@
--- The sum of two integers of 64 bits in decimal text, exact: a Lua number rounds above 2^53. Or nothing, and the reply that
--- says why there is none. The second one is known to be an integer.
+-- The sum of two integers of 64 bits in decimal text, exact: a Lua number rounds above 2^53. Or
+-- nothing, and the reply that says why there is none. The second one is known to be an integer.
 local function sum(a, b)
   if #a <= 15 and #b <= 15 then
     local number = tonumber(a)

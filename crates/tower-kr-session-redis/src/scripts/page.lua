@@ -1,5 +1,5 @@
--- Replies with some entries: where to go on (`0`: nowhere), the number of revocations, when the last one was (empty: never),
--- and ids and entries.
+-- Replies with some entries: where to go on (`0`: nowhere), the number of revocations, when the
+-- last one was (empty: never), and ids and entries.
 
 local key, cursor = KEYS[1], ARGV[1]
 

@@ -1,17 +1,22 @@
--- A session is one hash. Each value has a field, whose name begins with `v:`. The record is in these fields; they are short,
--- so that Redis keeps a small session in one piece:
---   head     version (a byte), hash of the secret (32 bytes), created_at; and once somebody signed in: authenticated_at (endless
---            if it isn't known), and asked_at, when the owner's index was last asked whether the session was revoked
---   life     idle_timeout, touch_interval, absolute_timeout, idle_deadline, absolute_deadline, size of the values, the time
---            until which Redis keeps the session at least, and a byte that is 1 if the cookie is persistent
+-- A session is one hash. Each value has a field, whose name begins with `v:`. The record is in these
+-- fields; they are short, so that Redis keeps a small session in one piece:
+--   head     version (a byte), hash of the secret (32 bytes), created_at; and once somebody signed in:
+--            authenticated_at (infinite if it isn't known), and asked_at: when the owner's index was
+--            last asked whether the session was revoked
+--   life     idle_timeout, touch_interval, absolute_timeout, idle_deadline, absolute_deadline, size
+--            of the values, the time until which Redis keeps the session at least, and a byte that
+--            is 1 if the cookie is persistent
 --   owner    the user, after a sign-in
+--   label    what the user calls the session, if the application said so at a sign-in
 --   retired  the hash before the last rotation, and the time of it
--- Numbers are floats of 64 bits, little-endian, as Lua reckons with them: milliseconds are exact for 285,000 years, and the
--- largest times stay the largest. Version 2 had no asked_at.
+--   device   what the layer keeps of the device that the session is bound to; no script reads it
+-- Numbers are floats of 64 bits, little-endian, as Lua calculates with them: milliseconds are exact
+-- for 285,000 years, and the largest times stay the largest. Version 2 had no asked_at.
 
--- Follows code that sets `key`, what HMGET `found` of `head`, `life` and perhaps more, and the request's `first_contact`,
--- `now` and `secret` (empty: none is asked for). Ends the script with a refusal, or unpacks the record and says whether it is
--- `alive`. It is no function, since a script creates each of its functions anew whenever it runs.
+-- Follows code that sets `key`, what HMGET `found` of `head`, `life` and perhaps more, and the
+-- request's `first_contact`, `now` and `secret` (empty: none is asked for). Ends the script with a
+-- refusal, or unpacks the record and says whether it is `alive`. It is no function, since a script
+-- creates each of its functions anew whenever it runs.
 
 local LIFE = '<dddddddB'
 local FOREVER = 2 ^ 63

@@ -22,8 +22,8 @@ pub(crate) enum Target {
 }
 
 impl Target {
-    /// Parses a URL: `redis`, `rediss` or `unix` with one server; `redis+sentinel` and `redis+cluster`
-    /// (or `rediss+...`) with several hosts.
+    /// Parses a URL: `redis`, `rediss` or `unix` with one server; `redis+sentinel` and
+    /// `redis+cluster` (or `rediss+...`) with several hosts.
     ///
     /// No error shows a part of the URL: it may be part of a password.
     pub(crate) fn parse(url: &str) -> Result<Self, ConnectError> {
@@ -150,8 +150,8 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// Refuses a password with a character that ends the credentials for a parser of URLs: the rest of the
-/// password would then be taken for the server's name.
+/// Refuses a password with a character that ends the credentials for a parser of URLs: the rest of
+/// the password would then be taken for the server's name.
 fn check_credentials(rest: &str) -> Result<(), ConnectError> {
     let after = rest.find(['/', '?', '#']).map_or("", |end| &rest[end..]);
     if after.contains('@') {
@@ -163,12 +163,14 @@ fn check_credentials(rest: &str) -> Result<(), ConnectError> {
 }
 
 fn connection_info(url: &str) -> Result<ConnectionInfo, ConnectError> {
-    url.into_connection_info()
-        .map(prepared)
-        .map_err(|error| ConnectError::InvalidUrl {
-            // The client's messages name the faulty part, never its text.
-            reason: error.to_string(),
-        })
+    url.into_connection_info().map(prepared).map_err(|error| {
+        // The client's messages name the faulty part, never its text.
+        let fault = error.to_string();
+        let fault = fault.trim_end_matches(" - InvalidClientConfig");
+        invalid(&format!(
+            "{fault}; write redis://host:port, or rediss://host:port for TLS"
+        ))
+    })
 }
 
 /// Adds what every connection needs.

@@ -1,13 +1,13 @@
 //! Routes a command to the cluster node that owns its slot.
 //!
-//! Each node has a link of its own, so that a node that is down fails fast while the others serve. A
-//! command is sent again only after an answer that proves that nothing was done: another node owns
-//! the slot (`MOVED`), the key has moved ahead of its slot (`ASK`), or the slot's keys are split
-//! between two nodes at the moment (`TRYAGAIN`).
+//! Each node has a link of its own, so that a node that is down fails fast while the others serve.
+//! A command is sent again only after an answer that proves that nothing was done: another node
+//! owns the slot (`MOVED`), the key has moved ahead of its slot (`ASK`), or the slot's keys are
+//! split between two nodes at the moment (`TRYAGAIN`).
 
 use std::{
-    collections::HashMap,
-    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
     time::Duration,
 };
 
@@ -17,9 +17,11 @@ use tokio::{sync::Notify, task::AbortHandle, time::sleep};
 use super::{
     address,
     connector::Connector,
+    lane::Lane,
     link::Link,
     settings::Settings,
     slot::{SLOTS, slot},
+    slot_map::{Address, Range, cluster_slots, ranges, redirection},
 };
 use crate::{connect_error::ConnectError, failure::Failure};
 
@@ -33,8 +35,6 @@ const MAP_PAUSE: Duration = Duration::from_millis(100);
 
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
-type Address = (Arc<str>, u16);
-
 pub(crate) struct Cluster {
     shared: Arc<Shared>,
     mapper: AbortHandle,
@@ -46,6 +46,8 @@ struct Shared {
     settings: Settings,
     map: RwLock<Map>,
     outdated: Notify,
+    /// A node that is cut off from the others, by its own words: its map may be an old one.
+    cut_off: Mutex<Option<String>>,
 }
 
 #[derive(Default)]
@@ -57,14 +59,17 @@ struct Map {
 }
 
 impl Cluster {
+    /// Asks the named nodes for the slot map, to see whether they can be used.
+    pub(crate) async fn try_out(
+        seeds: Vec<ConnectionInfo>,
+        settings: Settings,
+    ) -> Result<(), ConnectError> {
+        Shared::new(seeds, settings).ask_seeds().await.map(drop)
+    }
+
     /// Starts reading the slot map in the background.
     pub(crate) fn start(seeds: Vec<ConnectionInfo>, settings: Settings) -> Self {
-        let shared = Arc::new(Shared {
-            seeds,
-            settings,
-            map: RwLock::default(),
-            outdated: Notify::new(),
-        });
+        let shared = Arc::new(Shared::new(seeds, settings));
         shared.outdated.notify_one();
         let mapper = tokio::spawn(keep_map(Arc::clone(&shared))).abort_handle();
         Self { shared, mapper }
@@ -75,7 +80,12 @@ impl Cluster {
         self.shared.read_map().await
     }
 
-    pub(crate) async fn call(&self, key: &[u8], command: &Cmd) -> Result<Value, Failure> {
+    pub(crate) async fn call(
+        &self,
+        key: &[u8],
+        command: &Cmd,
+        lane: Lane,
+    ) -> Result<Value, Failure> {
         let slot = slot(key);
         let mut target = Target::Owner;
         let mut last = None;
@@ -85,9 +95,9 @@ impl Cluster {
                 Target::Importing(ref address) => (self.shared.link_to(address), true),
             };
             let reply = if asking {
-                link.call_asking(command.clone()).await
+                link.call_asking(command.clone(), lane).await
             } else {
-                link.call(command.clone()).await
+                link.call(command.clone(), lane).await
             };
             let failure = match reply {
                 Ok(value) => return Ok(value),
@@ -102,6 +112,9 @@ impl Cluster {
                 (Some("ASK"), Some(address)) => target = Target::Importing(address),
                 (Some("TRYAGAIN"), _) => sleep(TRY_AGAIN_AFTER).await,
                 _ => {
+                    if failure.code() == Some("CLUSTERDOWN") {
+                        *self.shared.cut_off() = Some(link.server().to_string());
+                    }
                     // A replica may have taken over.
                     if !matches!(failure.code(), Some("NOSCRIPT" | "OOM")) {
                         self.shared.outdated.notify_one();
@@ -112,6 +125,28 @@ impl Cluster {
             last = Some(failure);
         }
         Err(last.unwrap_or(Failure::BadReply("redirections without an end")))
+    }
+}
+
+/// For a walk through all nodes.
+impl Cluster {
+    /// Returns the first node whose first slot is this one or a later one, and the first slot of
+    /// the node after it.
+    pub(crate) fn node_at(&self, slot: u16) -> Result<(Arc<Link>, Option<u16>), Failure> {
+        let map = self.shared.map();
+        let mut seen = HashSet::new();
+        let slots = (0..SLOTS).zip(&map.slots);
+        let nodes = slots.filter_map(|(slot, node)| Some((slot, (*node)?)));
+        let mut firsts = nodes
+            .filter(|(_, node)| seen.insert(*node))
+            .filter(|(first, _)| *first >= slot);
+        let node = firsts.next();
+        let next = firsts.next().map(|(first, _)| first);
+        let link = node.and_then(|(_, node)| map.links.get(map.nodes.get(usize::from(node))?));
+        match link {
+            Some(link) => Ok((Arc::clone(link), next)),
+            None => Err(self.shared.unknown_node(slot)),
+        }
     }
 }
 
@@ -127,6 +162,16 @@ impl Drop for Cluster {
 }
 
 impl Shared {
+    fn new(seeds: Vec<ConnectionInfo>, settings: Settings) -> Self {
+        Self {
+            seeds,
+            settings,
+            map: RwLock::default(),
+            outdated: Notify::new(),
+            cut_off: Mutex::default(),
+        }
+    }
+
     fn map(&self) -> RwLockReadGuard<'_, Map> {
         self.map.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -143,13 +188,15 @@ impl Shared {
     }
 
     async fn link(&self, slot: u16) -> Result<Arc<Link>, Failure> {
-        self.known_link(slot).ok_or_else(|| {
-            self.outdated.notify_one();
-            Failure::Down {
-                server: "the cluster".into(),
-                reason: format!("no node is known for slot {slot}").into(),
-            }
-        })
+        self.known_link(slot).ok_or_else(|| self.unknown_node(slot))
+    }
+
+    fn unknown_node(&self, slot: u16) -> Failure {
+        self.outdated.notify_one();
+        Failure::Down {
+            server: "the cluster".into(),
+            reason: format!("no node is known for slot {slot}").into(),
+        }
     }
 
     fn link_to(&self, address: &Address) -> Arc<Link> {
@@ -183,15 +230,20 @@ impl Shared {
         }
     }
 
+    fn cut_off(&self) -> MutexGuard<'_, Option<String>> {
+        self.cut_off.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Asks the known nodes first, then the ones named in the URL.
     async fn read_map(&self) -> Result<(), ConnectError> {
         let links: Vec<Arc<Link>> = self.map().links.values().map(Arc::clone).collect();
+        let cut_off = self.cut_off().take();
         for link in links {
-            if link.is_down() {
+            let server = link.server();
+            if link.is_down() || cut_off.as_deref() == Some(&*server) {
                 continue;
             }
-            let server = link.server();
-            if let Ok(reply) = link.call(cluster_slots()).await
+            if let Ok(reply) = link.call(cluster_slots(), Lane::Small).await
                 && let Some((host, _)) = server.rsplit_once(':')
                 && let Some(ranges) = ranges(reply, host)
             {
@@ -199,15 +251,17 @@ impl Shared {
                 return Ok(());
             }
         }
+        self.take_map(self.ask_seeds().await?);
+        Ok(())
+    }
+
+    async fn ask_seeds(&self) -> Result<Vec<Range>, ConnectError> {
         let mut last_error = ConnectError::InvalidSetting {
             reason: "no node of the cluster is named",
         };
         for seed in &self.seeds {
             match self.ask_seed(seed).await {
-                Ok(ranges) => {
-                    self.take_map(ranges);
-                    return Ok(());
-                }
+                Ok(ranges) => return Ok(ranges),
                 Err(error) => last_error = error,
             }
         }
@@ -270,149 +324,22 @@ impl Shared {
 }
 
 async fn keep_map(shared: Arc<Shared>) {
-    let mut failing = false;
+    let mut told = None;
     loop {
         shared.outdated.notified().await;
-        let read = shared.read_map().await;
-        if let Err(error) = &read {
-            if !failing {
-                tracing::warn!(%error, "the map of the cluster's slots can't be read");
-            }
-            shared.outdated.notify_one();
-        }
-        failing = read.is_err();
-        sleep(if failing { RETRY_PAUSE } else { MAP_PAUSE }).await;
-    }
-}
-
-fn cluster_slots() -> Cmd {
-    let mut command = redis::cmd("CLUSTER");
-    command.arg("SLOTS");
-    command
-}
-
-struct Range {
-    first: u16,
-    last: u16,
-    node: Address,
-}
-
-/// Parses the answer of `CLUSTER SLOTS`: first slot, last slot, primary (host, port, ..), replicas.
-fn ranges(reply: Value, asked: &str) -> Option<Vec<Range>> {
-    let Value::Array(ranges) = reply else {
-        return None;
-    };
-    ranges
-        .into_iter()
-        .map(|range| {
-            let Value::Array(range) = range else {
-                return None;
-            };
-            let mut range = range.into_iter();
-            let (first, last) = (number(range.next()?)?, number(range.next()?)?);
-            let Value::Array(primary) = range.next()? else {
-                return None;
-            };
-            let mut primary = primary.into_iter();
-            // A node that doesn't know its own address is the one that was asked.
-            let host = match primary.next()? {
-                Value::BulkString(host) => String::from_utf8(host).ok()?,
-                Value::Nil => String::new(),
-                _ => return None,
-            };
-            let host = if matches!(host.as_str(), "" | "?") {
-                asked
-            } else {
-                &host
-            };
-            let node = (Arc::from(host), number(primary.next()?)?);
-            Some(Range { first, last, node })
-        })
-        .collect()
-}
-
-fn number(value: Value) -> Option<u16> {
-    match value {
-        Value::Int(number) => u16::try_from(number).ok(),
-        _ => None,
-    }
-}
-
-/// Parses where a node redirects a call: `MOVED 3999 127.0.0.1:6381`. An empty host is that of the
-/// node that was asked.
-fn redirection(failure: &Failure, asked: &str) -> Option<Address> {
-    let Failure::Refused { error, .. } = failure else {
-        return None;
-    };
-    let (address, _) = error.redirect_node()?;
-    let (host, port) = address.rsplit_once(':')?;
-    let host = match host {
-        "" => asked.rsplit_once(':')?.0,
-        host => host.trim_start_matches('[').trim_end_matches(']'),
-    };
-    Some((host.into(), port.parse().ok()?))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn text(text: &str) -> Value {
-        Value::BulkString(text.as_bytes().to_vec())
-    }
-
-    #[test]
-    fn reads_the_map_of_slots() {
-        let range = |first, last, host, port| {
-            Value::Array(vec![
-                Value::Int(first),
-                Value::Int(last),
-                Value::Array(vec![
-                    host,
-                    Value::Int(port),
-                    text("id"),
-                    Value::Array(vec![]),
-                ]),
-                Value::Array(vec![text("replica"), Value::Int(1)]),
-            ])
+        let Err(error) = shared.read_map().await else {
+            told = None;
+            sleep(MAP_PAUSE).await;
+            continue;
         };
-        let reply = Value::Array(vec![
-            range(0, 100, text("10.0.0.1"), 7_000),
-            range(101, 16_383, Value::Nil, 7_001),
-            range(5, 6, text(""), 7_002),
-        ]);
-        let ranges = ranges(reply, "asked").expect("ranges");
-        let found: Vec<_> = ranges
-            .iter()
-            .map(|range| (range.first, range.last, &*range.node.0, range.node.1))
-            .collect();
-        let expected = [
-            (0, 100, "10.0.0.1", 7_000),
-            (101, 16_383, "asked", 7_001),
-            (5, 6, "asked", 7_002),
-        ];
-        assert_eq!(found, expected);
-        assert!(super::ranges(Value::Okay, "asked").is_none());
-    }
-
-    #[test]
-    fn reads_redirections() {
-        for (message, expected) in [
-            ("MOVED 3999 127.0.0.1:6381", Some(("127.0.0.1", 6_381))),
-            ("ASK 3999 :6381", Some(("asked", 6_381))),
-            ("MOVED 3999 ::1:6381", Some(("::1", 6_381))),
-            ("TRYAGAIN wait", None),
-        ] {
-            let error = redis::parse_redis_value(format!("-{message}\r\n").as_bytes())
-                .and_then(Value::extract_error)
-                .expect_err("an error");
-            let failure = Failure::Refused {
-                server: "x".into(),
-                error,
-            };
-            let found = redirection(&failure, "asked:1");
-            let found = found.as_ref().map(|(host, port)| (&**host, *port));
-            assert_eq!(found, expected, "{message}");
+        let reason = error.to_string();
+        if error.lasts() && told.as_ref() != Some(&reason) {
+            tracing::error!(reason, "the cluster can't be used");
+        } else if told.is_none() {
+            tracing::warn!(reason, "the map of the cluster's slots can't be read");
         }
+        told = Some(reason);
+        shared.outdated.notify_one();
+        sleep(RETRY_PAUSE).await;
     }
 }

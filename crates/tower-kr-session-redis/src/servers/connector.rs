@@ -1,12 +1,14 @@
-//! Opens connections that can serve sessions: to a named server, or to the master that sentinels name.
+//! Opens connections that can serve sessions: to a named server, or to the master that sentinels
+//! name.
 
 use std::{future::pending, sync::Arc};
 
 use redis::{ConnectionInfo, Value, aio::MultiplexedConnection};
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::timeout};
 
 use super::{
     address::{self, Target},
+    lane::LANES,
     sentinels::{Address, Sentinels},
     settings::Settings,
 };
@@ -29,7 +31,7 @@ enum Place {
 
 /// A new connection.
 pub(crate) struct Connected {
-    pub(crate) connection: MultiplexedConnection,
+    pub(crate) lanes: [MultiplexedConnection; LANES],
     /// Where the sentinels' master is.
     master: Option<Address>,
     /// The server's name in messages.
@@ -86,53 +88,97 @@ impl Connector {
         }
     }
 
-    /// Opens a connection with all scripts loaded. `closed` is notified when it ends.
+    /// Opens the connections of a link, with all scripts loaded. `closed` is notified when one
+    /// ends.
     pub(crate) async fn connect(&self, closed: &Arc<Notify>) -> Result<Connected, ConnectError> {
-        let (connection, master) = match &self.place {
-            Place::Node(info) => {
-                let mut connection = self.settings.open_server(info, Some(closed)).await?;
-                self.load_scripts(info, &mut connection).await?;
-                (connection, None)
-            }
-            Place::Primary(info) => (self.connect_primary(info, closed).await?, None),
+        let (info, master) = match &self.place {
+            Place::Node(info) | Place::Primary(info) => (info.clone(), None),
             Place::Master(sentinels, server) => {
                 let master = sentinels.find(&self.settings).await?;
-                let info = address::at(server, &master.0, master.1);
-                (self.connect_primary(&info, closed).await?, Some(master))
+                (address::at(server, &master.0, master.1), Some(master))
             }
         };
+        let within = self.settings.connect_timeout + self.settings.response_timeout;
+        let opening = async {
+            let open = || self.open_lane(&info, closed);
+            let (mut small, large) = tokio::try_join!(open(), open())?;
+            self.inspect(&info, &mut small).await?;
+            self.load_scripts(&info, &mut small).await?;
+            Ok([small, large])
+        };
+        let lanes = timeout(within, opening).await.unwrap_or_else(|_| {
+            Err(ConnectError::Unreachable {
+                server: info.addr().to_string(),
+                reason: format!("no answer within {within:?}"),
+            })
+        })?;
         let name = match &master {
             Some((host, port)) => format!("{host}:{port}, {}", self.name()),
             None => self.name(),
         };
         Ok(Connected {
-            connection,
+            lanes,
             master,
             name,
         })
     }
 
-    async fn connect_primary(
+    /// Opens a connection to a server that serves writes.
+    async fn open_lane(
         &self,
         info: &ConnectionInfo,
         closed: &Arc<Notify>,
     ) -> Result<MultiplexedConnection, ConnectError> {
         let mut connection = self.settings.open_server(info, Some(closed)).await?;
+        if let Place::Node(_) = self.place {
+            return Ok(connection);
+        }
         let role = connection.send_packed_command(&redis::cmd("ROLE")).await;
         match role.and_then(Value::extract_error) {
             Ok(Value::Array(role)) if role.first().is_some_and(is_replica) => {
-                return Err(ConnectError::Unsuitable {
+                Err(ConnectError::Replica {
                     server: info.addr().to_string(),
-                    reason: "it is a read-only replica; name its primary".to_owned(),
-                });
+                })
             }
-            Ok(_) => {}
+            Ok(_) => Ok(connection),
             // The user may not ask. The first write will tell.
-            Err(error) if error.code() == Some("NOPERM") => {}
-            Err(error) => return Err(self.settings.explain(info, &error)),
+            Err(error) if error.code() == Some("NOPERM") => Ok(connection),
+            Err(error) => Err(self.settings.explain(info, &error)),
         }
-        self.load_scripts(info, &mut connection).await?;
-        Ok(connection)
+    }
+
+    /// Checks what would be found out by the first session otherwise.
+    async fn inspect(
+        &self,
+        info: &ConnectionInfo,
+        connection: &mut MultiplexedConnection,
+    ) -> Result<(), ConnectError> {
+        if let Place::Node(_) = self.place {
+            return Ok(());
+        }
+        let answer = connection.send_packed_command(&redis::cmd("INFO")).await;
+        // The user may not ask, so there is no advice.
+        let Ok(Ok(answer)) = answer.map(redis::from_redis_value::<String>) else {
+            return Ok(());
+        };
+        let field = |name: &str| {
+            let line = answer.lines().find_map(|line| line.strip_prefix(name));
+            line.and_then(|rest| rest.strip_prefix(':'))
+        };
+        let server = info.addr().to_string();
+        if field("cluster_enabled") == Some("1") {
+            return Err(ConnectError::Unsuitable {
+                server,
+                reason: "it is a node of a cluster; use a redis+cluster:// URL".to_owned(),
+            });
+        }
+        if let Some(policy) = field("maxmemory_policy")
+            && policy != "noeviction"
+            && field("maxmemory") != Some("0")
+        {
+            tracing::warn!(%server, policy, "this Redis may drop live sessions when its memory is full: set maxmemory-policy noeviction");
+        }
+        Ok(())
     }
 
     async fn load_scripts(

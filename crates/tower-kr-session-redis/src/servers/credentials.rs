@@ -51,7 +51,8 @@ impl Credentials {
         })
     }
 
-    /// The same connection with the credentials of now. An empty user name leaves the one of the URL.
+    /// The same connection with the credentials of now. An empty user name leaves the one of the
+    /// URL.
     pub(super) async fn put_into(
         &self,
         info: &ConnectionInfo,

@@ -1,8 +1,8 @@
 //! Sends the calls of many tasks through one connection.
 //!
 //! The client spends two channels and a timer on each message, which is much of a short command's
-//! cost. Calls that wait at the same time therefore share one message, a pipeline, in which each call
-//! has its own answer or error.
+//! cost. Calls that wait at the same time therefore share one message, a pipeline, in which each
+//! call has its own answer or error.
 
 use std::{
     future::{Future, poll_fn},
@@ -15,8 +15,10 @@ use futures_util::{StreamExt, stream::FuturesUnordered};
 use redis::{Cmd, Pipeline, RedisError, Value, aio::MultiplexedConnection};
 use tokio::sync::{mpsc::UnboundedReceiver, oneshot};
 
-/// A message carries at most this many calls. While the server works on one message, the application
-/// prepares the next; with all calls in one message they would wait for each other.
+use super::patience::Patience;
+
+/// A message carries at most this many calls. While the server works on one message, the
+/// application prepares the next; with all calls in one message they would wait for each other.
 const MOST_AT_ONCE: usize = 32;
 
 /// A command, and the channel for its answer.
@@ -32,6 +34,7 @@ pub(crate) struct Call {
 pub(crate) async fn run(
     mut queue: UnboundedReceiver<Call>,
     connection: MultiplexedConnection,
+    patience: &Patience,
 ) -> Result<(), RedisError> {
     let mut under_way = FuturesUnordered::new();
     let mut calls = Vec::with_capacity(MOST_AT_ONCE);
@@ -42,7 +45,7 @@ pub(crate) async fn run(
                 if count == 0 {
                     return Ok(());
                 }
-                let mut sending = Box::pin(send(mem::take(&mut calls), connection.clone()));
+                let mut sending = Box::pin(send(mem::take(&mut calls), connection.clone(), patience));
                 // Send before handing out answers that are already there, to keep the server busy.
                 match poll_once(sending.as_mut()).await {
                     Some(answered) => answered?,
@@ -58,7 +61,11 @@ pub(crate) async fn run(
     }
 }
 
-async fn send(calls: Vec<Call>, mut connection: MultiplexedConnection) -> Result<(), RedisError> {
+async fn send(
+    calls: Vec<Call>,
+    mut connection: MultiplexedConnection,
+    patience: &Patience,
+) -> Result<(), RedisError> {
     let mut pipeline = Pipeline::with_capacity(calls.len());
     let mut waiting = Vec::with_capacity(calls.len());
     for call in calls {
@@ -76,9 +83,8 @@ async fn send(calls: Vec<Call>, mut connection: MultiplexedConnection) -> Result
     if waiting.is_empty() {
         return Ok(());
     }
-    let answers = connection
-        .send_packed_commands(&pipeline, 0, waiting.len())
-        .await?;
+    let answers = connection.send_packed_commands(&pipeline, 0, waiting.len());
+    let answers = patience.wait(answers).await?;
     for (waiting, answer) in waiting.into_iter().zip(answers) {
         if let Some(waiting) = waiting {
             // The caller may have given up.
@@ -113,6 +119,8 @@ async fn step_back() {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use redis::{AsyncConnectionConfig, RedisConnectionInfo};
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
@@ -135,7 +143,11 @@ mod tests {
         let (connection, driver) = connection.await.expect("a connection");
         tokio::spawn(driver);
         let (calls, queue) = unbounded_channel();
-        (tokio::spawn(run(queue, connection)), calls, server)
+        let dispatcher = tokio::spawn(async move {
+            let patience = Patience::new(Duration::from_secs(5));
+            run(queue, connection, &patience).await
+        });
+        (dispatcher, calls, server)
     }
 
     fn call(key: &str, asking: bool) -> (Call, oneshot::Receiver<Value>) {

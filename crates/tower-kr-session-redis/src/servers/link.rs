@@ -1,12 +1,14 @@
-//! Keeps one connection to one server, supervised by a task.
+//! Keeps a link to one server, supervised by a task.
 //!
-//! All calls share the connection, and calls that wait at the same time share a message. The link is
-//! *up*, or known to be *down*. Whoever notices first that it is down tells all: pending calls end at
-//! once, and new ones fail without being sent, until the supervisor has a new connection. Calls don't
-//! wait for that, except for a moment right after a connection broke, since most servers are back
-//! within milliseconds.
+//! All calls share its connections, and calls that wait at the same time share a message. There are
+//! two lanes, each a connection: answers that may be large take one of their own, so that short
+//! ones don't wait behind them. The link is *up*, or known to be *down*. Whoever notices first that
+//! it is down tells all: pending calls end at once, and new ones fail without being sent, until the
+//! supervisor has a new connection. Calls don't wait for that, except for a moment right after a
+//! connection broke, since most servers are back within milliseconds.
 
 use std::{
+    array,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -15,7 +17,7 @@ use redis::{Cmd, Value, aio::MultiplexedConnection};
 use tokio::{
     sync::{
         Notify,
-        mpsc::{UnboundedSender, error::SendError, unbounded_channel},
+        mpsc::{UnboundedReceiver, UnboundedSender, error::SendError, unbounded_channel},
         oneshot, watch,
     },
     task::{AbortHandle, JoinSet},
@@ -25,8 +27,13 @@ use tokio::{
 use super::{
     connector::Connector,
     dispatch::{self, Call},
+    lane::{LANES, Lane},
+    patience::Patience,
 };
-use crate::failure::{Failure, reason};
+use crate::{
+    connect_error::ConnectError,
+    failure::{Failure, reason},
+};
 
 /// A call waits this long for a connection that has just broken.
 const GRACE: Duration = Duration::from_millis(25);
@@ -50,9 +57,7 @@ struct Shared {
     /// The server's name in messages, with its address once it is known.
     server: Mutex<Arc<str>>,
     state: watch::Sender<State>,
-    /// Notified when a caller gives up before its answer comes: the server may be gone.
-    suspicion: Notify,
-    response_timeout: Duration,
+    patience: Patience,
     connect_timeout: Duration,
     /// Whether another server may have taken over.
     may_move: bool,
@@ -64,7 +69,7 @@ enum State {
     New,
     Up {
         generation: u64,
-        calls: UnboundedSender<Call>,
+        lanes: [UnboundedSender<Call>; LANES],
     },
     Down {
         since: Instant,
@@ -84,8 +89,7 @@ impl Link {
         let shared = Arc::new(Shared {
             server: Mutex::new(connector.name().into()),
             state: watch::Sender::new(State::New),
-            suspicion: Notify::new(),
-            response_timeout: connector.settings().response_timeout,
+            patience: Patience::new(connector.settings().response_timeout),
             connect_timeout: connector.settings().connect_timeout,
             may_move: connector.may_move(),
         });
@@ -108,16 +112,24 @@ impl Link {
     }
 
     /// Sends a command, once.
-    pub(crate) fn call(&self, command: Cmd) -> impl Future<Output = Result<Value, Failure>> {
-        self.exchange(command, false)
+    pub(crate) fn call(
+        &self,
+        command: Cmd,
+        lane: Lane,
+    ) -> impl Future<Output = Result<Value, Failure>> {
+        self.exchange(command, lane, false)
     }
 
     /// Sends a command to a server that is about to take over its slot.
-    pub(crate) fn call_asking(&self, command: Cmd) -> impl Future<Output = Result<Value, Failure>> {
-        self.exchange(command, true)
+    pub(crate) fn call_asking(
+        &self,
+        command: Cmd,
+        lane: Lane,
+    ) -> impl Future<Output = Result<Value, Failure>> {
+        self.exchange(command, lane, true)
     }
 
-    async fn exchange(&self, command: Cmd, asking: bool) -> Result<Value, Failure> {
+    async fn exchange(&self, command: Cmd, lane: Lane, asking: bool) -> Result<Value, Failure> {
         let shared = &*self.shared;
         let (answer, answered) = oneshot::channel();
         let call = Call {
@@ -125,12 +137,12 @@ impl Link {
             asking,
             answer,
         };
-        let generation = match shared.enqueue(call) {
+        let generation = match shared.enqueue(call, lane) {
             Ok(generation) => generation,
             // Boxed, so that a usual call stays small.
-            Err(call) => Box::pin(shared.enqueue_later(call)).await?,
+            Err(call) => Box::pin(shared.enqueue_later(call, lane)).await?,
         };
-        let mut given_up = GivenUp(Some(&shared.suspicion));
+        let mut given_up = GivenUp(Some(&shared.patience));
         let reply = answered.await;
         given_up.0 = None;
         // Answers come in order: if an earlier call got none, neither will this one.
@@ -164,9 +176,9 @@ impl Shared {
     }
 
     /// Queues a call and returns the connection's generation; hands the call back if there is none.
-    fn enqueue(&self, call: Call) -> Result<u64, Call> {
+    fn enqueue(&self, call: Call, lane: Lane) -> Result<u64, Call> {
         match &*self.state.borrow() {
-            State::Up { generation, calls } => match calls.send(call) {
+            State::Up { generation, lanes } => match lanes[lane as usize].send(call) {
                 Ok(()) => Ok(*generation),
                 Err(SendError(call)) => Err(call),
             },
@@ -174,19 +186,19 @@ impl Shared {
         }
     }
 
-    async fn enqueue_later(&self, mut call: Call) -> Result<u64, Failure> {
+    async fn enqueue_later(&self, mut call: Call, lane: Lane) -> Result<u64, Failure> {
         loop {
             self.up().await?;
-            match self.enqueue(call) {
+            match self.enqueue(call, lane) {
                 Ok(generation) => return Ok(generation),
                 Err(back) => call = back,
             }
         }
     }
 
-    /// Whether the server that refused a call with this code is to be left, since it is no primary any
-    /// more, or wants another password. A primary without replicas is one that was cut off, if another
-    /// may have taken over.
+    /// Whether the server that refused a call with this code is to be left, since it is no primary
+    /// any more, or wants another password. A primary without replicas is one that was cut off, if
+    /// another may have taken over.
     fn distrusts(&self, code: Option<&str>) -> bool {
         match code {
             Some("READONLY" | "NOAUTH" | "MASTERDOWN") => true,
@@ -201,7 +213,9 @@ impl Shared {
         let mut states = self.state.subscribe();
         loop {
             let deadline = match &*states.borrow_and_update() {
-                State::Up { calls, .. } if !calls.is_closed() => return Ok(()),
+                State::Up { lanes, .. } if !lanes.iter().any(UnboundedSender::is_closed) => {
+                    return Ok(());
+                }
                 // Lost, but not reported yet.
                 State::Up { .. } => Instant::now() + GRACE,
                 State::New => first_attempt,
@@ -238,6 +252,31 @@ impl Shared {
         }
     }
 
+    /// Reports that no connection could be opened. What waiting doesn't mend is logged although the
+    /// server was known to be down.
+    fn no_connection(&self, error: &ConnectError) {
+        let reason: Arc<str> = error.to_string().into();
+        let (mut first, mut news) = (true, true);
+        self.state.send_modify(|state| {
+            let mut since = Instant::now();
+            if let State::Down {
+                since: then,
+                reason: old,
+            } = state
+            {
+                (first, news, since) = (false, *old != reason, *then);
+            }
+            let reason = Arc::clone(&reason);
+            *state = State::Down { since, reason };
+        });
+        let server = self.server();
+        if error.lasts() && news {
+            tracing::error!(%server, %reason, "the session store can't be used");
+        } else if first {
+            tracing::warn!(%server, %reason, "the session store is down");
+        }
+    }
+
     fn down(&self, reason: &Arc<str>) -> Failure {
         Failure::Down {
             server: self.server(),
@@ -258,12 +297,12 @@ impl Shared {
 }
 
 /// Raises suspicion when dropped: the caller's timeout may be shorter than ours.
-struct GivenUp<'a>(Option<&'a Notify>);
+struct GivenUp<'a>(Option<&'a Patience>);
 
 impl Drop for GivenUp<'_> {
     fn drop(&mut self) {
-        if let Some(suspicion) = self.0 {
-            suspicion.notify_one();
+        if let Some(patience) = self.0 {
+            patience.raise_suspicion();
         }
     }
 }
@@ -275,31 +314,40 @@ async fn supervise(shared: Arc<Shared>, connector: Connector) {
         let closed = Arc::new(Notify::new());
         match connector.connect(&closed).await {
             Ok(connected) => {
-                let connection = connected.connection.clone();
                 let name = Arc::from(connected.name.as_str());
                 *shared.server.lock().unwrap_or_else(PoisonError::into_inner) = name;
                 let again = matches!(*shared.state.borrow(), State::Down { .. });
-                let (calls, queue) = unbounded_channel();
-                // Ends with this connection, which ends the calls that wait for an answer.
-                let mut dispatcher = JoinSet::new();
-                dispatcher.spawn({
-                    let (shared, connection) = (Arc::clone(&shared), connection.clone());
-                    async move {
-                        if let Err(error) = dispatch::run(queue, connection).await {
-                            shared.fail(generation, reason(&error, shared.response_timeout));
-                        }
-                    }
-                });
-                shared.state.send_replace(State::Up { generation, calls });
+                let channels: [_; LANES] = array::from_fn(|_| unbounded_channel());
+                let lanes = channels.each_ref().map(|(calls, _)| calls.clone());
+                shared.state.send_replace(State::Up { generation, lanes });
+                // They end with these connections, which ends the calls that wait for an answer.
+                let mut tasks = JoinSet::new();
+                for (lane, (_, queue)) in channels.into_iter().enumerate() {
+                    let (shared, connection) = (&shared, &connected.lanes[lane]);
+                    tasks.spawn(watch(
+                        Arc::clone(shared),
+                        generation,
+                        lane,
+                        connection.clone(),
+                    ));
+                    tasks.spawn(dispatch(
+                        Arc::clone(shared),
+                        generation,
+                        queue,
+                        connection.clone(),
+                    ));
+                }
                 if again {
                     tracing::info!(server = %shared.server(), "the session store is back");
                 }
                 let start = Instant::now();
                 tokio::select! {
-                    () = watch(&shared, generation, connection, &closed) => {}
-                    // It has said why, unless it panicked.
-                    Some(_) = dispatcher.join_next() => {
-                        shared.fail(generation, "the dispatcher of calls ended".into());
+                    // A task that ends has said why, unless it panicked.
+                    Some(_) = tasks.join_next() => {
+                        shared.fail(generation, "a task of the connection ended".into());
+                    }
+                    () = closed.notified() => {
+                        shared.fail(generation, "the connection was closed".into());
                     }
                     (host, port) = connector.moved(&connected) => {
                         let reason = format!("the sentinels name another master, {host}:{port}");
@@ -311,19 +359,7 @@ async fn supervise(shared: Arc<Shared>, connector: Connector) {
                     continue;
                 }
             }
-            Err(error) => shared.state.send_modify(|state| {
-                let reason: Arc<str> = error.to_string().into();
-                match state {
-                    State::Down { reason: old, .. } => *old = reason,
-                    _ => {
-                        tracing::warn!(server = %shared.server(), %reason, "the session store is down");
-                        *state = State::Down {
-                            since: Instant::now(),
-                            reason,
-                        };
-                    }
-                }
-            }),
+            Err(error) => shared.no_connection(&error),
         }
         sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
@@ -336,30 +372,38 @@ async fn loss(states: &mut watch::Receiver<State>, generation: u64) {
     let _ = states.wait_for(|state| !state.is(generation)).await;
 }
 
-/// Returns once the connection is lost; checks it on suspicion and when it idles.
-async fn watch(
-    shared: &Shared,
+/// Sends the calls of a lane until its connection is lost.
+async fn dispatch(
+    shared: Arc<Shared>,
     generation: u64,
+    queue: UnboundedReceiver<Call>,
+    connection: MultiplexedConnection,
+) {
+    if let Err(error) = dispatch::run(queue, connection, &shared.patience).await {
+        shared.fail(generation, reason(&error, shared.patience.limit()));
+    }
+}
+
+/// Checks the connection of a lane on suspicion and when it idles. Returns once it is lost.
+async fn watch(
+    shared: Arc<Shared>,
+    generation: u64,
+    lane: usize,
     mut connection: MultiplexedConnection,
-    closed: &Notify,
 ) {
     let mut states = shared.state.subscribe();
     loop {
         tokio::select! {
             () = loss(&mut states, generation) => return,
-            () = shared.suspicion.notified() => {}
+            () = shared.patience.suspicion(lane) => {}
             () = sleep(HEARTBEAT) => {}
-            () = closed.notified() => {
-                shared.fail(generation, "the connection was closed".into());
-                return;
-            }
         }
         let ping = redis::cmd("PING");
         tokio::select! {
             () = loss(&mut states, generation) => return,
-            pong = connection.send_packed_command(&ping) => {
+            pong = shared.patience.wait(connection.send_packed_command(&ping)) => {
                 if let Err(error) = pong {
-                    shared.fail(generation, reason(&error, shared.response_timeout));
+                    shared.fail(generation, reason(&error, shared.patience.limit()));
                     return;
                 }
             }

@@ -1,19 +1,23 @@
 //! Sends commands to the servers: to the only one, or to the cluster node that owns the key.
 
 pub(crate) mod address;
-mod cluster;
+pub(crate) mod cluster;
 pub(crate) mod connector;
 pub(crate) mod credentials;
 mod dispatch;
+mod lane;
 mod link;
+mod patience;
 mod sentinels;
 pub(crate) mod settings;
 mod slot;
+mod slot_map;
 
 use redis::{Cmd, Value};
 
 use self::{
-    address::Target, cluster::Cluster, connector::Connector, link::Link, settings::Settings,
+    address::Target, cluster::Cluster, connector::Connector, lane::Lane, link::Link,
+    settings::Settings,
 };
 use crate::{connect_error::ConnectError, failure::Failure, scripts::Program};
 
@@ -46,12 +50,45 @@ impl Servers {
         }
     }
 
-    /// Sends a command to the server that owns this key.
-    pub(crate) async fn call(&self, key: &[u8], command: Cmd) -> Result<Value, Failure> {
+    /// Sends a command with a short answer to the server that owns this key.
+    pub(crate) fn call(
+        &self,
+        key: &[u8],
+        command: Cmd,
+    ) -> impl Future<Output = Result<Value, Failure>> {
+        self.exchange(key, command, Lane::Small)
+    }
+
+    /// Sends a command whose answer may be large.
+    pub(crate) fn call_for_much(
+        &self,
+        key: &[u8],
+        command: Cmd,
+    ) -> impl Future<Output = Result<Value, Failure>> {
+        self.exchange(key, command, Lane::Large)
+    }
+
+    async fn exchange(&self, key: &[u8], command: Cmd, lane: Lane) -> Result<Value, Failure> {
         match self {
-            Self::One(link) => link.call(command).await,
+            Self::One(link) => link.call(command, lane).await,
             // Boxed, so that calls to a single server stay small.
-            Self::Cluster(cluster) => Box::pin(cluster.call(key, &command)).await,
+            Self::Cluster(cluster) => Box::pin(cluster.call(key, &command, lane)).await,
+        }
+    }
+
+    /// Sends a command to the first server at or after this place, for a walk through all of them.
+    /// Returns the answer, and the place of the next server. A cluster's node is at its first slot.
+    pub(crate) async fn call_at(
+        &self,
+        place: u16,
+        command: Cmd,
+    ) -> Result<(Value, Option<u16>), Failure> {
+        match self {
+            Self::One(link) => Ok((link.call(command, Lane::Large).await?, None)),
+            Self::Cluster(cluster) => {
+                let (link, next) = cluster.node_at(place)?;
+                Ok((link.call(command, Lane::Large).await?, next))
+            }
         }
     }
 

@@ -1,7 +1,8 @@
 //! Asks sentinels for the master, and notices when they name another one.
 //!
-//! A sentinel that is cut off from the others may still name the old master. Each answer has the number
-//! of the fail-over that it comes from (`config-epoch`), so the answer with the latest one counts.
+//! A sentinel that is cut off from the others may still name the old master. Each answer has the
+//! number of the fail-over that it comes from (`config-epoch`), so the answer with the latest one
+//! counts.
 
 use std::{collections::HashMap, pin::pin, time::Duration};
 
@@ -56,7 +57,8 @@ impl Sentinels {
         &self.master
     }
 
-    /// Finds the master. Waits until most sentinels agree, or all of them have answered or failed to.
+    /// Finds the master. Waits until most sentinels agree, or all of them have answered or failed
+    /// to.
     pub(super) async fn find(&self, settings: &Settings) -> Result<Address, ConnectError> {
         let asking = self.infos.iter().map(|info| async {
             let mut connection = settings.open(info, None).await?;

@@ -1,4 +1,4 @@
-//! Opens plain connections: to a node, to a sentinel, or to whatever else speaks the protocol.
+//! Opens plain connections: to a node, to a sentinel, or to anything else that speaks the protocol.
 
 use std::{sync::Arc, time::Duration};
 
@@ -49,12 +49,15 @@ impl Settings {
             .set_response_timeout(Some(self.response_timeout));
         if let Some(closed) = closed {
             let closed = Arc::clone(closed);
-            config = config.set_push_sender(move |push: PushInfo| {
-                if push.kind == PushKind::Disconnection {
-                    closed.notify_one();
-                }
-                Ok::<(), SendError>(())
-            });
+            // The link has a patience of its own.
+            config = config
+                .set_response_timeout(None)
+                .set_push_sender(move |push: PushInfo| {
+                    if push.kind == PushKind::Disconnection {
+                        closed.notify_one();
+                    }
+                    Ok::<(), SendError>(())
+                });
         }
         client
             .get_multiplexed_async_connection_with_config(&config)
@@ -79,9 +82,15 @@ impl Settings {
         if error.kind() == ErrorKind::AuthenticationFailed
             || matches!(error.code(), Some("WRONGPASS" | "NOAUTH" | "NOPERM"))
         {
+            let reason = match error.code() {
+                Some("NOAUTH") => {
+                    "it wants a password: write one into the URL, or name a file with it"
+                }
+                _ => message.as_str(),
+            };
             return ConnectError::Denied {
                 server,
-                reason: message,
+                reason: reason.to_owned(),
             };
         }
         if error.kind() == ErrorKind::RESP3NotSupported {

@@ -1,4 +1,5 @@
-//! Whole requests through the layer, on a real server: in several processes, while the server is frozen, and what they leave.
+//! Whole requests through the layer, on a real server: in several processes, while the server is
+//! frozen, and what they leave.
 
 #[path = "../support/mod.rs"]
 mod support;

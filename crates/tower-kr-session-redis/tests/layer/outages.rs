@@ -46,7 +46,8 @@ pub(crate) async fn a_frozen_server_is_503_and_keeps_cookies() {
         app.read(&token).await.status == StatusCode::OK
     })
     .await;
-    // The first increment was on its way when the server froze, and got no answer: it may have been done when it woke up.
+    // The first increment was on its way when the server froze, and got no answer: it may have been
+    // done when it woke up.
     let count: i64 = app
         .counter(Some(&token))
         .await

@@ -1,7 +1,8 @@
 //! Sign-ins and revocations that break off, or wait, between any two of their steps.
 //!
-//! A proxy breaks the connection before or after the n-th script call, or holds it up, while all else goes on through another
-//! connection. In the end no session that was signed in before a revocation may be alive.
+//! A proxy breaks the connection before or after the n-th script call, or holds it up, while all
+//! else goes on through another connection. In the end no session that was signed in before a
+//! revocation may be alive.
 
 use std::time::Duration;
 
@@ -64,7 +65,7 @@ pub(crate) async fn a_sign_in_may_be_held_up_anywhere() {
         }
         assert!(!stage.lives(&session, &user).await, "{step}: {done:?}");
         assert_eq!(stage.listed(&user).await, 0, "{step}: {done:?}");
-        // Whoever proves himself after that is let in.
+        // Who proves their identity after that is let in.
         let revoked_at = now();
         while now() == revoked_at {
             tokio::task::yield_now().await;
@@ -75,8 +76,8 @@ pub(crate) async fn a_sign_in_may_be_held_up_anywhere() {
     }
 }
 
-/// A session that carries its owner is looked up in the index when it signs in again, and when it is time to; here in an
-/// index that lost it.
+/// A session that carries its owner is looked up in the index when it signs in again, and when it
+/// is time to; here in an index that lost it.
 pub(crate) async fn a_look_at_the_index_may_break_off_or_be_held_up_anywhere() {
     let stage = Stage::new().await;
     for fate in [Fate::CutBefore, Fate::CutAfter, Fate::Hold] {
@@ -144,8 +145,8 @@ pub(crate) async fn a_new_session_of_an_owner_may_break_off_anywhere() {
     }
 }
 
-/// A revocation passes by before the record is there, and then the creation breaks off before it could look again: the entry
-/// is left, so that whoever comes next ends the session.
+/// A revocation passes by before the record is there, and then the creation breaks off before it
+/// could look again: the entry is left, so that whoever comes next ends the session.
 pub(crate) async fn a_new_session_is_found_though_it_broke_off_after_a_revocation() {
     let stage = Stage::new().await;
     for by_list in [true, false] {
@@ -212,7 +213,8 @@ pub(crate) async fn a_revocation_may_break_off_anywhere() {
     }
 }
 
-/// Two sign-ins of one session at the same time: the one that is refused must not take the other's entry along.
+/// Two sign-ins of one session at the same time: the one that is refused must not take the other's
+/// entry along.
 pub(crate) async fn a_refused_sign_in_leaves_the_entry_of_another() {
     let stage = Stage::new().await;
     for step in 2..SIGN_IN {
@@ -259,7 +261,8 @@ pub(crate) async fn stale_entries_are_dropped_when_met() {
     assert_eq!((entries(), list(now()).await, entries()), (1, 0, 1));
     assert_eq!((list(later(61)).await, entries()), (0, 0));
 
-    // One that broke off after the record: the session lives, its entry is kept until it is completed.
+    // One that broke off after the record: the session lives, its entry is kept until it is
+    // completed.
     let session = Session::create(&stage.direct).await;
     session.apply(sign_in(&user)).await.expect("apply");
     let left: i64 = stage.server.ask(&["PTTL", &index]);

@@ -54,7 +54,8 @@ fn life(
     life
 }
 
-/// Only the hash of the secret is there: the store is never told more. What is there is listed, so that nothing slips in.
+/// Only the hash of the secret is there: the store is never told more. What is there is listed, so
+/// that nothing slips in.
 pub(crate) async fn a_session_is_what_the_guide_says_and_holds_no_secret() {
     let (server, store) = server_and_store().await;
     let user = owner("max");
@@ -221,7 +222,7 @@ pub(crate) async fn corrupt_records_are_missing_and_kept() {
         set_field(&server, &session, field, b"\xff");
         assert_eq!(session.load().await, None, "{field}");
         let stranger = store
-            .apply(session.id, &secret(), increment(), Instants::at(now()))
+            .apply(session.id, &secret(), &increment(), Instants::at(now()))
             .await;
         assert_eq!(stranger.expect("apply"), ApplyOutcome::Missing, "{field}");
     }
@@ -300,7 +301,8 @@ pub(crate) async fn redis_forgets_a_session_after_its_deadline_and_a_grace() {
     assert!(is_whole(left()), "{}", left());
     let write = async |at: Timestamp| {
         let secret = &session.secret;
-        let done = store.apply(session.id, secret, set("a", "1"), Instants::at(at));
+        let delta = set("a", "1");
+        let done = store.apply(session.id, secret, &delta, Instants::at(at));
         let done = done.await;
         assert!(matches!(done, Ok(ApplyOutcome::Applied(_))), "{done:?}");
     };
@@ -317,7 +319,8 @@ pub(crate) async fn redis_forgets_a_session_after_its_deadline_and_a_grace() {
     shortened();
     write(start).await;
     assert!(is_whole(left()), "an earlier one too: {}", left());
-    // A clock that is a year behind changes nothing: the time is counted from the request, not from an epoch.
+    // A clock that is a year behind changes nothing: the time is counted from the request, not from
+    // an epoch.
     write(now().saturating_sub(Duration::from_secs(365 * 24 * 3_600))).await;
     assert!(is_whole(left()), "{}", left());
 }

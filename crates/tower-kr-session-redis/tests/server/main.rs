@@ -1,4 +1,5 @@
-//! The store on real servers: what it sends, what it does when they fail, and what it leaves behind.
+//! The store on real servers: what it sends, what it does when they fail, and what it leaves
+//! behind.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -6,6 +7,7 @@ mod support;
 mod crashes;
 mod index;
 mod keys;
+mod many;
 mod outages;
 mod outcomes;
 mod refusals;
@@ -33,7 +35,7 @@ fn main() -> ExitCode {
         round_trips: each_call_is_one_round_trip, flushed_scripts_are_sent_anew;
         start: what_is_wrong_is_said_at_start_without_the_password, errors_name_the_cause_and_the_address, a_password_file_is_read_for_each_connection,
             an_application_is_asked_for_credentials_at_each_connection, an_existing_client_gives_its_settings,
-            a_start_in_the_background_waits_for_the_server, prefixes_keep_applications_apart,
+            a_start_in_the_background_waits_for_the_server, a_start_in_the_background_says_what_waiting_does_not_mend, timeouts_without_an_end_are_cut, prefixes_keep_applications_apart,
             a_user_with_few_rights_is_enough;
         keys: a_session_is_what_the_guide_says_and_holds_no_secret, corrupt_records_are_missing_and_kept,
             each_byte_of_the_secret_counts, a_retired_secret_of_an_expired_session_is_missing,
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
             an_owners_index_goes_with_its_sessions;
         outages: a_frozen_server_is_noticed_once_and_then_calls_fail_fast, a_caller_that_gives_up_raises_the_alarm,
             a_server_that_was_killed_is_used_again, killed_connections_are_replaced, a_broken_connection_is_replaced_unnoticed, a_slow_answer_is_waited_for,
+            large_answers_on_a_slow_network_are_waited_for_and_hold_up_no_write,
             an_idle_store_notices_that_the_server_is_gone;
         refusals: a_full_server_refuses_writes_but_lets_sessions_end, a_replica_refuses_until_it_is_a_primary,
             a_changed_password_is_told_and_survived;
@@ -64,11 +67,12 @@ fn main() -> ExitCode {
             a_sign_in_is_revoked_though_the_index_was_lost_meanwhile,
             new_limits_do_not_take_a_broken_off_revocation_back, a_session_that_was_revoked_is_not_spared_later,
             a_session_that_is_spared_may_be_signing_in, the_index_is_asked_once_per_touch_interval,
-            a_record_of_the_earlier_version_is_read_and_looked_up,
-            sign_ins_that_broke_off_hold_nobody_up_and_are_tidied_up, many_sessions_are_listed_and_revoked_in_pages;
+            a_record_of_the_earlier_version_is_read_and_looked_up;
+        many: sign_ins_that_broke_off_hold_nobody_up_and_are_tidied_up, many_sessions_are_listed_and_revoked_in_pages,
+            some_sessions_cost_as_much_whatever_their_number;
         sentinels: the_master_is_found, a_user_of_the_sentinels_needs_few_rights, a_planned_fail_over_loses_nothing_later,
             a_master_that_is_cut_off_is_left;
-        topologies: a_cluster_serves_while_a_node_is_down, a_clusters_replica_takes_over,
+        topologies: a_cluster_serves_while_a_node_is_down, a_clusters_replica_takes_over, a_primary_that_is_cut_off_is_left,
             what_a_dying_primary_lost_of_an_index_can_be_revoked, a_session_goes_on_while_the_node_of_its_index_is_down,
             a_slot_may_move_under_load, encrypted_connections_check_the_certificate;
     ])

@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::{
@@ -94,7 +94,7 @@ async fn server_that_answers(line: &'static str) -> u16 {
                 let mut commands = [0; 4_096];
                 while let Ok(1..) = client.read(&mut commands).await {
                     let starts = commands.iter().filter(|byte| **byte == b'*').count();
-                    let answers = format!("-{line}\r\n").repeat(starts);
+                    let answers = format!("{line}\r\n").repeat(starts);
                     commands.fill(0);
                     if client.write_all(answers.as_bytes()).await.is_err() {
                         return;
@@ -111,18 +111,26 @@ pub(crate) async fn errors_name_the_cause_and_the_address() {
     for (port, expected) in [
         (nobody, "refused"),
         (
-            server_that_answers("ERR max number of clients reached").await,
+            server_that_answers("-ERR max number of clients reached").await,
             "all its connections are taken (maxclients)",
         ),
         (
-            server_that_answers("LOADING Redis is loading the dataset in memory").await,
+            server_that_answers("-LOADING Redis is loading the dataset in memory").await,
             "loading the dataset",
+        ),
+        (
+            server_that_answers("HTTP/1.1 400 Bad Request\r\n\r\n").await,
+            "it doesn't speak the protocol of Redis",
         ),
     ] {
         let message = refusal(&format!("redis://:sesame@127.0.0.1:{port}")).await;
         assert!(message.contains(expected), "{message}");
         assert!(message.contains(&format!("127.0.0.1:{port}")), "{message}");
+        assert_eq!(message.lines().count(), 1, "{message}");
     }
+    let locked = Server::start(&["--requirepass", "sesame"]);
+    let message = refusal(&locked.url()).await;
+    assert!(message.contains("it wants a password"), "{message}");
 }
 
 pub(crate) async fn a_password_file_is_read_for_each_connection() {
@@ -170,7 +178,7 @@ pub(crate) async fn a_password_file_is_read_for_each_connection() {
 pub(crate) async fn an_application_is_asked_for_credentials_at_each_connection() {
     let server = Server::start(&[]);
     let _: String = server.ask(&[
-        "ACL", "SETUSER", "app", "on", ">1", ">2", ">3", "~*", "+@all",
+        "ACL", "SETUSER", "app", "on", ">1", ">2", ">3", ">4", ">5", ">6", "~*", "+@all",
     ]);
     let asked = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&asked);
@@ -179,8 +187,8 @@ pub(crate) async fn an_application_is_asked_for_credentials_at_each_connection()
             let number = count.fetch_add(1, Ordering::SeqCst) + 1;
             async move {
                 match number {
-                    // One to look at the server with, and one to keep.
-                    1..=3 => Ok(("app".to_owned(), number.to_string())),
+                    // Two to look at the server with, two to keep, and two more.
+                    1..=6 => Ok(("app".to_owned(), number.to_string())),
                     _ => Err("the vault is closed"),
                 }
             }
@@ -189,13 +197,13 @@ pub(crate) async fn an_application_is_asked_for_credentials_at_each_connection()
         .await
         .expect("connect");
     let session = Session::create(&store).await;
-    assert_eq!(asked.load(Ordering::SeqCst), 2);
+    assert_eq!(asked.load(Ordering::SeqCst), 4);
     let _: i64 = server.ask(&["CLIENT", "KILL", "USER", "app"]);
     eventually("it is in again", || async {
         session.increment().await.is_ok()
     })
     .await;
-    assert_eq!(asked.load(Ordering::SeqCst), 3);
+    assert_eq!(asked.load(Ordering::SeqCst), 6);
     let _: i64 = server.ask(&["CLIENT", "KILL", "USER", "app"]);
     let port = format!("127.0.0.1:{}", server.port());
     eventually("the reason is known", || async {
@@ -223,6 +231,7 @@ pub(crate) async fn a_start_in_the_background_waits_for_the_server() {
     server.kill();
     let store = RedisStore::builder(&server.url())
         .connect_in_background()
+        .await
         .expect("the settings are right");
     let (session, record) = Session::prepare(&store);
     let created = store.create(session.id, record, now()).await;
@@ -232,6 +241,69 @@ pub(crate) async fn a_start_in_the_background_waits_for_the_server() {
         session.try_load().await.is_ok()
     })
     .await;
+    Session::create(&store).await;
+}
+
+pub(crate) async fn a_start_in_the_background_says_what_waiting_does_not_mend() {
+    let locked = Server::start(&["--requirepass", "open-sesame"]);
+    let bus = free_port().to_string();
+    let node = Server::start(&["--cluster-enabled", "yes", "--cluster-port", &bus]);
+    for (url, expected) in [
+        (locked.url(), "denies access"),
+        (
+            locked.url().replace("redis:", "redis+cluster:"),
+            "denies access",
+        ),
+        (node.url(), "redis+cluster://"),
+        (
+            "redis://:p@sesame#word@127.0.0.1".to_owned(),
+            "percent-encode",
+        ),
+    ] {
+        let started = RedisStore::builder(&url).connect_in_background().await;
+        let error = started.expect_err("a refusal").to_string();
+        assert!(error.contains(expected), "{error}");
+        assert!(!error.contains("sesame"), "{error}");
+    }
+    // Nobody answers: a server that takes connections and is silent.
+    let silent = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+    let port = silent.local_addr().expect("its address").port();
+    let start = Instant::now();
+    let store = RedisStore::builder(&format!("redis://127.0.0.1:{port}"))
+        .connect_in_background()
+        .await;
+    store.expect("a store without a server");
+    assert!(start.elapsed() < Duration::from_secs(1));
+    // A replica is a primary once it is promoted.
+    let primary = locked.port().to_string();
+    let replica = Server::start(&["--replicaof", "127.0.0.1", &primary]);
+    let store = RedisStore::builder(&replica.url())
+        .connect_in_background()
+        .await
+        .expect("a store");
+    let _: String = replica.ask(&["REPLICAOF", "NO", "ONE"]);
+    let (session, record) = Session::prepare(&store);
+    eventually("the store finds the primary", || async {
+        store
+            .create(session.id, record.clone(), now())
+            .await
+            .is_ok()
+    })
+    .await;
+}
+
+pub(crate) async fn timeouts_without_an_end_are_cut() {
+    let server = Server::start(&[]);
+    let builder = || {
+        RedisStore::builder(&server.url())
+            .connect_timeout(Duration::MAX)
+            .response_timeout(Duration::MAX)
+    };
+    Session::create(&builder().connect().await.expect("connect")).await;
+    let store = builder()
+        .connect_in_background()
+        .await
+        .expect("the settings are right");
     Session::create(&store).await;
 }
 

@@ -3,6 +3,7 @@
 use std::{fs, time::Duration};
 
 use rcgen::{CertificateParams, KeyPair};
+use test_support::RedisCluster;
 use tokio::task::JoinSet;
 use tower_kr_session::{SessionStore, store::ApplyOutcome};
 use tower_kr_session_redis::{ConnectError, RedisStore};
@@ -14,12 +15,7 @@ use crate::support::{
 
 pub(crate) async fn a_cluster_serves_while_a_node_is_down() {
     let cluster = Cluster::start();
-    let store = RedisStore::builder(&cluster.url())
-        .connect_timeout(Duration::from_millis(300))
-        .response_timeout(Duration::from_millis(300))
-        .connect()
-        .await
-        .expect("connect");
+    let store = impatient(&cluster).await;
     let mut sessions = Vec::new();
     for _ in 0..30 {
         sessions.push(Session::create(&store).await);
@@ -52,15 +48,51 @@ pub(crate) async fn a_cluster_serves_while_a_node_is_down() {
     .await;
 }
 
-pub(crate) async fn a_clusters_replica_takes_over() {
-    let mut cluster = Cluster::start();
-    let replica = cluster.add_replica();
-    let store = RedisStore::builder(&cluster.url())
+/// A store that soon takes a node of the cluster for lost.
+async fn impatient(cluster: &Cluster) -> RedisStore {
+    RedisStore::builder(&cluster.url())
         .connect_timeout(Duration::from_millis(300))
         .response_timeout(Duration::from_millis(300))
         .connect()
         .await
-        .expect("connect");
+        .expect("connect")
+}
+
+/// It says so itself, and its map of the slots is an old one.
+pub(crate) async fn a_primary_that_is_cut_off_is_left() {
+    let cluster = RedisCluster::start(1_000);
+    let builder = RedisStore::builder(&cluster.url());
+    let store = builder.connect().await.expect("connect");
+    let mut sessions = Vec::new();
+    for _ in 0..20 {
+        let session = Session::create(&store).await;
+        session.increment().await.expect("increment");
+        sessions.push(session);
+    }
+    let (primary, replica) = cluster.pair(0);
+    cluster.cut_off(primary);
+    cluster.wait_until_promoted(replica, primary);
+    eventually("the primary knows that it is cut off", || async {
+        let state = cluster.nodes[primary].ask(&["CLUSTER", "INFO"]);
+        state.contains("cluster_state:fail")
+    })
+    .await;
+    // A refusal is enough to have the map read again, of another node.
+    for session in &sessions {
+        eventually("it takes writes", || async {
+            session.increment().await.is_ok()
+        })
+        .await;
+    }
+    for session in &sessions {
+        session.increment().await.expect("increment");
+    }
+}
+
+pub(crate) async fn a_clusters_replica_takes_over() {
+    let mut cluster = Cluster::start();
+    let replica = cluster.add_replica();
+    let store = impatient(&cluster).await;
     let mut sessions = Vec::new();
     for _ in 0..20 {
         let session = Session::create(&store).await;
@@ -89,16 +121,12 @@ pub(crate) async fn a_clusters_replica_takes_over() {
     }
 }
 
-/// A fail-over loses what the replica didn't have: here the index's part of a sign-in and of a revocation.
+/// A fail-over loses what the replica didn't have: here the index's part of a sign-in and of a
+/// revocation.
 pub(crate) async fn what_a_dying_primary_lost_of_an_index_can_be_revoked() {
     let mut cluster = Cluster::start();
     let replica = cluster.add_replica();
-    let store = RedisStore::builder(&cluster.url())
-        .connect_timeout(Duration::from_millis(300))
-        .response_timeout(Duration::from_millis(300))
-        .connect()
-        .await
-        .expect("connect");
+    let store = impatient(&cluster).await;
     let dying = &cluster.nodes[0];
     let is_there = |key: &str| dying.try_ask(&["EXISTS", key]).is_ok();
     let owner_there = || {
@@ -134,12 +162,19 @@ pub(crate) async fn what_a_dying_primary_lost_of_an_index_can_be_revoked() {
     let revoked = store.remove_owned(&other, None, now()).await;
     assert_eq!(revoked.expect("remove_owned"), 1);
     cluster.nodes[0].kill();
-    eventually("the replica has taken over", || async {
-        store
-            .list(&user, now())
-            .await
-            .is_ok_and(|list| list.is_empty())
-    })
+    // The other nodes may say for a moment longer that the cluster is down.
+    eventually(
+        "the replica has taken over, and every node knows",
+        || async {
+            for session in [&lost, &kept, &unrevoked] {
+                if session.try_load().await.is_err() {
+                    return false;
+                }
+            }
+            let listed = store.list(&user, now()).await;
+            listed.is_ok_and(|list| list.is_empty())
+        },
+    )
     .await;
 
     let revoked = store.remove_owned(&user, Some(kept.id), now()).await;
@@ -166,12 +201,7 @@ pub(crate) async fn what_a_dying_primary_lost_of_an_index_can_be_revoked() {
 /// An index that can't be asked stops nobody, and is asked again by the next call.
 pub(crate) async fn a_session_goes_on_while_the_node_of_its_index_is_down() {
     let cluster = Cluster::start();
-    let store = RedisStore::builder(&cluster.url())
-        .connect_timeout(Duration::from_millis(300))
-        .response_timeout(Duration::from_millis(300))
-        .connect()
-        .await
-        .expect("connect");
+    let store = impatient(&cluster).await;
     for node in &cluster.nodes[1..] {
         let _: String = node.ask(&["CONFIG", "SET", "cluster-require-full-coverage", "no"]);
     }

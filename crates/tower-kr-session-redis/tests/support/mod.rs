@@ -7,6 +7,7 @@ mod proxy;
 mod server;
 pub(crate) mod session;
 mod stage;
+mod throttle;
 
 use std::process::ExitCode;
 
@@ -19,6 +20,7 @@ pub(crate) use self::{
     proxy::{Fate, Proxy},
     server::{RIGHTS, Server},
     stage::Stage,
+    throttle::throttle,
 };
 
 pub(crate) fn run(checks: Vec<Check>) -> ExitCode {

@@ -32,7 +32,8 @@ impl<'a> Monitor<'a> {
         }
     }
 
-    /// The commands since the last call, without those that scripts issued and the store's own heartbeats.
+    /// The commands since the last call, without those that scripts issued and the store's own
+    /// heartbeats.
     pub(crate) fn commands(&mut self) -> Vec<String> {
         self.marks += 1;
         let mark = format!("mark {}", self.marks);

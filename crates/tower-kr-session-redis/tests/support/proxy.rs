@@ -1,4 +1,5 @@
-//! A proxy between store and server that breaks connections, or holds them up, at a script call of choice.
+//! A proxy between store and server that breaks connections, or holds them up, at a script call of
+//! choice.
 
 use std::sync::{
     Arc, Mutex,
@@ -106,7 +107,8 @@ async fn serve(client: TcpStream, control: Arc<Control>) {
         control.forwarded.fetch_add(1, Ordering::SeqCst);
         let _ = server_writer.write_all(&command).await;
     }
-    // The server reads all that came before the end of the stream, does it, and hangs up; then the client learns of it.
+    // The server reads all that came before the end of the stream, does it, and hangs up; then the
+    // client learns of it.
     let _ = server_writer.shutdown().await;
     let _ = answers.await;
 }

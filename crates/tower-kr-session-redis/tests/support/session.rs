@@ -111,7 +111,7 @@ impl Session {
 
     pub(crate) async fn apply(&self, delta: Delta) -> Result<ApplyOutcome, StoreError> {
         let at = Instants::at(now());
-        self.store.apply(self.id, &self.secret, delta, at).await
+        self.store.apply(self.id, &self.secret, &delta, at).await
     }
 
     pub(crate) async fn apply_at(
@@ -120,7 +120,7 @@ impl Session {
         at: Timestamp,
     ) -> Result<ApplyOutcome, StoreError> {
         let at = Instants::at(at);
-        self.store.apply(self.id, &self.secret, delta, at).await
+        self.store.apply(self.id, &self.secret, &delta, at).await
     }
 
     /// A session that this user has just signed in to.

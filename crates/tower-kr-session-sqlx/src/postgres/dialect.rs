@@ -4,27 +4,33 @@ use std::time::Duration;
 
 use sqlx::{
     Row, SqlStr,
-    postgres::{PgArguments, PgConnection, PgRow, Postgres},
+    postgres::{PgArguments, PgConnectOptions, PgConnection, PgPool, PgRow, Postgres},
     types::Uuid,
 };
 use tower_kr_session::SessionId;
 
-use super::PostgresSettings;
-use crate::dialect::{Argument, Dialect, Sealed, add};
+use crate::{
+    dialect::{Argument, Dialect, Sealed, Server, add},
+    error::DatabaseFailure,
+    server::{self, Remote, ServerDialect, ServerSettings},
+};
 
 /// The server ends a transaction that stands still for this long, in milliseconds. No call is that
 /// slow.
 const IDLE_IN_TRANSACTION: u32 = 10_000;
 
-impl Dialect for Postgres {
-    type Settings = PostgresSettings;
-}
+impl Dialect for Postgres {}
+impl ServerDialect for Postgres {}
 
 impl Sealed for Postgres {
+    type Settings = ServerSettings;
+
     const SINGLE_WRITER: bool = false;
     const COMMIT_GOES_ALONG: bool = false;
     const HAS_DEFAULTS: bool = true;
     const LOCK_ROW: &'static str = " FOR UPDATE";
+    const UNCHANGED: &'static str = "id = (SELECT id FROM {sessions} \
+         WHERE id = {id} AND revision = {revision} FOR UPDATE SKIP LOCKED)";
     const MIGRATIONS: &'static [&'static str] = &[include_str!("schema.sql")];
 
     fn begin(lock_timeout: Duration) -> String {
@@ -45,7 +51,7 @@ impl Sealed for Postgres {
     // process is just deleting or touching.
     const RECLAIM: &'static str = "DELETE FROM {sessions} WHERE id = ANY (ARRAY(\
          SELECT id FROM {sessions} WHERE {past} ORDER BY reclaim_slot LIMIT $2 \
-         FOR UPDATE SKIP LOCKED)) RETURNING id";
+         FOR UPDATE SKIP LOCKED))";
 
     // Keyed by the table's oid, since a table has two names, with and without its schema. Two
     // owners with the same hash merely wait for each other.
@@ -59,13 +65,31 @@ impl Sealed for Postgres {
     );
     // The tables may not exist yet, so all stores in the database take turns. A step on a large
     // table takes longer than a request may.
-    const LOCK_SCHEMA: Option<&'static str> = Some(
-        "SET LOCAL lock_timeout = 60000; \
-         SELECT pg_advisory_xact_lock(hashtextextended('tower-kr-session migrations', 0))",
-    );
+    async fn lock_schema(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        let lock = "SET LOCAL lock_timeout = 60000; \
+             SELECT pg_advisory_xact_lock(hashtextextended('tower-kr-session migrations', 0))";
+        sqlx::raw_sql(lock).execute(connection).await.map(drop)
+    }
 
     const TABLE_EXISTS: &'static str =
         "SELECT 1 WHERE to_regclass('{prefix}\"{table}{suffix}\"') IS NOT NULL";
+
+    const IS_SERVER: bool = true;
+
+    fn place(options: &PgConnectOptions) -> String {
+        match options.get_socket() {
+            Some(socket) => socket.display().to_string(),
+            None => format!("{}:{}", options.get_host(), options.get_port()),
+        }
+    }
+
+    async fn renew(pool: &PgPool, settings: &ServerSettings) -> Result<(), DatabaseFailure> {
+        settings.renew(pool).await
+    }
+
+    async fn probe(options: &PgConnectOptions) -> Result<Server, sqlx::Error> {
+        server::probe::<Self>(options).await
+    }
 
     fn arguments(arguments: &[Argument<'_>]) -> Result<PgArguments, sqlx::Error> {
         let mut added = PgArguments::default();
@@ -92,6 +116,19 @@ impl Sealed for Postgres {
             .await
     }
 
+    async fn execute(
+        connection: &mut PgConnection,
+        sql: SqlStr,
+        arguments: PgArguments,
+        persistent: bool,
+    ) -> Result<u64, sqlx::Error> {
+        let done = sqlx::query_with(sql, arguments)
+            .persistent(persistent)
+            .execute(connection)
+            .await?;
+        Ok(done.rows_affected())
+    }
+
     async fn run(connection: &mut PgConnection, sql: SqlStr) -> Result<(), sqlx::Error> {
         sqlx::raw_sql(sql).execute(connection).await.map(|_| ())
     }
@@ -111,5 +148,54 @@ impl Sealed for Postgres {
 
     fn bytes(row: &PgRow, column: usize) -> Result<Option<&[u8]>, sqlx::Error> {
         row.try_get(column)
+    }
+}
+
+impl Remote for Postgres {
+    const SCHEMES: [&'static str; 2] = ["postgres", "postgresql"];
+
+    const PARAMETERS: &'static [&'static str] = &[
+        "application_name",
+        "dbname",
+        "host",
+        "hostaddr",
+        "options",
+        "options[",
+        "password",
+        "port",
+        "ssl-ca",
+        "ssl-cert",
+        "ssl-key",
+        "ssl-mode",
+        "ssl-root-cert",
+        "sslcert",
+        "sslkey",
+        "sslmode",
+        "sslrootcert",
+        "statement-cache-capacity",
+        "user",
+    ];
+
+    const POOLERS: bool = true;
+
+    fn with_password(options: PgConnectOptions, password: &str) -> PgConnectOptions {
+        options.password(password)
+    }
+
+    fn for_pooler(options: PgConnectOptions) -> PgConnectOptions {
+        // A pooler refuses parameters of a session that it doesn't know.
+        options.statement_cache_capacity(0).extra_float_digits(None)
+    }
+
+    async fn server(connection: &mut PgConnection) -> Result<Server, sqlx::Error> {
+        // It is on while a standby is in recovery, with any settings.
+        let row = sqlx::raw_sql("SHOW transaction_read_only")
+            .fetch_one(connection)
+            .await?;
+        let read_only: &str = row.try_get_unchecked(0)?;
+        Ok(match read_only {
+            "on" => Server::ReadOnly,
+            _ => Server::Writable,
+        })
     }
 }

@@ -1,5 +1,6 @@
 CREATE TABLE {sessions} (
     id uuid PRIMARY KEY,
+    revision bigint NOT NULL DEFAULT 0,
     version bigint NOT NULL,
     created_at bigint NOT NULL,
     authenticated_at bigint,
@@ -14,6 +15,8 @@ CREATE TABLE {sessions} (
     retired_secret bytea,
     retired_at bigint,
     owner bytea,
+    label bytea,
+    device bytea,
     session_values bytea NOT NULL
 ) WITH (fillfactor = 80);
 CREATE INDEX "{table}_reclaim_slot" ON {sessions} (reclaim_slot);

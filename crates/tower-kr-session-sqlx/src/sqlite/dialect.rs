@@ -4,18 +4,23 @@ use std::time::Duration;
 
 use sqlx::{
     Row, SqlStr,
-    sqlite::{Sqlite, SqliteArguments, SqliteConnection, SqliteRow},
+    sqlite::{
+        Sqlite, SqliteArguments, SqliteConnectOptions, SqliteConnection, SqlitePool, SqliteRow,
+    },
 };
 use tower_kr_session::SessionId;
 
 use super::SqliteSettings;
-use crate::dialect::{Argument, Dialect, Sealed, add};
+use crate::{
+    dialect::{Argument, Dialect, Sealed, Server, add},
+    error::DatabaseFailure,
+};
 
-impl Dialect for Sqlite {
-    type Settings = SqliteSettings;
-}
+impl Dialect for Sqlite {}
 
 impl Sealed for Sqlite {
+    type Settings = SqliteSettings;
+
     const SINGLE_WRITER: bool = true;
     // The begin never goes along with the first statement: sqlx's thread for the connection panics,
     // with the transaction open, if a later statement of a message was prepared before its table
@@ -24,6 +29,7 @@ impl Sealed for Sqlite {
     const HAS_DEFAULTS: bool = false;
     // A transaction that writes has the whole database.
     const LOCK_ROW: &'static str = "";
+    const UNCHANGED: &'static str = "id = {id} AND revision = {revision}";
     const MIGRATIONS: &'static [&'static str] = &[include_str!("schema.sql")];
 
     // The connection's busy timeout limits the wait.
@@ -34,14 +40,31 @@ impl Sealed for Sqlite {
     const NOW: &'static str = "CAST(strftime('%s', 'now') AS integer) * 1000";
 
     const RECLAIM: &'static str = "DELETE FROM {sessions} WHERE id IN \
-         (SELECT id FROM {sessions} WHERE {past} LIMIT $2) RETURNING id";
+         (SELECT id FROM {sessions} WHERE {past} LIMIT $2)";
 
     const LOCK_OWNER: Option<&'static str> = None;
     const SHARE_OWNER: Option<&'static str> = None;
-    const LOCK_SCHEMA: Option<&'static str> = None;
+
+    async fn lock_schema(_: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+        Ok(())
+    }
 
     const TABLE_EXISTS: &'static str =
         "SELECT 1 FROM {prefix}sqlite_master WHERE type = 'table' AND name = '{table}{suffix}'";
+
+    const IS_SERVER: bool = false;
+
+    fn place(options: &SqliteConnectOptions) -> String {
+        options.get_filename().display().to_string()
+    }
+
+    async fn renew(_: &SqlitePool, _: &SqliteSettings) -> Result<(), DatabaseFailure> {
+        Ok(())
+    }
+
+    async fn probe(_: &SqliteConnectOptions) -> Result<Server, sqlx::Error> {
+        Ok(Server::Writable)
+    }
 
     fn arguments(arguments: &[Argument<'_>]) -> Result<SqliteArguments, sqlx::Error> {
         let mut added = SqliteArguments::default();
@@ -66,6 +89,19 @@ impl Sealed for Sqlite {
             .persistent(persistent)
             .fetch_all(connection)
             .await
+    }
+
+    async fn execute(
+        connection: &mut SqliteConnection,
+        sql: SqlStr,
+        arguments: SqliteArguments,
+        persistent: bool,
+    ) -> Result<u64, sqlx::Error> {
+        let done = sqlx::query_with(sql, arguments)
+            .persistent(persistent)
+            .execute(connection)
+            .await?;
+        Ok(done.rows_affected())
     }
 
     async fn run(connection: &mut SqliteConnection, sql: SqlStr) -> Result<(), sqlx::Error> {

@@ -4,10 +4,13 @@ use std::{fs::OpenOptions, io, path::Path, str::FromStr};
 
 use sqlx::{
     Row,
-    sqlite::{SqliteConnectOptions, SqlitePool},
+    sqlite::{Sqlite, SqliteConnectOptions, SqlitePool},
 };
 
-use crate::error::{DatabaseFailure, SetupError};
+use crate::{
+    dialect::Sealed,
+    error::{DatabaseFailure, SetupError},
+};
 
 const IN_MEMORY: &str = "in memory each connection would have a database of its own; \
     use a file, or the memory store";
@@ -24,11 +27,12 @@ pub(super) fn read_url(url: &str) -> Result<(SqliteConnectOptions, bool), SetupE
         sqlx::Error::Configuration(error) => invalid(&error.to_string()),
         _ => invalid("it must look like sqlite://sessions.db"),
     })?;
-    let file = options.get_filename();
-    if file.as_os_str().is_empty() || file == Path::new(":memory:") {
+    let file = options.get_filename().as_os_str().as_encoded_bytes();
+    // The latter is how sqlx names a database in memory.
+    if file.is_empty() || file == b":memory:" || file.starts_with(b"file:sqlx-in-memory") {
         return Err(invalid(IN_MEMORY));
     }
-    if file.as_os_str().as_encoded_bytes().starts_with(b"file:") {
+    if file.starts_with(b"file:") {
         return Err(invalid("name the file by its path, without `file:`"));
     }
     let query = url.split_once('?').map_or("", |(_, query)| query);
@@ -49,7 +53,10 @@ pub(super) fn create_private(file: &Path) -> Result<(), SetupError> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     match options.open(file) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-            Err(invalid(&format!("the file can't be created: {error}")))
+            let file = file.display();
+            Err(invalid(&format!(
+                "the file {file} can't be created: {error}"
+            )))
         }
         _ => Ok(()),
     }
@@ -63,7 +70,10 @@ pub(super) async fn refuse_memory(pool: &SqlitePool) -> Result<(), SetupError> {
     let row = sqlx::query("SELECT file FROM pragma_database_list WHERE name = 'main'")
         .fetch_one(pool)
         .await
-        .map_err(DatabaseFailure::from)?;
+        .map_err(|error| {
+            let place = Sqlite::place(&pool.connect_options());
+            DatabaseFailure::new(error, Some(&place))
+        })?;
     let file: Option<String> = row.try_get(0).map_err(DatabaseFailure::from)?;
     match file.as_deref() {
         None | Some("") => Err(invalid(IN_MEMORY)),

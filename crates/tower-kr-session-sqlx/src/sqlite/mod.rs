@@ -13,7 +13,9 @@ use tokio::time::Instant;
 
 use crate::{
     builder::SqlStoreBuilder,
+    dialect::Sealed,
     error::{DatabaseFailure, SetupError},
+    health::Health,
     store::SqlStore,
 };
 
@@ -63,7 +65,7 @@ impl SqlStoreBuilder<Sqlite> {
     /// Waits on each change until it is on the disk (`PRAGMA synchronous = FULL`). Default: off.
     ///
     /// With it, nothing that was answered is lost, even if the power fails. Without it (`NORMAL`)
-    /// that holds if the process dies, by whatever signal. A power failure or a crash of the
+    /// that holds if the process dies, by any signal. A power failure or a crash of the
     /// operating system can then undo the last moments, a logout among them, but never corrupts the
     /// file. Has no effect on a pool of yours.
     #[must_use]
@@ -81,7 +83,8 @@ impl SqlStoreBuilder<Sqlite> {
     /// # Errors
     /// If the name of the table or the schema can't be used.
     pub fn build(self, pool: SqlitePool) -> Result<SqliteStore, SetupError> {
-        self.store(pool, false)
+        let health = Health::new::<Sqlite>(&pool.connect_options());
+        self.store(pool, health, false)
     }
 
     /// Opens the file of this URL, such as `sqlite://sessions.db` or
@@ -138,7 +141,10 @@ impl SqlStoreBuilder<Sqlite> {
                 Err(error) if is_busy(&error) && Instant::now() < deadline => {
                     tokio::time::sleep(BUSY_PAUSE).await;
                 }
-                Err(error) => return Err(DatabaseFailure::from(error).into()),
+                Err(error) => {
+                    let place = Sqlite::place(&options);
+                    return Err(DatabaseFailure::new(error, Some(&place)).into());
+                }
             }
         }
     }

@@ -1,5 +1,6 @@
 CREATE TABLE {sessions} (
     id BLOB PRIMARY KEY NOT NULL,
+    revision INTEGER NOT NULL DEFAULT 1099511627776,
     version INTEGER NOT NULL,
     created_at INTEGER NOT NULL,
     authenticated_at INTEGER,
@@ -14,6 +15,8 @@ CREATE TABLE {sessions} (
     retired_secret BLOB,
     retired_at INTEGER,
     owner BLOB,
+    label BLOB,
+    device BLOB,
     session_values BLOB NOT NULL
 ) STRICT;
 CREATE INDEX {prefix}"{table}_reclaim_slot" ON "{table}" (reclaim_slot);

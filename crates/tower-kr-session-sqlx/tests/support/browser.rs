@@ -5,7 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{Request, Response, StatusCode, header};
+use test_support::Jar;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_kr_session::{Session, SessionLayer, SessionStore};
 
@@ -14,14 +15,14 @@ const IO_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(crate) struct Browser {
     layer: SessionLayer,
-    cookie: Option<HeaderValue>,
+    jar: Jar,
 }
 
 impl Browser {
     pub(crate) fn new(store: impl SessionStore) -> Self {
         Self {
             layer: SessionLayer::new(store).io_timeout(IO_TIMEOUT),
-            cookie: None,
+            jar: Jar::default(),
         }
     }
 
@@ -36,14 +37,11 @@ impl Browser {
             ))
         });
         let mut request = Request::new(());
-        if let Some(cookie) = &self.cookie {
-            request.headers_mut().insert(header::COOKIE, cookie.clone());
+        if let Some(cookies) = self.jar.header() {
+            request.headers_mut().insert(header::COOKIE, cookies);
         }
         let Ok(response) = self.layer.layer(handler).oneshot(request).await;
-        if let Some(cookie) = response.headers().get(header::SET_COOKIE) {
-            let pair = cookie.to_str().unwrap().split(';').next().unwrap();
-            self.cookie = Some(HeaderValue::from_str(pair).unwrap());
-        }
+        self.jar.keep(response.headers());
         response
     }
 

@@ -1,4 +1,4 @@
-//! Tests that are the same on both databases.
+//! Tests that are the same on all databases.
 
 use std::{
     future::Future,
@@ -91,7 +91,7 @@ pub(crate) async fn migrated<F: Fixture>(fixture: F, table: &str) -> Store<F> {
 
 async fn several_can_migrate_at_once_and_again<F: Fixture>(fixture: F) {
     let mut tasks = JoinSet::new();
-    for _ in 0..6 {
+    for _ in 0..8 {
         tasks.spawn(async move {
             let store = fixture.open("at_once").await;
             store.migrate().await.unwrap();
@@ -102,7 +102,7 @@ async fn several_can_migrate_at_once_and_again<F: Fixture>(fixture: F) {
     let versions = fixture.number("SELECT count(*) FROM at_once_migrations".into());
     assert_eq!(versions.await, 1);
     let sessions = fixture.number("SELECT count(*) FROM at_once".into());
-    assert_eq!(sessions.await, 6);
+    assert_eq!(sessions.await, 8);
 }
 
 async fn a_missing_table_and_another_schema_are_errors_at_start<F: Fixture>(fixture: F) {
@@ -388,7 +388,7 @@ async fn expired_sessions_are_deleted_in_batches<F: Fixture>(fixture: F) {
         now: now(),
     };
     let applied = store
-        .apply(just_over.id, &just_over.secret, delta(), at)
+        .apply(just_over.id, &just_over.secret, &delta(), at)
         .await;
     assert!(
         matches!(applied, Ok(ApplyOutcome::Applied(_))),

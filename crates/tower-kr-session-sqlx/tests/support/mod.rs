@@ -112,7 +112,7 @@ impl Holder {
         delta: Delta,
     ) -> Result<ApplyOutcome, StoreError> {
         let at = Instants::at(now());
-        store.apply(self.id, &self.secret, delta, at).await
+        store.apply(self.id, &self.secret, &delta, at).await
     }
 
     /// The new count, if it was counted.

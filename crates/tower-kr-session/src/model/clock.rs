@@ -188,6 +188,27 @@ impl fmt::Debug for ManualClock {
     }
 }
 
+/// The times at which a request is judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Instants {
+    /// When the request first used the session. The idle deadline is judged at this time, so that a
+    /// slow request doesn't lose its changes.
+    pub first_contact: Timestamp,
+    /// The current time. The absolute deadline is judged at this time.
+    pub now: Timestamp,
+}
+
+impl Instants {
+    /// Returns the times of a request whose first contact is now.
+    #[must_use]
+    pub const fn at(now: Timestamp) -> Self {
+        Self {
+            first_contact: now,
+            now,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,11 +1,14 @@
 //! The changes of one request. A store never gets the whole session, so parallel requests don't
 //! undo each other.
 
-use std::mem;
+use std::{mem, sync::Arc};
 
 use bytes::Bytes;
 
-use super::{clock::Timestamp, id::SecretHash, key::KeyBuf, limits::LimitsChange, owner::Owner};
+use super::{
+    clock::Timestamp, device::DeviceChange, id::SecretHash, key::KeyBuf, label::Label,
+    limits::LimitsChange, owner::Owner, record::Record,
+};
 
 /// The changes that one [`apply`](crate::SessionStore::apply) makes, all or nothing.
 ///
@@ -30,6 +33,12 @@ pub struct Delta {
     pub limits: LimitsChange,
     /// The largest size that the values may have afterwards, in bytes.
     pub max_bytes: u64,
+    /// The record as this request has read it, if it has written nothing since. A store may apply
+    /// the delta to a copy, and write that if its record still has the same
+    /// [`revision`](Record::revision); any other store ignores it.
+    pub seen: Option<Arc<Record>>,
+    #[cfg(feature = "device-bound")]
+    pub(crate) device: Option<Box<DeviceChange>>,
 }
 
 impl Delta {
@@ -48,6 +57,9 @@ impl Delta {
                 persistent: None,
             },
             max_bytes,
+            seen: None,
+            #[cfg(feature = "device-bound")]
+            device: None,
         }
     }
 
@@ -60,6 +72,18 @@ impl Delta {
             && self.rotate.is_none()
             && self.sign_in.is_none()
             && self.limits == LimitsChange::default()
+            && self.device().is_none()
+    }
+
+    /// Returns the change of what the record keeps of a device. If the record has other bytes than
+    /// those [expected](DeviceChange::expected), the store does nothing and answers
+    /// [`Conflict`](super::ApplyOutcome::Conflict).
+    #[must_use]
+    pub fn device(&self) -> Option<&DeviceChange> {
+        #[cfg(feature = "device-bound")]
+        return self.device.as_deref();
+        #[cfg(not(feature = "device-bound"))]
+        None
     }
 
     /// Returns the changes of single keys: the value to set, or `None` to remove it. Sorted by key,
@@ -142,6 +166,8 @@ pub struct SignIn {
     pub owner: Owner,
     /// When their credentials were checked.
     pub authenticated_at: Timestamp,
+    /// What they call the session; `None` keeps what the record has.
+    pub label: Option<Label>,
 }
 
 impl SignIn {
@@ -151,27 +177,34 @@ impl SignIn {
         Self {
             owner,
             authenticated_at,
+            label: None,
         }
     }
 }
 
-/// The times at which a request is judged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Instants {
-    /// When the request first used the session. The idle deadline is judged at this time, so that a
-    /// slow request doesn't lose its changes.
-    pub first_contact: Timestamp,
-    /// The current time. The absolute deadline is judged at this time.
-    pub now: Timestamp,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Instants {
-    /// Returns the times of a request whose first contact is now.
-    #[must_use]
-    pub const fn at(now: Timestamp) -> Self {
-        Self {
-            first_contact: now,
-            now,
+    #[test]
+    fn a_delta_is_a_touch_until_it_changes_anything() {
+        let key = || KeyBuf::new("a").unwrap();
+        let changes: [fn(&mut Delta, KeyBuf); 6] = [
+            |delta, _| delta.clear = true,
+            |delta, key| delta.change(key, None),
+            |delta, key| delta.operation = Some((key, Operation::Increment(0))),
+            |delta, _| delta.rotate = Some(SecretHash::from_bytes([1; 32])),
+            |delta, _| {
+                let owner = Owner::new("max").unwrap();
+                delta.sign_in = Some(SignIn::new(owner, Timestamp::from_unix_millis(0)));
+            },
+            |delta, _| delta.limits.persistent = Some(false),
+        ];
+        assert!(Delta::new(0).is_touch());
+        for (index, change) in changes.iter().enumerate() {
+            let mut delta = Delta::new(0);
+            change(&mut delta, key());
+            assert!(!delta.is_touch(), "change {index}");
         }
     }
 }

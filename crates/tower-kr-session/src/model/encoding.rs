@@ -2,25 +2,56 @@
 
 use std::time::Duration;
 
+#[cfg(feature = "device-bound")]
+use super::device::Device;
 use super::{
     clock::Timestamp,
+    device::MAX_DEVICE_BYTES,
     id::SecretHash,
+    label::{Label, MAX_LABEL_BYTES},
     limits::IdleLimit,
     owner::{MAX_OWNER_BYTES, Owner},
     record::{Record, Retired},
     values::{CorruptValues, Values},
 };
 
-const FORMAT_VERSION: u8 = 1;
+/// The latest version of the format.
+const FORMAT_VERSION: u8 = if cfg!(feature = "device-bound") {
+    WITH_DEVICE
+} else {
+    LABELLED
+};
+
+/// The version of a record of a session that is bound to a device, or may become so.
+const WITH_DEVICE: u8 = 3;
+
+/// The version of a record with a label.
+const LABELLED: u8 = 2;
+
+/// The version of a record without either. The lowest one that is possible is written, so that
+/// servers of an earlier release read it while a later one is rolled out.
+const UNLABELLED: u8 = 1;
 
 /// The bytes that every record takes: version, flags, secret, three times and three limits.
 const HEAD: usize = 2 + 32 + 3 * 8 + 3 * 8;
 const RETIRED: usize = 32 + 8;
 const TIME: usize = 8;
-const OWNER_LENGTH: usize = 2;
+const TEXT_LENGTH: usize = 2;
+
+/// The most bytes that a device takes.
+const DEVICE: usize = if cfg!(feature = "device-bound") {
+    TEXT_LENGTH + MAX_DEVICE_BYTES
+} else {
+    0
+};
 
 /// The most bytes that a record takes besides its values.
-const LARGEST_HEAD: usize = HEAD + RETIRED + TIME + OWNER_LENGTH + MAX_OWNER_BYTES;
+const LARGEST_HEAD: usize = HEAD
+    + RETIRED
+    + TIME
+    + (TEXT_LENGTH + MAX_OWNER_BYTES)
+    + (TEXT_LENGTH + MAX_LABEL_BYTES)
+    + DEVICE;
 
 /// Values take at most this many times their own size, and four bytes: a key of one byte with an
 /// empty value takes seven.
@@ -40,8 +71,15 @@ impl Record {
         let flags = u8::from(self.retired.is_some())
             | u8::from(self.authenticated_at.is_some()) << 1
             | u8::from(self.owner.is_some()) << 2
-            | u8::from(self.persistent) << 3;
-        bytes.extend([FORMAT_VERSION, flags]);
+            | u8::from(self.persistent) << 3
+            | u8::from(self.label.is_some()) << 4
+            | u8::from(self.device().is_some()) << 5;
+        let version = match (self.device(), &self.label) {
+            (Some(_), _) => WITH_DEVICE,
+            (None, Some(_)) => LABELLED,
+            (None, None) => UNLABELLED,
+        };
+        bytes.extend([version, flags]);
         bytes.extend(self.secret.as_bytes());
         for time in [self.created_at, self.idle_deadline, self.absolute_deadline] {
             bytes.extend(time.as_unix_millis().to_le_bytes());
@@ -61,22 +99,32 @@ impl Record {
         if let Some(time) = self.authenticated_at {
             bytes.extend(time.as_unix_millis().to_le_bytes());
         }
-        if let Some(owner) = &self.owner {
-            let length = u16::try_from(owner.as_str().len()).unwrap_or(u16::MAX);
-            bytes.extend(length.to_le_bytes());
-            bytes.extend(owner.as_str().as_bytes());
+        for text in self.texts().into_iter().flatten() {
+            write_run(&mut bytes, text.as_bytes());
+        }
+        if let Some(device) = self.device() {
+            write_run(&mut bytes, device);
         }
         bytes.extend(self.values.as_bytes());
         bytes
     }
 
+    /// Returns the owner and the label.
+    fn texts(&self) -> [Option<&str>; 2] {
+        [
+            self.owner.as_ref().map(Owner::as_str),
+            self.label.as_deref().map(Label::as_str),
+        ]
+    }
+
     /// Returns the exact length, so that the bytes can be shared afterwards without a copy or spare
     /// room.
     fn encoded_length(&self) -> usize {
-        let owner = self.owner.as_ref();
+        let texts = self.texts().into_iter().flatten();
         HEAD + self.retired.as_ref().map_or(0, |_| RETIRED)
             + self.authenticated_at.map_or(0, |_| TIME)
-            + owner.map_or(0, |owner| OWNER_LENGTH + owner.as_str().len())
+            + texts.map(|text| TEXT_LENGTH + text.len()).sum::<usize>()
+            + self.device().map_or(0, |device| TEXT_LENGTH + device.len())
             + self.values.as_bytes().len()
     }
 
@@ -90,14 +138,19 @@ impl Record {
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader(bytes);
         let [version] = reader.array()?;
-        if version != FORMAT_VERSION {
+        if !(UNLABELLED..=FORMAT_VERSION).contains(&version) {
             return Err(DecodeError::UnknownVersion { version });
         }
         let [flags] = reader.array()?;
-        if flags >= 1 << 4 {
+        let has = |bit: u8| flags & 1 << bit != 0;
+        let lowest = match (has(5), has(4)) {
+            (true, _) => WITH_DEVICE,
+            (false, true) => LABELLED,
+            (false, false) => UNLABELLED,
+        };
+        if flags >= 1 << 6 || version != lowest {
             return Err(DecodeError::Corrupt);
         }
-        let has = |bit: u8| flags & 1 << bit != 0;
         let secret = SecretHash::from_bytes(reader.array()?);
         let created_at = reader.time()?;
         let idle_deadline = reader.time()?;
@@ -117,16 +170,22 @@ impl Record {
         };
         let authenticated_at = if has(1) { Some(reader.time()?) } else { None };
         let owner = if has(2) {
-            let length = usize::from(u16::from_le_bytes(reader.array()?));
-            let owner = str::from_utf8(reader.take(length)?).map_err(|_| DecodeError::Corrupt)?;
-            Some(Owner::new(owner).map_err(|_| DecodeError::Corrupt)?)
+            Some(Owner::new(reader.text()?).map_err(|_| DecodeError::Corrupt)?)
         } else {
             None
         };
-        Ok(Self {
+        let label = if has(4) {
+            let label = Label::new(reader.text()?).map_err(|_| DecodeError::Corrupt)?;
+            Some(Box::new(label))
+        } else {
+            None
+        };
+        let device = if has(5) { Some(reader.run()?) } else { None };
+        let mut record = Self {
             secret,
             retired,
             owner,
+            label,
             created_at,
             authenticated_at,
             idle,
@@ -135,6 +194,34 @@ impl Record {
             idle_deadline,
             absolute_deadline,
             values: Values::decode(reader.0)?,
+            revision: 0,
+            #[cfg(feature = "device-bound")]
+            device: None,
+        };
+        if let Some(device) = device {
+            record.set_device(device)?;
+        }
+        Ok(record)
+    }
+
+    /// Sets what a store kept of the [device](Self::device).
+    ///
+    /// # Errors
+    /// [`DecodeError::Corrupt`] if there are no bytes, or more than [`MAX_DEVICE_BYTES`];
+    /// [`DecodeError::UnknownVersion`] without the feature `device-bound`: the store keeps the
+    /// record, and it opens nothing.
+    pub fn set_device(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
+        if bytes.is_empty() || bytes.len() > MAX_DEVICE_BYTES {
+            return Err(DecodeError::Corrupt);
+        }
+        #[cfg(feature = "device-bound")]
+        {
+            self.device = Some(Box::new(Device(bytes.into())));
+            Ok(())
+        }
+        #[cfg(not(feature = "device-bound"))]
+        Err(DecodeError::UnknownVersion {
+            version: WITH_DEVICE,
         })
     }
 }
@@ -145,7 +232,8 @@ impl Record {
 pub enum DecodeError {
     /// A later release wrote the record.
     #[error(
-        "session record of format version {version}; this release reads version {FORMAT_VERSION}"
+        "session record of format version {version}; this release reads up to version \
+         {FORMAT_VERSION}"
     )]
     UnknownVersion {
         /// The format version of the record.
@@ -160,6 +248,13 @@ impl From<CorruptValues> for DecodeError {
     fn from(_: CorruptValues) -> Self {
         Self::Corrupt
     }
+}
+
+/// Writes a run of bytes after its length.
+fn write_run(bytes: &mut Vec<u8>, run: &[u8]) {
+    let length = u16::try_from(run.len()).unwrap_or(u16::MAX);
+    bytes.extend(length.to_le_bytes());
+    bytes.extend(run);
 }
 
 struct Reader<'a>(&'a [u8]);
@@ -178,6 +273,15 @@ impl<'a> Reader<'a> {
         let (taken, rest) = self.0.split_first_chunk().ok_or(DecodeError::Corrupt)?;
         self.0 = rest;
         Ok(*taken)
+    }
+
+    fn run(&mut self) -> Result<&'a [u8], DecodeError> {
+        let length = usize::from(u16::from_le_bytes(self.array()?));
+        self.take(length)
+    }
+
+    fn text(&mut self) -> Result<&'a str, DecodeError> {
+        str::from_utf8(self.run()?).map_err(|_| DecodeError::Corrupt)
     }
 
     fn time(&mut self) -> Result<Timestamp, DecodeError> {
@@ -202,30 +306,83 @@ mod tests {
             any::<([u8; 32], i64, i64, i64, u32, u32, u32, bool)>(),
             option::of(any::<([u8; 32], i64)>()),
             option::of(".{1,20}"),
+            option::of(".{1,20}"),
             option::of(any::<i64>()),
             vec(("[a-z]{1,5}", vec(any::<u8>(), 0..20)), 0..5),
         )
-            .prop_map(|(head, retired, owner, authenticated_at, values)| Record {
-                secret: SecretHash::from_bytes(head.0),
-                retired: retired.map(|(secret, at)| {
-                    Box::new(Retired {
-                        secret: SecretHash::from_bytes(secret),
-                        at: Timestamp::from_unix_millis(at),
-                    })
-                }),
-                owner: owner.map(|owner| Owner::new(&owner).unwrap()),
-                created_at: Timestamp::from_unix_millis(head.1),
-                authenticated_at: authenticated_at.map(Timestamp::from_unix_millis),
-                idle: IdleLimit {
-                    timeout: Duration::from_millis(head.4.into()),
-                    touch_interval: Duration::from_millis(head.5.into()),
+            .prop_map(
+                |(head, retired, owner, label, authenticated_at, values)| Record {
+                    secret: SecretHash::from_bytes(head.0),
+                    retired: retired.map(|(secret, at)| {
+                        Box::new(Retired {
+                            secret: SecretHash::from_bytes(secret),
+                            at: Timestamp::from_unix_millis(at),
+                        })
+                    }),
+                    owner: owner.map(|owner| Owner::new(&owner).unwrap()),
+                    label: label.map(|label| Box::new(Label::new(&label).unwrap())),
+                    created_at: Timestamp::from_unix_millis(head.1),
+                    authenticated_at: authenticated_at.map(Timestamp::from_unix_millis),
+                    idle: IdleLimit {
+                        timeout: Duration::from_millis(head.4.into()),
+                        touch_interval: Duration::from_millis(head.5.into()),
+                    },
+                    absolute_timeout: Duration::from_millis(head.6.into()),
+                    persistent: head.7,
+                    idle_deadline: Timestamp::from_unix_millis(head.2),
+                    absolute_deadline: Timestamp::from_unix_millis(head.3),
+                    values: values.into_iter().collect(),
+                    revision: 0,
+                    #[cfg(feature = "device-bound")]
+                    device: None,
                 },
-                absolute_timeout: Duration::from_millis(head.6.into()),
-                persistent: head.7,
-                idle_deadline: Timestamp::from_unix_millis(head.2),
-                absolute_deadline: Timestamp::from_unix_millis(head.3),
-                values: values.into_iter().collect(),
-            })
+            )
+    }
+
+    #[cfg(feature = "device-bound")]
+    proptest! {
+        #[test]
+        fn the_encoding_round_trips_with_a_device(
+            record in records(),
+            device in vec(any::<u8>(), 1..=MAX_DEVICE_BYTES),
+        ) {
+            let mut bound = record.clone();
+            bound.set_device(&device).unwrap();
+            let bytes = bound.encode();
+            prop_assert_eq!(bytes[0], WITH_DEVICE);
+            prop_assert_eq!(bytes.len(), bound.encoded_length());
+            let decoded = Record::decode(&bytes).unwrap();
+            prop_assert_eq!(decoded.device(), Some(&device[..]));
+            prop_assert_eq!(decoded, bound);
+            prop_assert_ne!(record.encode()[0], WITH_DEVICE, "an earlier release reads it");
+        }
+    }
+
+    #[cfg(not(feature = "device-bound"))]
+    #[test]
+    fn a_record_with_a_device_is_kept_by_who_cannot_read_it() {
+        let secret = SecretHash::from_bytes([1; 32]);
+        let idle = IdleLimit::new(Duration::from_secs(20));
+        let now = Timestamp::from_unix_millis(0);
+        let mut record = Record::new(secret, now, idle, Duration::from_secs(60));
+        let unknown = DecodeError::UnknownVersion { version: 3 };
+        assert_eq!(record.set_device(b"x"), Err(unknown));
+        let mut bytes = record.encode();
+        bytes[0] = 3;
+        assert_eq!(Record::decode(&bytes), Err(unknown));
+    }
+
+    #[test]
+    fn a_device_has_a_bounded_number_of_bytes() {
+        let secret = SecretHash::from_bytes([1; 32]);
+        let idle = IdleLimit::new(Duration::from_secs(20));
+        let now = Timestamp::from_unix_millis(0);
+        let mut record = Record::new(secret, now, idle, Duration::from_secs(60));
+        for bad in [0, MAX_DEVICE_BYTES + 1] {
+            let set = record.set_device(&vec![1; bad]);
+            assert_eq!(set, Err(DecodeError::Corrupt), "{bad}");
+        }
+        assert_eq!(record.device(), None);
     }
 
     proptest! {
@@ -262,7 +419,10 @@ mod tests {
         let mut record = Record::new(secret, now, idle, Duration::MAX);
         record.retired = Some(Box::new(Retired { secret, at: now }));
         record.owner = Some(Owner::new(&"x".repeat(MAX_OWNER_BYTES)).unwrap());
+        record.label = Some(Box::new(Label::new(&"x".repeat(MAX_LABEL_BYTES)).unwrap()));
         record.authenticated_at = Some(now);
+        #[cfg(feature = "device-bound")]
+        record.set_device(&[1; MAX_DEVICE_BYTES]).unwrap();
         let names: Vec<String> = (' '..='~').map(String::from).collect();
         record.values = names.iter().map(|name| (name, "")).collect();
         let bytes = record.encode().len() as u64;
@@ -277,10 +437,16 @@ mod tests {
         let now = Timestamp::from_unix_millis(0);
         let record = Record::new(secret, now, idle, Duration::from_secs(60));
         let mut bytes = record.encode();
-        bytes[0] = 2;
+        assert_eq!(bytes[0], UNLABELLED, "an earlier release reads it");
+        bytes[0] = 9;
         assert_eq!(
             Record::decode(&bytes),
-            Err(DecodeError::UnknownVersion { version: 2 })
+            Err(DecodeError::UnknownVersion { version: 9 })
+        );
+        bytes[0] = 0;
+        assert_eq!(
+            Record::decode(&bytes),
+            Err(DecodeError::UnknownVersion { version: 0 })
         );
         assert_eq!(Record::decode(&[]), Err(DecodeError::Corrupt));
     }

@@ -91,6 +91,9 @@ pub struct InvalidSessionId(());
 
 /// A decoded token: the id of the session, and the hash of the secret. The secret itself is not
 /// kept.
+///
+/// The name of the cookie goes into the hash too. So a layer never takes a token of another layer
+/// on the same store, whose cookie has another name.
 #[derive(Clone, Copy)]
 pub(crate) struct Token {
     id: SessionId,
@@ -99,30 +102,38 @@ pub(crate) struct Token {
 
 impl Token {
     /// Reads the bytes of a token: the id, followed by 256 random secret bits.
-    fn of_bytes(bytes: &[u8; TOKEN_BYTES]) -> Self {
+    fn of_bytes(bytes: &[u8; TOKEN_BYTES], cookie_name: &str) -> Self {
         let mut id = [0; ID_BYTES];
         id.copy_from_slice(&bytes[..ID_BYTES]);
         Self {
             id: SessionId::from_bytes(id),
-            secret_hash: SecretHash(Sha256::digest(&bytes[ID_BYTES..]).into()),
+            secret_hash: SecretHash::of(&bytes[ID_BYTES..], cookie_name),
         }
     }
 
-    pub(crate) fn decode(text: &TokenText) -> Self {
-        Self::of_bytes(&text.to_bytes())
+    pub(crate) fn decode(text: &TokenText, cookie_name: &str) -> Self {
+        Self::of_bytes(&text.to_bytes(), cookie_name)
+    }
+
+    /// Returns the id in a token, at a fraction of the cost of reading all of it.
+    pub(crate) fn id_of(text: &TokenText) -> SessionId {
+        let head = text.head();
+        let mut id = [0; ID_BYTES];
+        id.copy_from_slice(&head[..ID_BYTES]);
+        SessionId::from_bytes(id)
     }
 
     /// Returns a token of the same session with a new secret.
-    pub(crate) fn rotated(&self) -> NewToken {
-        NewToken::new(self.id)
+    pub(crate) fn rotated(&self, cookie_name: &str) -> NewToken {
+        NewToken::new(self.id, cookie_name)
     }
 
     pub(crate) const fn id(&self) -> SessionId {
         self.id
     }
 
-    pub(crate) const fn secret_hash(&self) -> SecretHash {
-        self.secret_hash
+    pub(crate) const fn secret_hash(&self) -> &SecretHash {
+        &self.secret_hash
     }
 }
 
@@ -135,22 +146,68 @@ pub(crate) struct NewToken {
 
 impl NewToken {
     /// Generates the token of a new session.
-    pub(crate) fn generate(now: Timestamp) -> Self {
-        Self::new(SessionId::generate(now))
+    pub(crate) fn generate(now: Timestamp, cookie_name: &str) -> Self {
+        Self::new(SessionId::generate(now), cookie_name)
     }
 
-    fn new(id: SessionId) -> Self {
+    fn new(id: SessionId, cookie_name: &str) -> Self {
         let mut bytes = [0; TOKEN_BYTES];
         bytes[..ID_BYTES].copy_from_slice(id.as_bytes());
         rand::rng().fill_bytes(&mut bytes[ID_BYTES..]);
+        Self::of_bytes(&bytes, cookie_name)
+    }
+
+    /// Derives the token of a session that was another layer's, from its secret there.
+    ///
+    /// Half of the derived secret is a mark that follows from the rest: it adds nothing to the 128
+    /// bits that the old secret had, and tells a derived token from a random one.
+    pub(crate) fn derive(old_secret: &[u8], cookie_name: &str) -> Self {
+        let id = derive("id", cookie_name, old_secret);
+        let id = Builder::from_custom_bytes(id).into_uuid();
+        let half = derive("secret", cookie_name, old_secret);
+        let mut bytes = [0; TOKEN_BYTES];
+        bytes[..ID_BYTES].copy_from_slice(id.as_bytes());
+        bytes[ID_BYTES..MARK].copy_from_slice(&half);
+        let mark = derive("mark", cookie_name, &bytes[..MARK]);
+        bytes[MARK..].copy_from_slice(&mark);
+        Self::of_bytes(&bytes, cookie_name)
+    }
+
+    fn of_bytes(bytes: &[u8; TOKEN_BYTES], cookie_name: &str) -> Self {
         Self {
-            token: Token::of_bytes(&bytes),
-            text: TokenText::of_bytes(&bytes),
+            token: Token::of_bytes(bytes, cookie_name),
+            text: TokenText::of_bytes(bytes),
         }
     }
 }
 
-/// The SHA-256 of a token's secret, which is all that a store keeps of it.
+/// Where the mark of a derived token begins.
+const MARK: usize = TOKEN_BYTES - ID_BYTES;
+
+/// Returns whether a text is a derived token.
+pub(crate) fn is_imported_token(text: &[u8], cookie_name: &str) -> bool {
+    TokenText::read(text).is_some_and(|text| {
+        let bytes = text.to_bytes();
+        derive("mark", cookie_name, &bytes[..MARK])[..] == bytes[MARK..]
+    })
+}
+
+/// Derives 128 bits for one purpose.
+fn derive(purpose: &str, cookie_name: &str, secret: &[u8]) -> [u8; ID_BYTES] {
+    let hash = Sha256::new()
+        .chain_update("tower-kr-session import\0")
+        .chain_update(purpose)
+        .chain_update("\0")
+        .chain_update(cookie_name)
+        .chain_update("\0")
+        .chain_update(secret)
+        .finalize();
+    let mut bits = [0; ID_BYTES];
+    bits.copy_from_slice(&hash[..ID_BYTES]);
+    bits
+}
+
+/// The SHA-256 of a token's secret and its cookie's name, which is all that a store keeps of it.
 ///
 /// The secret has 256 random bits, so a plain hash without salt or stretching is enough: nobody can
 /// find it in a dump of the store. Comparisons take constant time.
@@ -158,6 +215,13 @@ impl NewToken {
 pub struct SecretHash([u8; SECRET_BYTES]);
 
 impl SecretHash {
+    /// Hashes a secret. With a name of up to 23 bytes it costs no more than the secret alone: both
+    /// fit into one block.
+    pub(crate) fn of(secret: &[u8], cookie_name: &str) -> Self {
+        let hash = Sha256::new().chain_update(secret).chain_update(cookie_name);
+        Self(hash.finalize().into())
+    }
+
     /// Creates the hash from the bytes that a store kept.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; SECRET_BYTES]) -> Self {
@@ -173,8 +237,8 @@ impl SecretHash {
 
 impl PartialEq for SecretHash {
     fn eq(&self, other: &Self) -> bool {
-        // By words of 8 bytes, all of them before the one comparison: 300 instructions less on every
-        // request that looks at its session than by bytes.
+        // By words of 8 bytes, all of them before the one comparison: 300 instructions less on
+        // every request that looks at its session than by bytes.
         let words = self.0.as_chunks().0.iter().zip(other.0.as_chunks().0);
         let difference = words.fold(0, |all, (a, b)| {
             all | (u64::from_ne_bytes(*a) ^ u64::from_ne_bytes(*b))
@@ -195,28 +259,65 @@ impl fmt::Debug for SecretHash {
 mod tests {
     use super::*;
 
+    const NAME: &str = "id";
     const NOW: Timestamp = Timestamp::from_unix_millis(1_700_000_000_000);
 
     #[test]
     fn a_token_reads_as_what_it_was_made_of() {
-        let new = NewToken::generate(NOW);
-        let read = Token::decode(&new.text);
+        let new = NewToken::generate(NOW, NAME);
+        let read = Token::decode(&new.text, NAME);
         assert_eq!(read.id(), new.token.id());
         assert_eq!(read.secret_hash(), new.token.secret_hash());
     }
 
     #[test]
+    fn the_same_text_is_no_token_under_another_name() {
+        let new = NewToken::generate(NOW, NAME);
+        let other = Token::decode(&new.text, "id2");
+        assert_eq!(other.id(), new.token.id());
+        assert_ne!(other.secret_hash(), new.token.secret_hash());
+    }
+
+    #[test]
     fn rotation_keeps_the_id_and_changes_the_secret() {
-        let token = NewToken::generate(NOW).token;
-        let rotated = token.rotated();
+        let token = NewToken::generate(NOW, NAME).token;
+        let rotated = token.rotated(NAME);
         assert_eq!(rotated.token.id(), token.id());
         assert_ne!(rotated.token.secret_hash(), token.secret_hash());
-        assert_eq!(Token::decode(&rotated.text).id(), token.id());
+        assert_eq!(Token::decode(&rotated.text, NAME).id(), token.id());
+    }
+
+    #[test]
+    fn a_derived_token_depends_on_the_secret_and_the_name_and_is_told_from_a_random_one() {
+        let derive = |secret: &[u8], name| NewToken::derive(secret, name);
+        let (first, again) = (derive(b"old", NAME), derive(b"old", NAME));
+        assert_eq!(first.text.as_str(), again.text.as_str());
+        assert_eq!(first.token.id().0.get_version_num(), 8);
+        for other in [derive(b"older", NAME), derive(b"old", "id2")] {
+            assert_ne!(first.token.id(), other.token.id());
+            assert_ne!(first.token.secret_hash(), other.token.secret_hash());
+        }
+        let random = first.token.rotated(NAME);
+        assert!(is_imported_token(first.text.as_str().as_bytes(), NAME));
+        assert!(!is_imported_token(first.text.as_str().as_bytes(), "id2"));
+        assert!(!is_imported_token(random.text.as_str().as_bytes(), NAME));
+        assert!(!is_imported_token(b"old", NAME));
+    }
+
+    #[test]
+    fn every_bit_of_the_hash_counts() {
+        let hash = NewToken::generate(NOW, NAME).token.secret_hash().to_owned();
+        assert_eq!(hash, SecretHash::from_bytes(*hash.as_bytes()));
+        for bit in 0..8 * SECRET_BYTES {
+            let mut bytes = *hash.as_bytes();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            assert_ne!(hash, SecretHash::from_bytes(bytes), "bit {bit}");
+        }
     }
 
     #[test]
     fn debug_shows_no_secret() {
-        let new = NewToken::generate(NOW);
+        let new = NewToken::generate(NOW, NAME);
         let text = format!("{:?} {:?}", new.text, new.token.secret_hash());
         assert_eq!(text, "TokenText(..) SecretHash(..)");
     }
@@ -226,6 +327,7 @@ mod tests {
         let id = SessionId::generate(NOW);
         assert_eq!(id.0.get_version_num(), 7);
         assert_eq!(id.to_string().parse(), Ok(id));
+        assert_eq!(format!("{id:?}"), format!("SessionId({id})"));
         assert_eq!("x".parse::<SessionId>(), Err(InvalidSessionId(())));
         let json = serde_json::to_string(&id).unwrap();
         assert_eq!(json, format!("\"{id}\""));

@@ -1,10 +1,11 @@
 //! Keys: the names of values in a session.
 
 use std::{
-    borrow::Borrow,
+    borrow::{Borrow, Cow},
     fmt,
     hash::{Hash, Hasher},
     marker::PhantomData,
+    path::{Path, PathBuf},
     str::FromStr,
     sync::Arc,
 };
@@ -114,14 +115,31 @@ mod sealed {
 )]
 pub trait Key<T>: KeyName {}
 
-/// A [`KeyName`] at which a `V` can be inserted: for a `SessionKey<String>` also a `str`.
+/// A [`KeyName`] at which a `V` can be inserted: for a `SessionKey<String>` also a `str`, and so
+/// for other types that own what they borrow.
 #[diagnostic::on_unimplemented(
     message = "a `{V}` can't be put at a key of type `{Self}`",
-    note = "the value of a `SessionKey<T>` is a `&T`; a `&str` or a `&String` as key takes any type"
+    label = "this key is for values of another type than `{V}`",
+    note = "at a `SessionKey<T>` insert a `&T`; at a `&str` or a `&String`, a reference to any value"
 )]
 pub trait InsertKey<V: ?Sized>: KeyName {}
 
-impl<T: Borrow<V>, V: ?Sized> InsertKey<V> for SessionKey<T> {}
+// One by one and not for each `T: Borrow<V>`: of a bound the compiler would tell, not of the key.
+impl<T> InsertKey<T> for SessionKey<T> {}
+
+impl InsertKey<str> for SessionKey<String> {}
+
+impl<T> InsertKey<[T]> for SessionKey<Vec<T>> {}
+
+impl<T, const N: usize> InsertKey<[T]> for SessionKey<[T; N]> {}
+
+impl<T: ?Sized> InsertKey<T> for SessionKey<Box<T>> {}
+
+impl<T: ?Sized> InsertKey<T> for SessionKey<Arc<T>> {}
+
+impl<T: ToOwned + ?Sized> InsertKey<T> for SessionKey<Cow<'_, T>> {}
+
+impl InsertKey<Path> for SessionKey<PathBuf> {}
 
 impl<V: ?Sized> InsertKey<V> for &str {}
 
@@ -317,6 +335,8 @@ const fn check(name: &str) -> Result<(), InvalidKey> {
 
 #[cfg(test)]
 mod tests {
+    use std::{cmp::Ordering, collections::HashSet};
+
     use super::*;
 
     #[test]
@@ -340,5 +360,37 @@ mod tests {
             Err(InvalidKey::TooLong { length: 258 })
         );
         assert_eq!("".check(), Err(InvalidKey::Empty));
+    }
+
+    #[test]
+    fn every_kind_of_key_has_its_name() {
+        fn names(key: impl KeyName) -> [String; 3] {
+            let checked = key.check().unwrap().to_owned();
+            [
+                key.name().to_owned(),
+                checked,
+                key.to_key().unwrap().to_string(),
+            ]
+        }
+        let owned = KeyBuf::new("a").unwrap();
+        assert_eq!(SessionKey::<()>::new("a").as_str(), "a");
+        assert_eq!(names(SessionKey::<()>::new("a")), ["a"; 3]);
+        assert_eq!(names("a"), ["a"; 3]);
+        assert_eq!(names(&"a".to_owned()), ["a"; 3]);
+        assert_eq!(names(&owned), ["a"; 3]);
+        let (as_ref, borrowed): (&str, &str) = (owned.as_ref(), owned.borrow());
+        assert_eq!((as_ref, borrowed), ("a", "a"));
+        let debug = format!("{owned:?} {:?}", SessionKey::<()>::new("a"));
+        assert_eq!(debug, r#""a" SessionKey("a")"#);
+    }
+
+    #[test]
+    fn keys_are_sorted_hashed_and_found_like_their_text() {
+        let [constant, owned] = [SessionKey::<()>::new("b").to_key(), KeyBuf::new("b")];
+        let keys = HashSet::from([constant.unwrap()]);
+        assert!(keys.contains(&owned.clone().unwrap()));
+        assert!(keys.contains("b"));
+        let first = KeyBuf::new("a").unwrap();
+        assert_eq!(first.partial_cmp(&owned.unwrap()), Some(Ordering::Less));
     }
 }

@@ -100,3 +100,16 @@ pub enum InvalidOwner {
         length: usize,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_owner_is_its_id() {
+        let owner = Owner::new("max").unwrap();
+        let (as_ref, borrowed): (&str, &str) = (owner.as_ref(), owner.borrow());
+        assert_eq!((as_ref, borrowed), ("max", "max"));
+        assert_eq!(format!("{owner} {owner:?}"), r#"max Owner("max")"#);
+    }
+}

@@ -34,21 +34,16 @@ impl Values {
         }
         let flat = Flat::new(bytes).ok_or(CorruptValues)?;
         let mut previous: Option<&str> = None;
-        let mut start = 0;
         for index in 0..flat.count {
-            let end = flat.end(index).ok_or(CorruptValues)?;
-            // Entries follow each other without gaps, so the sizes add up.
-            if end < start || (index + 1 == flat.count && end != flat.data.len()) {
-                return Err(CorruptValues);
-            }
             let (key, _) = flat.entry(index).ok_or(CorruptValues)?;
             if key.check().is_err() || previous.is_some_and(|previous| previous >= key) {
                 return Err(CorruptValues);
             }
             previous = Some(key);
-            start = end;
         }
-        if flat.count == 0 {
+        // Each entry starts where the one before it ends, so the sizes add up.
+        let last = flat.count.checked_sub(1).and_then(|last| flat.end(last));
+        if last != Some(flat.data.len()) {
             return Err(CorruptValues);
         }
         Ok(Self(Some(bytes.into())))
@@ -330,6 +325,7 @@ mod tests {
                 values = values.edited(clear, &edits);
                 prop_assert_eq!(model(&values), expected.clone());
                 prop_assert_eq!(values.len(), expected.len());
+                prop_assert_eq!(values.is_empty(), expected.is_empty());
                 let size: usize = expected.iter().map(|(key, value)| key.len() + value.len()).sum();
                 prop_assert_eq!(values.size(), size as u64);
                 for (key, value) in &expected {
@@ -361,6 +357,41 @@ mod tests {
                 prop_assert_eq!(values.iter().count(), values.len());
             }
         }
+    }
+
+    #[test]
+    fn only_complete_values_with_valid_ascending_keys_are_decoded() {
+        let encode = |ends: &[u32], data: &[u8]| {
+            let numbers = iter::once(ends.len() as u32).chain(ends.iter().copied());
+            let mut bytes: Vec<u8> = numbers.flat_map(u32::to_le_bytes).collect();
+            bytes.extend(data);
+            bytes
+        };
+        let two = b"\x01\0a1\x01\0b2";
+        let values: Values = [("a", "1"), ("b", "2")].into_iter().collect();
+        assert_eq!(Values::decode(&encode(&[4, 8], two)), Ok(values));
+        let table: [(&str, &[u32], &[u8]); 9] = [
+            ("no entries", &[], b""),
+            ("a byte after the last entry", &[4, 8], b"\x01\0a1\x01\0b23"),
+            ("an entry that is cut off", &[4, 9], two),
+            ("an entry that ends before it starts", &[8, 4], two),
+            ("an entry without a key's length", &[4, 4, 8], two),
+            ("the same key twice", &[4, 8], b"\x01\0a1\x01\0a2"),
+            ("keys that descend", &[4, 8], b"\x01\0b1\x01\0a2"),
+            ("an empty key", &[3], b"\0\x001"),
+            ("a key that isn't text", &[4], b"\x01\0\xff1"),
+        ];
+        for (what, ends, data) in table {
+            let decoded = Values::decode(&encode(ends, data));
+            assert_eq!(decoded, Err(CorruptValues), "{what}");
+        }
+    }
+
+    #[test]
+    fn debug_shows_keys_and_lengths() {
+        let values: Values = [("a", "1"), ("b", "22")].into_iter().collect();
+        let text = format!("{values:?}");
+        assert_eq!(text, r#"{"a": "1 bytes", "b": "2 bytes"}"#);
     }
 
     #[test]

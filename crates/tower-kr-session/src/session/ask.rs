@@ -11,7 +11,7 @@ use std::{
 
 use tokio::sync::Notify;
 
-use super::request::{Request, View};
+use super::{request::Request, view::View};
 use crate::{
     config::{Config, Head},
     error::SessionError,
@@ -24,10 +24,11 @@ use crate::{
 pub(super) struct Inner {
     pub(super) config: Arc<Config>,
     pub(super) head: Head,
-    /// Locked for moments only: never while the store works, nor while code of the application runs.
+    /// Locked for moments only: never while the store works, nor while code of the application
+    /// runs.
     request: Mutex<Request>,
-    /// Where calls wait for their turn, since the first one that had to. From then on every call goes
-    /// through it: a handle in steady use can't hold up the commit.
+    /// Where calls wait for their turn, since the first one that had to. From then on every call
+    /// goes through it: a handle in steady use can't hold up the commit.
     line: OnceLock<Box<Line>>,
 }
 
@@ -39,6 +40,7 @@ struct Line {
 }
 
 impl Inner {
+    #[inline]
     pub(super) fn new(config: Arc<Config>, candidates: Candidates, head: Head) -> Self {
         let loads_anew = config.store.answers_at_once();
         let request = Request::new(candidates, config.max_session_bytes, loads_anew);
@@ -69,7 +71,7 @@ impl Inner {
     pub(super) fn contact(&self) -> MutexGuard<'_, Request> {
         let now = self.config.now();
         let mut request = self.request();
-        request.contact(now);
+        request.contact(now, self.config.token_name());
         request
     }
 
@@ -80,9 +82,18 @@ impl Inner {
     /// timeout: one that was polled once and is kept without being polled on.
     pub(super) async fn turn(&self) -> Result<Turn<'_>, SessionError> {
         let now = self.config.now();
-        let at = self.request().contact(now);
+        let at = self.request().contact(now, self.config.token_name());
         let turn = self.turn_at(at).await?;
         self.request().check()?;
+        Ok(turn)
+    }
+
+    /// As [`turn`](Self::turn), for a call that finds out what became of earlier ones.
+    pub(super) async fn turn_to_reload(&self) -> Result<Turn<'_>, SessionError> {
+        let now = self.config.now();
+        let at = self.request().contact(now, self.config.token_name());
+        let turn = self.turn_at(at).await?;
+        self.request().check_to_reload()?;
         Ok(turn)
     }
 
@@ -106,10 +117,11 @@ impl Inner {
     }
 
     /// Lets work that the response need not wait for go on beside the request, unless the store
-    /// answers at once.
+    /// answers at once or nothing goes on after a response.
     pub(super) async fn beside(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let waits = self.config.store.answers_at_once() || self.config.await_touch;
         match tokio::runtime::Handle::try_current() {
-            Ok(runtime) if !self.config.store.answers_at_once() => drop(runtime.spawn(work)),
+            Ok(runtime) if !waits => drop(runtime.spawn(work)),
             _ => work.await,
         }
     }
@@ -153,8 +165,8 @@ impl Turn<'_> {
         }
     }
 
-    /// Makes sure that the record is here, if there is one. A load may be dropped: the next call asks
-    /// anew.
+    /// Makes sure that the record is here, if there is one. A load may be dropped: the next call
+    /// asks anew.
     pub(super) async fn load(&self) -> Result<(), SessionError> {
         loop {
             let Some(token) = self.request().to_load() else {
@@ -163,15 +175,7 @@ impl Turn<'_> {
             let answer = self.config().store.load(token.id(), self.at.first_contact);
             let answer = answer.within(self.config().io_timeout).await;
             let record = answer.map_err(|error| self.request().fail(error))?;
-            let state = match &record {
-                Some(record) => record.token_state(&token.secret_hash(), self.at),
-                None => TokenState::Missing,
-            };
-            // If the request has seen the session alive, whoever ended it meanwhile reported that.
-            if state == TokenState::Missing && !self.request().seen_alive {
-                let events = &self.config().events;
-                events.opened_nothing(token.id(), record.as_deref(), self.at);
-            }
+            let state = self.judge(token, record.as_deref())?;
             let ambiguous = self.request().loaded(token, state, record);
             if ambiguous {
                 let what = "cookies of several live sessions";
@@ -180,61 +184,117 @@ impl Turn<'_> {
         }
     }
 
+    /// How a token stands to the record of its id.
+    fn judge(&self, token: Token, record: Option<&Record>) -> Result<TokenState, SessionError> {
+        let state = match record {
+            Some(record) => record.token_state(token.secret_hash(), self.at),
+            None => TokenState::Missing,
+        };
+        // If the request has seen the session alive, whoever ended it meanwhile reported that.
+        if state == TokenState::Missing && !self.request().seen_alive {
+            let events = &self.config().events;
+            events.opened_nothing(token.id(), record, self.at);
+        }
+        #[cfg(feature = "device-bound")]
+        if let (TokenState::Current, Some(record)) = (state, record) {
+            return self.judge_device(token, record);
+        }
+        Ok(state)
+    }
+
     /// Sends a delta for the session of this token.
     pub(super) async fn apply(
         &self,
-        token: Token,
-        delta: &Delta,
+        token: &Token,
+        delta: &mut Delta,
     ) -> Result<ApplyOutcome, SessionError> {
         self.request().before_write(delta);
         let (id, secret) = (token.id(), token.secret_hash());
-        let answer = self.config().store.apply(id, &secret, delta, self.at);
+        let answer = self.config().store.apply(id, secret, delta, self.at);
         let outcome = self.change(answer).await?;
         match &outcome {
-            ApplyOutcome::Applied(receipt) => self.request().applied(token, delta, receipt),
-            ApplyOutcome::Missing => Box::pin(self.missing(token)).await,
+            ApplyOutcome::Applied(receipt) => {
+                self.config().wrote(self.at.now);
+                self.request().applied(*token, delta, receipt);
+            }
+            ApplyOutcome::Missing => Box::pin(self.missing(*token)).await,
             ApplyOutcome::Superseded => self.request().view = View::Superseded,
             _ => {}
         }
         Ok(outcome)
     }
 
-    pub(super) async fn create(
+    pub(super) fn create(
         &self,
         id: SessionId,
         record: Record,
-    ) -> Result<CreateOutcome, SessionError> {
-        let answer = self.config().store.create(id, record, self.at.now);
-        self.change(answer).await
+    ) -> impl Future<Output = Result<CreateOutcome, SessionError>> {
+        self.change(self.config().store.create(id, record, self.at.now))
     }
 
     /// Removes the session of this token.
-    pub(super) async fn remove(&self, token: Token) -> Result<RemoveOutcome, SessionError> {
-        let (id, secret) = (token.id(), token.secret_hash());
-        let answer = self.config().store.remove(id, Some(&secret), self.at);
-        let outcome = self.change(answer).await?;
+    pub(super) async fn remove(&self, token: &Token) -> Result<RemoveOutcome, SessionError> {
+        let outcome = self.send_removal(token).await?;
         match outcome {
             RemoveOutcome::Removed => {}
-            RemoveOutcome::Missing => Box::pin(self.missing(token)).await,
+            RemoveOutcome::Missing => Box::pin(self.missing(*token)).await,
             RemoveOutcome::Superseded => self.request().view = View::Superseded,
         }
         Ok(outcome)
     }
 
-    /// Removes a session of which this request doesn't have the token.
-    pub(super) async fn remove_any(&self, id: SessionId) -> Result<RemoveOutcome, SessionError> {
-        self.change(self.config().store.remove(id, None, self.at))
+    /// Ends the sessions of the request's other cookies, and those that seemed over, as far as the
+    /// tokens prove that they may be ended.
+    pub(super) async fn end_others(&self) -> Result<(), SessionError> {
+        let tokens = self.request().take_others();
+        for token in tokens {
+            if self.send_removal(&token).await? == RemoveOutcome::Removed {
+                self.config().events.destroyed(token.id());
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn send_removal(&self, token: &Token) -> Result<RemoveOutcome, SessionError> {
+        let (id, secret) = (token.id(), token.secret_hash());
+        let answer = self.config().store.remove(id, Some(secret), self.at);
+        self.change(answer).await
+    }
+
+    /// Removes sessions of which this request doesn't have the tokens.
+    pub(super) async fn remove_each(
+        &self,
+        ids: &[SessionId],
+    ) -> Result<Vec<RemoveOutcome>, SessionError> {
+        self.change(self.config().store.remove_each(ids, self.at))
             .await
     }
 
-    /// The sessions of an owner. It is part of a sign-in: dropped half-way, that is half done.
-    pub(super) async fn list(&self, owner: &Owner) -> Result<Vec<SessionSummary>, SessionError> {
-        self.change(self.config().store.list(owner, self.at.now))
+    /// Some sessions of an owner. It is part of a sign-in: dropped half-way, that is half done.
+    pub(super) async fn list_up_to(
+        &self,
+        owner: &Owner,
+        most: usize,
+    ) -> Result<Vec<SessionSummary>, SessionError> {
+        let store = &self.config().store;
+        self.change(store.list_up_to(owner, most, self.at.now))
             .await
     }
 
-    /// Waits for the answer to a call that must not be dropped unnoticed: the request remembers it as
-    /// in flight until it is answered.
+    /// One session, if it is alive and of this owner. It is part of a sign-in too.
+    pub(super) async fn find_owned(
+        &self,
+        owner: &Owner,
+        id: SessionId,
+    ) -> Result<Option<SessionSummary>, SessionError> {
+        let now = self.at.now;
+        let record = self.change(self.config().store.load(id, now)).await?;
+        let record = record.filter(|record| record.owner.as_ref() == Some(owner));
+        Ok(record.map(|record| SessionSummary::new(id, &record, now)))
+    }
+
+    /// Waits for the answer to a call that must not be dropped unnoticed: the request remembers it
+    /// as in flight until it is answered.
     async fn change<T>(&self, answer: Answer<'_, T>) -> Result<T, SessionError> {
         let answer = match answer {
             Answer::Now(answer) => answer,
@@ -253,7 +313,7 @@ impl Turn<'_> {
     /// operator alone: the client's answer neither depends on it nor waits for it.
     #[cold]
     async fn missing(&self, token: Token) {
-        self.request().missing();
+        self.request().missing(token);
         if self.request().seen_alive {
             return;
         }

@@ -7,7 +7,7 @@ use crate::{
     config::Config,
     error::SessionError,
     model::{Delta, Instants},
-    transport::CookieChange,
+    transport::{Audience, CookieChange},
 };
 
 /// What became of a session, and what the client has to be told even if that is an error: a token
@@ -16,16 +16,17 @@ use crate::{
 pub(crate) struct Committed {
     pub(crate) result: Result<(), SessionError>,
     pub(crate) cookie: Option<Box<CookieChange>>,
+    pub(crate) audience: Audience,
 }
 
 pub(crate) type Commit = Pin<Box<dyn Future<Output = Committed> + Send>>;
 
 /// What is left to do for a session when the response is ready.
 pub(crate) enum End {
-    /// Nothing: nobody used it.
+    /// Nothing: nobody used it, and nobody can any more.
     Untouched,
     /// Nothing: all is stored, and there is nothing to tell the client.
-    Unchanged,
+    Unchanged(Audience),
     /// A commit.
     Commit(Commit),
 }
@@ -35,8 +36,9 @@ impl Session {
     pub(crate) fn end(&mut self, failed: bool) -> End {
         let end = match Arc::get_mut(&mut self.inner) {
             // Most often the handler's handles are gone by now, and nothing has to be locked.
-            Some(inner) => inner.request_mut().end_without_commit(failed),
-            None => self.inner.request().end_without_commit(failed),
+            Some(inner) => inner.request_mut().end_without_commit(failed, true),
+            // A stream or a task has one, and may show what it reads in this very response.
+            None => self.inner.request().end_without_commit(failed, false),
         };
         end.unwrap_or_else(|| End::Commit(Box::pin(self.clone().commit())))
     }
@@ -57,8 +59,12 @@ impl Session {
                 Err(error)
             }
         };
-        let cookie = self.inner.request().cookie.take();
-        Committed { result, cookie }
+        let mut request = self.inner.request();
+        Committed {
+            result,
+            cookie: request.cookie.take(),
+            audience: request.audience(),
+        }
     }
 
     async fn commit_in_turn(&self, mut turn: Turn<'_>) -> Result<(), SessionError> {
@@ -99,8 +105,8 @@ impl Turn<'_> {
         self.request().touch_is_due(self.at.first_contact)
     }
 
-    /// Moves the idle deadline of a session that was only read, if no other call did so meanwhile. A
-    /// failure harms nobody now: it is logged.
+    /// Moves the idle deadline of a session that was only read, if no other call did so meanwhile.
+    /// A failure harms nobody now: it is logged.
     async fn touch(mut self) {
         let token = self.request().own_token();
         let Some(token) = token.filter(|_| self.touch_is_due()) else {
@@ -108,8 +114,8 @@ impl Turn<'_> {
         };
         // Of now: other requests may have moved the deadline further since this one began.
         self.at.now = self.config().now();
-        let touch = Delta::new(self.config().max_session_bytes);
-        if let Err(error) = self.apply(token, &touch).await {
+        let mut touch = Delta::new(self.config().max_session_bytes);
+        if let Err(error) = self.apply(&token, &mut touch).await {
             let events = &self.config().events;
             events.touch_failed(token.id(), &error, self.at.now);
             // Done or not, a handle that outlives the request can go on.
@@ -138,14 +144,18 @@ impl Request {
         }
     }
 
-    /// Ends a request that leaves nothing to commit, or returns `None`.
-    fn end_without_commit(&mut self, failed: bool) -> Option<End> {
+    /// Ends a request that leaves nothing to commit, or returns `None`. `alone`: no other handle is
+    /// left.
+    fn end_without_commit(&mut self, failed: bool, alone: bool) -> Option<End> {
         if failed {
             self.drop_all_but_end();
         }
         let Some(began) = self.first_contact else {
             self.head_sent = true;
-            return Some(End::Untouched);
+            return Some(match alone {
+                true => End::Untouched,
+                false => End::Unchanged(self.audience()),
+            });
         };
         let nothing = !self.has_turn
             && self.check().is_ok()
@@ -154,7 +164,7 @@ impl Request {
             && !self.touch_is_due(began);
         nothing.then(|| {
             self.head_sent = true;
-            End::Unchanged
+            End::Unchanged(self.audience())
         })
     }
 }

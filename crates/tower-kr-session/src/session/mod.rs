@@ -1,20 +1,25 @@
 //! The session, as a handler sees it.
 //!
 //! A method here reads, notes or asks. What a request knows and decides is plain data in `request`
-//! (`notes` holds what it wants to change). `ask` calls the store, one call of a request at a time.
-//! `values` holds the atomic operations, `commit` the outcome table, `sign_in` what a sign-in adds
-//! to it, and `end` what happens when the response is ready.
+//! (`notes` holds what it wants to change, `view` what it found). `ask` calls the store, one call
+//! of a request at a time. `values` holds the atomic operations, `commit` the outcome table,
+//! `sign_in` what a sign-in adds to it, `device` what a binding to a device adds, `end` what
+//! happens when the response is ready, and `outlive` what is different after that.
 
 mod ask;
 mod commit;
+#[cfg(feature = "device-bound")]
+mod device;
 mod end;
 mod notes;
+mod outlive;
 mod request;
 mod sign_in;
 mod status;
 mod values;
+mod view;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
@@ -27,8 +32,8 @@ use crate::{
     error::SessionError,
     json::{decode, encode},
     model::{
-        IdleLimit, Owner, Record, SessionId, SignIn, Timestamp,
-        key::{InsertKey, Key, KeyName},
+        IdleLimit, Label, Owner, Record, SessionId, SignIn, Timestamp, Values,
+        key::{InsertKey, Key, KeyBuf, KeyName},
         whole_millis,
     },
     transport::Candidates,
@@ -37,20 +42,20 @@ use crate::{
 /// The session of a request. A clone is the same session.
 ///
 /// Nothing is loaded until the first read, and what a request sets is stored when the response is
-/// ready; a request that doesn't use its session makes no store call. `.await` stands exactly where I/O may
-/// happen:
+/// ready; a request that doesn't use its session makes no store call. `.await` stands exactly where
+/// I/O may happen:
 ///
 /// | call | when it reaches the store |
 /// |---|---|
-/// | [`get`](Self::get), [`contains_key`](Self::contains_key), [`keys`](Self::keys), [`id`](Self::id), [`status`](Self::status), [`owner`](Self::owner), … | the first one loads the session; later ones are answered from it |
+/// | [`get`](Self::get), [`contains_key`](Self::contains_key), [`keys`](Self::keys), [`values`](Self::values), [`id`](Self::id), [`status`](Self::status), [`owner`](Self::owner), … | the first one loads the session; later ones are answered from it |
 /// | [`insert`](Self::insert), [`remove`](Self::remove), [`clear`](Self::clear) | kept, and stored in one commit before the response leaves |
 /// | [`increment`](Self::increment), [`update`](Self::update), [`take`](Self::take) | at once and atomic: nothing is lost between requests |
 /// | [`sign_in`](Self::sign_in), [`rotate`](Self::rotate), [`destroy`](Self::destroy) | kept, and done in the commit |
 /// | [`save`](Self::save) | commits now |
 ///
-/// Values are JSON of any serde type; the `_bytes` calls take and return raw bytes. Two requests that
-/// `insert` at the same key: the last one wins. Two requests that change different keys never undo
-/// each other.
+/// Values are JSON of any serde type; the `_bytes` calls take and return raw bytes. Two requests
+/// that `insert` at the same key: the last one wins. Two requests that change different keys never
+/// undo each other.
 ///
 /// ```
 /// use tower_kr_session::{Session, SessionError, SessionKey};
@@ -90,7 +95,8 @@ impl Session {
         key: impl Key<T>,
     ) -> Result<Option<T>, SessionError> {
         let name = key.check()?;
-        self.inner.read(name, |value| decode(name, value)).await?
+        let value = self.inner.read(name, decode).await?;
+        self.watch(value.map_err(|error| SessionError::not_read(name, error)))
     }
 
     /// Returns the bytes at `key`, as they are stored.
@@ -116,24 +122,55 @@ impl Session {
     /// # Errors
     /// If the store can't answer.
     pub async fn keys(&self) -> Result<Vec<String>, SessionError> {
-        self.look(Request::record_is_known, |request| request.keys())
-            .await
+        let keys = |request: &Request| {
+            request
+                .values()
+                .into_keys()
+                .map(ToOwned::to_owned)
+                .collect()
+        };
+        self.look(Request::record_is_known, keys).await
+    }
+
+    /// Returns all values, as they are stored, by their keys.
+    ///
+    /// # Errors
+    /// If the store can't answer.
+    pub async fn values(&self) -> Result<BTreeMap<String, Bytes>, SessionError> {
+        let copy = |(key, value): (&str, &[u8])| (key.to_owned(), Bytes::copy_from_slice(value));
+        let values = |request: &Request| request.values().into_iter().map(copy).collect();
+        self.look(Request::record_is_known, values).await
+    }
+
+    /// Returns all values, as they are stored, in one run of bytes. It is shared with the record if
+    /// this request set none, so it costs no copy.
+    ///
+    /// # Errors
+    /// If the store can't answer.
+    pub async fn snapshot(&self) -> Result<Values, SessionError> {
+        self.look(Request::record_is_known, Request::snapshot).await
     }
 
     /// Sets the value at `key`, in the commit.
     ///
+    /// What is stored is JSON. A value that is `null` there (`None`, `()`) removes the key, so it
+    /// reads as absent. serde gives everything else back as it was, but for types that don't read
+    /// what they write: `Some(None)` of an `Option<Option<T>>` comes back as absent, an untagged
+    /// enum as the first variant that fits, and fields that are skipped get their default.
+    ///
     /// # Errors
-    /// If the key is invalid, the value can't be written as JSON, the values that this request set
-    /// are alone larger than a session may be, or the response head has left (see
-    /// [`detach`](Self::detach)).
+    /// If the key is invalid, the value can't be written as JSON (a number is NaN or infinite, it
+    /// is nested more than 127 levels deep, a map has keys that are no text, number or `bool`), the
+    /// values that this request set are alone larger than a session may be, or the response head
+    /// has left (see [`detach`](Self::detach)).
     pub fn insert<V: Serialize + ?Sized>(
         &self,
         key: impl InsertKey<V>,
         value: &V,
     ) -> Result<(), SessionError> {
-        let key = key.to_key()?;
-        let value = encode(&key, value)?;
-        self.note(|notes| notes.change(key, Some(value)))
+        self.set(key, |key| {
+            encode(value).map_err(|error| SessionError::not_written(key, error))
+        })
     }
 
     /// Sets raw bytes at `key`, in the commit.
@@ -145,8 +182,7 @@ impl Session {
         key: impl KeyName,
         value: impl Into<Bytes>,
     ) -> Result<(), SessionError> {
-        let (key, value) = (key.to_key()?, value.into());
-        self.note(|notes| notes.change(key, Some(value)))
+        self.set(key, |_| Ok(Some(value.into())))
     }
 
     /// Removes the value at `key`, in the commit.
@@ -154,8 +190,7 @@ impl Session {
     /// # Errors
     /// If the key is invalid, or the response head has left (see [`detach`](Self::detach)).
     pub fn remove(&self, key: impl KeyName) -> Result<(), SessionError> {
-        let key = key.to_key()?;
-        self.note(|notes| notes.change(key, None))
+        self.set(key, |_| Ok(None))
     }
 
     /// Removes all values in the commit, also those that other requests write until then. The
@@ -181,7 +216,7 @@ impl Session {
     /// looked at it.
     pub async fn increment(&self, key: impl Key<i64>, by: i64) -> Result<i64, SessionError> {
         let key = key.to_key()?;
-        self.inner.increment(&key, by).await
+        self.watch(self.inner.increment(&key, by).await)
     }
 
     /// Replaces the value at `key` by what `change` makes of it (`None`: no value), and returns the
@@ -208,8 +243,9 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// As [`increment`](Self::increment), if the value is of another type, or if other requests were
-    /// faster in each of 64 attempts ([`SessionError::Contended`]).
+    /// As [`increment`](Self::increment), if the value is of another type (see
+    /// [`update_bytes`](Self::update_bytes)), or if other requests were faster in each of 64
+    /// attempts ([`SessionError::Contended`]).
     pub async fn update<T: Serialize + DeserializeOwned>(
         &self,
         key: impl Key<T>,
@@ -217,11 +253,15 @@ impl Session {
     ) -> Result<Option<T>, SessionError> {
         let key = key.to_key()?;
         let exchange = self.inner.exchange(&key, |old| {
-            let new = change(decode(key.as_str(), old)?);
-            let bytes = new.as_ref().map(|new| encode(&key, new)).transpose()?;
+            let old = decode(old).map_err(|error| SessionError::not_read(key.as_str(), error))?;
+            let new = change(old);
+            let bytes = match &new {
+                Some(new) => encode(new).map_err(|error| SessionError::not_written(&key, error))?,
+                None => None,
+            };
             Ok((bytes, new))
         });
-        exchange.await
+        self.watch(exchange.await)
     }
 
     /// Removes the value at `key` and returns it. Of several requests at the same time one gets it:
@@ -234,8 +274,56 @@ impl Session {
         key: impl Key<T>,
     ) -> Result<Option<T>, SessionError> {
         let key = key.to_key()?;
-        let take = |old: Option<&[u8]>| Ok((None, decode(key.as_str(), old)?));
-        self.inner.exchange(&key, take).await
+        let take = self.inner.exchange(&key, |old| {
+            let old = decode(old).map_err(|error| SessionError::not_read(key.as_str(), error))?;
+            Ok((None, old))
+        });
+        self.watch(take.await)
+    }
+
+    /// Replaces the bytes at `key` by what `change` makes of them, as [`update`](Self::update) does
+    /// with a value of one type. So it can replace a value of another type, say, one that an
+    /// earlier release of the application stored:
+    ///
+    /// ```
+    /// # use tower_kr_session::{Session, SessionError};
+    /// # #[derive(serde::Deserialize, serde::Serialize, Default)]
+    /// # struct Cart { items: Vec<u32> }
+    /// # async fn handler(session: Session) -> Result<(), SessionError> {
+    /// let add = |old: Option<&[u8]>| {
+    ///     let old = old.and_then(|old| serde_json::from_slice::<Cart>(old).ok());
+    ///     let mut cart = old.unwrap_or_default();
+    ///     cart.items.push(42);
+    ///     serde_json::to_vec(&cart).ok().map(Into::into)
+    /// };
+    /// session.update_bytes("cart", add).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`update`](Self::update).
+    pub async fn update_bytes(
+        &self,
+        key: impl KeyName,
+        mut change: impl FnMut(Option<&[u8]>) -> Option<Bytes>,
+    ) -> Result<Option<Bytes>, SessionError> {
+        let key = key.to_key()?;
+        let exchange = self.inner.exchange(&key, |old| {
+            let new = change(old);
+            Ok((new.clone(), new))
+        });
+        self.watch(exchange.await)
+    }
+
+    /// Removes the bytes at `key`, of any type, and returns them, as [`take`](Self::take).
+    ///
+    /// # Errors
+    /// As [`update`](Self::update).
+    pub async fn take_bytes(&self, key: impl KeyName) -> Result<Option<Bytes>, SessionError> {
+        let key = key.to_key()?;
+        let take = |old: Option<&[u8]>| Ok((None, old.map(Bytes::copy_from_slice)));
+        self.watch(self.inner.exchange(&key, take).await)
     }
 }
 
@@ -245,20 +333,35 @@ impl Session {
     /// fresh absolute deadline; its values stay. Done in the commit, before the response leaves.
     ///
     /// If the session belongs to another user, it is ended, and a new one starts with what this
-    /// request set. Call it after the credentials were checked, also when a signed-in user proves
-    /// again who they are.
+    /// request set. If the request carries cookies of several sessions, all of these end. Call it
+    /// after the credentials were checked, also when a signed-in user proves again who they are.
     ///
-    /// The commit may still refuse it, and so does a [`save`](Self::save), which lets the handler say
-    /// why: all of the user's sessions were revoked meanwhile ([`SessionError::Revoked`]), they have
-    /// too many ([`SessionError::TooManySessions`]), or the visitor has not consented to the cookie
-    /// ([`SessionError::NoConsent`]).
+    /// The commit may still refuse it, and so does a [`save`](Self::save), which lets the handler
+    /// say why: all of the user's sessions were revoked meanwhile ([`SessionError::Revoked`]), they
+    /// have too many ([`SessionError::TooManySessions`]), or the visitor has not consented to the
+    /// cookie ([`SessionError::NoConsent`]).
     ///
     /// # Errors
     /// If the owner is empty or longer than 256 bytes, or the response head has left.
     pub fn sign_in(&self, owner: impl AsRef<str>) -> Result<(), SessionError> {
-        let owner = Owner::new(owner.as_ref())?;
-        let sign_in = SignIn::new(owner, self.inner.config.now_after_revocations());
-        self.note_identity(|notes| notes.delta.sign_in = Some(sign_in))
+        self.note_sign_in(owner.as_ref(), None)
+    }
+
+    /// Signs a user in, as [`sign_in`](Self::sign_in), and gives the session a name for the list of
+    /// the user's devices ([`SessionSummary::label`](crate::SessionSummary::label)).
+    ///
+    /// Say what was recognised in the `User-Agent`, such as "Firefox on Linux", never the header
+    /// itself. A later sign-in without a label keeps this one.
+    ///
+    /// # Errors
+    /// If the owner or the label is empty or longer than 256 bytes, or the response head has left.
+    pub fn sign_in_with_label(
+        &self,
+        owner: impl AsRef<str>,
+        label: impl AsRef<str>,
+    ) -> Result<(), SessionError> {
+        let label = Label::new(label.as_ref())?;
+        self.note_sign_in(owner.as_ref(), Some(label))
     }
 
     /// Ends the session, as [`destroy`](Self::destroy).
@@ -280,7 +383,8 @@ impl Session {
 
     /// Ends the session in the commit: its record goes, its cookie is removed, and no request that
     /// is still running brings it back. What this request set before goes too; what it sets
-    /// afterwards starts a new session.
+    /// afterwards starts a new session. If the request carries cookies of several sessions, all of
+    /// these end.
     ///
     /// # Errors
     /// If the response head has left (see [`detach`](Self::detach)).
@@ -294,11 +398,14 @@ impl Session {
     /// Gives this session an idle timeout of its own ("remember me"), from 1 ms to 400 days, or to
     /// what the layer's [assurance level](crate::AssuranceLevel) allows. It comes with a new token.
     ///
+    /// The absolute timeout ends the session all the same: if it is shorter, set that
+    /// [too](Self::set_absolute_timeout).
+    ///
     /// # Errors
     /// If the timeout is out of range, or the response head has left.
     pub fn set_idle_timeout(&self, timeout: Duration) -> Result<(), SessionError> {
         let longest = self.inner.config.longest_idle_timeout;
-        SessionError::check_limit("idle timeout", timeout, longest)?;
+        self.watch(SessionError::check_limit("idle timeout", timeout, longest))?;
         self.note_identity(|notes| notes.delta.limits.idle = Some(IdleLimit::new(timeout)))
     }
 
@@ -311,13 +418,17 @@ impl Session {
     /// If the timeout is out of range, or the response head has left.
     pub fn set_absolute_timeout(&self, timeout: Duration) -> Result<(), SessionError> {
         let longest = self.inner.config.longest_absolute_timeout;
-        SessionError::check_limit("absolute timeout", timeout, longest)?;
+        self.watch(SessionError::check_limit(
+            "absolute timeout",
+            timeout,
+            longest,
+        ))?;
         let timeout = Some(whole_millis(timeout));
         self.note_identity(|notes| notes.delta.limits.absolute_timeout = timeout)
     }
 
-    /// Makes the cookie outlive the browser's session, until the absolute deadline, or not. It comes
-    /// with a new token.
+    /// Makes the cookie outlive the browser's session, until the absolute deadline, or not. It
+    /// comes with a new token.
     ///
     /// # Errors
     /// If the response head has left.
@@ -332,6 +443,14 @@ impl Session {
     pub async fn id(&self) -> Result<Option<SessionId>, SessionError> {
         let id = |request: &Request| request.id().filter(|_| !request.notes().destroy);
         self.look(Request::presence_is_known, id).await
+    }
+
+    /// Returns the id in the token that the request carries, without a call to the store: the
+    /// session may be over, and the secret wrong. Of several tokens it is the first one. `None` if
+    /// the request carries none or too many, or is known to have no session, or to end it.
+    #[must_use]
+    pub fn presented_id(&self) -> Option<SessionId> {
+        self.inner.request().presented_id()
     }
 
     /// Returns how the session stands for this request.
@@ -368,8 +487,8 @@ impl Session {
     /// sensitive, and let them prove it again if not (ASVS 5.0, 7.5.1 and 7.5.3). `false` if nobody
     /// is signed in. A sign-in by this request counts.
     ///
-    /// A sign-in that lies more than 10 seconds in the future comes from a clock that was wrong, and
-    /// counts as old. Less than that is what the clocks of nodes may differ by.
+    /// A sign-in that lies more than 10 seconds in the future comes from a clock that was wrong,
+    /// and counts as old. Less than that is what the clocks of nodes may differ by.
     ///
     /// ```
     /// use std::time::Duration;
@@ -416,6 +535,10 @@ impl Session {
         let Some(record) = record else {
             return Ok(None);
         };
+        if self.inner.request().head_sent {
+            // A call after the request is no activity.
+            return Ok(Some(record.expires_at(now)));
+        }
         // A sign-in may bring another idle timeout. This very request counts as activity.
         let config = &self.inner.config;
         let at_sign_in = sign_in
@@ -425,7 +548,7 @@ impl Session {
         Ok(Some(idle.min(absolute_deadline(sign_in, &record, now))))
     }
 
-    /// Returns when the session ends whatever its activity; `None` if there is none, or it is only
+    /// Returns when the session ends even if it is in use; `None` if there is none, or it is only
     /// about to start.
     ///
     /// # Errors
@@ -434,6 +557,36 @@ impl Session {
         let now = self.inner.config.now();
         let (sign_in, record) = self.sign_in_and_record().await?;
         Ok(record.map(|record| absolute_deadline(sign_in, &record, now)))
+    }
+
+    /// Returns how long the session lives without a request; `None` if there is none, or it is only
+    /// about to start.
+    ///
+    /// # Errors
+    /// If the store can't answer.
+    pub async fn idle_timeout(&self) -> Result<Option<Duration>, SessionError> {
+        let (_, record) = self.sign_in_and_record().await?;
+        Ok(record.map(|record| record.idle.timeout))
+    }
+
+    /// Returns how long the session lives at most, from its start or the last sign-in; `None` if
+    /// there is none, or it is only about to start.
+    ///
+    /// # Errors
+    /// If the store can't answer.
+    pub async fn absolute_timeout(&self) -> Result<Option<Duration>, SessionError> {
+        let (_, record) = self.sign_in_and_record().await?;
+        Ok(record.map(|record| record.absolute_timeout))
+    }
+
+    /// Returns whether the cookie of the session outlives the browser's session; `None` if there is
+    /// no session, or it is only about to start.
+    ///
+    /// # Errors
+    /// If the store can't answer.
+    pub async fn is_persistent(&self) -> Result<Option<bool>, SessionError> {
+        let (_, record) = self.sign_in_and_record().await?;
+        Ok(record.map(|record| record.persistent))
     }
 }
 
@@ -448,16 +601,24 @@ impl Session {
     /// then dropped, and nothing of it is stored. If the session can't start for want of
     /// [consent](crate::SessionLayer::consent_when), the values stay for this request.
     ///
-    /// On a handle that outlives its request also, once, if what was set went with the request: with
-    /// the error of a commit that was refused, or [`SessionError::Interrupted`] if the client left
-    /// before the response.
+    /// On a handle that outlives its request also:
+    ///
+    /// - once, if what was set went with the request: with the error of a commit that was refused,
+    ///   or [`SessionError::Interrupted`] if the client left before the response;
+    /// - once, if a change since the last `save` failed, with the error of that change: nothing of
+    ///   what was set is stored;
+    /// - if nothing was set, and the session is known to be over, or the deadlines that the handle
+    ///   knows have passed and the store says so ([`SessionError::Ended`]).
     pub async fn save(&self) -> Result<(), SessionError> {
         let turn = self.inner.turn().await?;
-        let lost = turn.request().lost.take();
-        match lost {
+        let lost = turn.request().take_lost();
+        let outlives = turn.request().outlives_with_nothing_noted();
+        let saved = match lost {
             Some(error) => Err(*error),
+            None if outlives => turn.check_alive().await,
             None => turn.commit(false).await,
-        }
+        };
+        self.watch(saved)
     }
 
     /// Drops everything that this request set and that is not stored yet: values, a sign-in, a
@@ -466,12 +627,14 @@ impl Session {
         self.inner.request().discard();
     }
 
-    /// Forgets what this request read, and loads the session again.
+    /// Forgets what this request read, and loads the session again. After it, a handle that
+    /// outlives its request knows whether the session has ended, and goes on after a failure of the
+    /// store.
     ///
     /// # Errors
     /// If the store can't answer.
     pub async fn reload(&self) -> Result<(), SessionError> {
-        let turn = self.inner.turn().await?;
+        let turn = self.inner.turn_to_reload().await?;
         turn.request().forget_values();
         turn.load().await
     }
@@ -479,7 +642,15 @@ impl Session {
     /// Returns a handle for work that outlives the response: a stream, a socket, a spawned task. On
     /// it, values can be set and the session [destroyed](Self::destroy) after the response head has
     /// left, and whoever does so calls [`save`](Self::save). Without it they are an error then,
-    /// since nothing would store them.
+    /// since nothing would store them. If the last handle is dropped with changes that nobody
+    /// saved, the event `session.unsaved` tells.
+    ///
+    /// A handle that outlives its request reads what it loaded, with every store. It asks the store
+    /// again after each write of its own, and once a deadline that it knows has passed. Of a
+    /// sign-out or a revocation elsewhere it learns by [`reload`](Self::reload): call that as often
+    /// as you want to find out. After a sign-in elsewhere, `reload` finds the status
+    /// [`Superseded`](Status::Superseded). Reads don't keep the session alive, writes do. The
+    /// example `sockets` shows all this.
     ///
     /// ```
     /// # use tower_kr_session::{Session, SessionError};
@@ -508,28 +679,61 @@ impl Session {
         Self { inner, detached }
     }
 
+    /// Notes a value, or its removal.
+    fn set(
+        &self,
+        key: impl KeyName,
+        value: impl FnOnce(&KeyBuf) -> Result<Option<Bytes>, SessionError>,
+    ) -> Result<(), SessionError> {
+        let key = key.to_key().map_err(SessionError::from);
+        match key.and_then(|key| Ok((value(&key)?, key))) {
+            Ok((value, key)) => self.note(|notes| notes.change(key, value)),
+            Err(error) => {
+                self.inner.request().miss(&error);
+                self.watch(Err(error))
+            }
+        }
+    }
+
     /// Notes a change that the commit, or a later `save`, stores.
     fn note(
         &self,
         change: impl FnOnce(&mut Notes) -> Result<(), SessionError>,
     ) -> Result<(), SessionError> {
         let mut request = self.inner.contact();
-        if request.head_sent && !self.detached {
-            return Err(SessionError::ResponseSent(
+        let noted = if request.head_sent && !self.detached {
+            Err(SessionError::ResponseSent(
                 "a change would not be stored; take `session.detach()` and call `save` on it",
-            ));
+            ))
+        } else {
+            change(request.notes_mut())
+        };
+        if let Err(error) = &noted {
+            request.miss(error);
         }
-        change(request.notes_mut())
+        drop(request);
+        self.watch(noted)
     }
 
     /// Notes a change that needs a cookie.
     fn note_identity(&self, change: impl FnOnce(&mut Notes)) -> Result<(), SessionError> {
         let mut request = self.inner.contact();
-        if request.head_sent {
-            return Err(SessionError::ResponseSent("no cookie can be sent any more"));
-        }
-        change(request.notes_mut());
-        Ok(())
+        let noted = if request.head_sent {
+            Err(SessionError::ResponseSent("no cookie can be sent any more"))
+        } else {
+            change(request.notes_mut());
+            Ok(())
+        };
+        drop(request);
+        self.watch(noted)
+    }
+
+    /// Reports a fault of the application, which may make anything of the error.
+    fn watch<T>(&self, result: Result<T, SessionError>) -> Result<T, SessionError> {
+        result.inspect_err(|error| {
+            let config = &self.inner.config;
+            config.events.call_failed(error, || config.now());
+        })
     }
 
     /// Loads until the request knows enough, and looks at it.
@@ -553,8 +757,16 @@ impl Session {
         look.await
     }
 
-    /// The sign-in of this request and the record; there is no record if the session is about to end
-    /// or to start.
+    /// The sign-in of this request and the record; there is no record if the session is about to
+    /// end or to start.
+    fn note_sign_in(&self, owner: &str, label: Option<Label>) -> Result<(), SessionError> {
+        let owner = Owner::new(owner)?;
+        let now = self.inner.config.now_after_revocations(&owner);
+        let mut sign_in = SignIn::new(owner, now);
+        sign_in.label = label;
+        self.note_identity(|notes| notes.delta.sign_in = Some(sign_in))
+    }
+
     async fn sign_in_and_record(
         &self,
     ) -> Result<(Option<SignIn>, Option<Arc<Record>>), SessionError> {

@@ -31,8 +31,8 @@ impl Notes {
         }
     }
 
-    /// What the notes say about one key: its value (`None`: removed), whatever the store has, or
-    /// nothing.
+    /// What the notes say about one key: its value (`None`: removed), or nothing. They
+    /// count before what the store has.
     pub(super) fn value(&self, key: &str) -> Option<Option<&Bytes>> {
         let hidden = self.hides_stored().then_some(None);
         self.delta.noted(key).or(hidden)

@@ -1,15 +1,17 @@
 //! What a request knows of its session: plain data, and decisions on it without I/O.
 
-use std::{collections::BTreeSet, mem, sync::Arc};
+use std::{collections::BTreeMap, mem, sync::Arc};
 
 use bytes::Bytes;
 
-use super::notes::Notes;
+use super::{notes::Notes, view::View};
+#[cfg(feature = "device-bound")]
+use crate::{device::Carried, model::Owner};
 use crate::{
     error::SessionError,
     model::{
-        ApplyOutcome, Delta, Instants, Operation, Receipt, Record, SessionId, SignIn, Timestamp,
-        Token, TokenState, change, find, integer_bytes, key::KeyBuf, token_text::TokenText,
+        ApplyOutcome, Delta, Instants, Operation, Receipt, Record, SignIn, Timestamp, Token,
+        TokenState, Values, change, find, integer_bytes, key::KeyBuf,
     },
     store::StoreError,
     transport::{Candidates, CookieChange},
@@ -18,6 +20,8 @@ use crate::{
 #[derive(Default)]
 pub(super) struct Request {
     pub(super) view: View,
+    /// The tokens of further cookies. A sign-in, or the end of the session, ends theirs too.
+    others: Vec<Token>,
     pub(super) notes: Option<Box<Notes>>,
     /// Values that this request wrote at once, over those of the record; sorted by key.
     written: Vec<(KeyBuf, Option<Bytes>)>,
@@ -26,7 +30,8 @@ pub(super) struct Request {
     pub(super) first_contact: Option<Timestamp>,
     /// Why the store is not asked any more: nobody knows what an earlier call did.
     pub(super) poison: Option<Box<SessionError>>,
-    /// Why noted changes can't be stored any more, for a handle that outlives the request and saves.
+    /// Why noted changes can't be stored any more, for a handle that outlives the request and
+    /// saves.
     pub(super) lost: Option<Box<SessionError>>,
     /// The bytes that the values of a session may have.
     max_bytes: u64,
@@ -41,6 +46,8 @@ pub(super) struct Request {
     /// Whether this request has seen the session alive: then a later "missing" means that it ended
     /// meanwhile.
     pub(super) seen_alive: bool,
+    /// Whether a record that this request loaded had an owner.
+    pub(super) owned: Option<bool>,
     /// Whether this request started the session.
     pub(super) started: bool,
     /// Whether this request has moved the idle deadline.
@@ -49,32 +56,29 @@ pub(super) struct Request {
     pub(super) head_sent: bool,
     /// The request ended without a commit.
     abandoned: bool,
+    /// A token may need a proof of the session's device: nothing is written before that is known.
+    #[cfg(feature = "device-bound")]
+    pub(super) asks_for_proof: bool,
+    /// What it has to do with the device. One word, since most requests have nothing to do with
+    /// one.
+    #[cfg(feature = "device-bound")]
+    pub(super) proof: Option<Box<Proof>>,
 }
 
-/// What is known of the session in the store.
-pub(super) enum View {
-    /// Nobody has looked at the cookies yet.
-    Unread(Candidates),
-    /// There is a token, and the store was not asked yet.
-    Unknown(Token),
-    /// There are several tokens, and the store is being asked which one is alive.
-    Several(Box<Choice>),
-    /// It lives. The record is there once something was read.
-    Alive(Token, Option<Arc<Record>>),
-    /// There is none: no cookie, or (`expired`) a well-formed token without a live record.
-    Absent { expired: bool },
-    /// The token was rotated away moments ago.
-    Superseded,
-    /// Several sessions are live under the cookies of the request, or there are too many cookies.
-    Ambiguous,
-    /// It was alive when this request looked, and is gone.
-    Ended,
+/// What a request has to do with the device of its session.
+#[cfg(feature = "device-bound")]
+#[derive(Default)]
+pub(super) struct Proof {
+    pub(super) carried: Carried,
+    /// The session whose proof is missing.
+    pub(super) unproven: Option<Unproven>,
 }
 
-/// Which of several tokens is the session's.
-pub(super) struct Choice {
-    left: Vec<TokenText>,
-    best: Option<(Token, TokenState, Option<Arc<Record>>)>,
+/// A live session whose token came without a proof of its device.
+#[cfg(feature = "device-bound")]
+pub(super) struct Unproven {
+    pub(super) token: Token,
+    pub(super) owner: Option<Owner>,
 }
 
 /// Where the value of a key stands.
@@ -105,14 +109,15 @@ impl Request {
         }
     }
 
-    /// The times by which a call is judged. A handle that outlives the request is judged by the time
-    /// of each call alone, or it could bring back what expired since.
-    pub(super) fn contact(&mut self, now: Timestamp) -> Instants {
+    /// The times by which a call is judged. A handle that outlives the request is judged by the
+    /// time of each call alone, or it could bring back what expired since.
+    pub(super) fn contact(&mut self, now: Timestamp, cookie_name: &str) -> Instants {
         if let View::Unread(candidates) = &self.view {
-            self.view = View::of(candidates);
+            self.view = View::of(candidates, cookie_name);
         }
         let first_contact = *self.first_contact.get_or_insert(now);
         if self.head_sent {
+            self.doubt_after(now);
             return Instants::at(now);
         }
         Instants { first_contact, now }
@@ -178,11 +183,6 @@ impl Request {
 
     // What is known.
 
-    pub(super) fn id(&self) -> Option<SessionId> {
-        let alive = self.own_token().filter(|_| self.presence_is_known());
-        alive.map(|token| token.id())
-    }
-
     /// The token of the session, unless it is known that it opens nothing.
     pub(super) const fn own_token(&self) -> Option<Token> {
         match &self.view {
@@ -191,9 +191,30 @@ impl Request {
         }
     }
 
-    /// Whether it is known which session is meant.
+    /// Whether it is known which session is meant, and that its token counts here.
     pub(super) const fn is_unambiguous(&self) -> bool {
+        #[cfg(feature = "device-bound")]
+        if self.asks_for_proof && matches!(self.view, View::Unknown(_)) {
+            return false;
+        }
         !matches!(self.view, View::Several(_))
+    }
+
+    /// Whether it can't be known which session is meant. A request that ends them all, or signs in,
+    /// means no single one.
+    pub(super) fn is_ambiguous(&self, notes: &Notes) -> bool {
+        let ends_all = notes.destroy || notes.sign_in().is_some();
+        matches!(self.view, View::Ambiguous) && (self.others.is_empty() || !ends_all)
+    }
+
+    /// Takes the tokens whose sessions end with this one. Those that look expired are among them:
+    /// the clock may be ahead.
+    pub(super) fn take_others(&mut self) -> Vec<Token> {
+        let mut tokens = mem::take(&mut self.others);
+        if let View::Expired(token) | View::Ended(token) = self.view {
+            tokens.push(token);
+        }
+        tokens
     }
 
     pub(super) fn record(&self) -> Option<&Arc<Record>> {
@@ -249,23 +270,39 @@ impl Request {
         }
     }
 
-    /// The keys of all values, once the record is loaded.
-    pub(super) fn keys(&self) -> Vec<String> {
+    /// All values, once the record is loaded.
+    pub(super) fn values(&self) -> BTreeMap<&str, &[u8]> {
         let notes = self.notes();
-        let mut keys = BTreeSet::new();
+        let mut values = BTreeMap::new();
         let mut written = &[][..];
         if !notes.hides_stored() {
             let record = self.record().into_iter();
-            keys.extend(record.flat_map(|record| record.values.iter().map(|(key, _)| key)));
+            values.extend(record.flat_map(|record| record.values.iter()));
             written = &self.written;
         }
         for (key, value) in written.iter().chain(notes.delta.changes()) {
             match value {
-                Some(_) => keys.insert(key.as_str()),
-                None => keys.remove(key.as_str()),
+                Some(value) => values.insert(key.as_str(), value),
+                None => values.remove(key.as_str()),
             };
         }
-        keys.into_iter().map(ToOwned::to_owned).collect()
+        values
+    }
+
+    /// All values as one run, once the record is loaded.
+    pub(super) fn snapshot(&self) -> Values {
+        let plain = self.written.is_empty() && self.notes().is_empty();
+        match self.record() {
+            Some(record) if plain => record.values.clone(),
+            _ => {
+                let values = self.values();
+                let edits: Vec<_> = values
+                    .iter()
+                    .map(|(key, value)| (*key, Some(*value)))
+                    .collect();
+                Values::default().edited(true, &edits)
+            }
+        }
     }
 
     /// Where an immediate operation on this key belongs. Returns `None` if the record has to be
@@ -280,14 +317,16 @@ impl Request {
         }
         self.leave_other_owner();
         match &self.view {
-            View::Ambiguous => Err(SessionError::AmbiguousCookie),
+            _ if self.is_ambiguous(self.notes()) => Err(SessionError::AmbiguousCookie),
             _ if self.notes().value(key).is_some() => Ok(Some(Place::Notes)),
             View::Alive(token, _) | View::Unknown(token) => Ok(Some(Place::Store(*token))),
             _ if self.head_sent => {
                 Err(SessionError::ResponseSent("a session can't start any more"))
             }
             View::Superseded if !signing_in => Err(SessionError::Superseded),
-            View::Ended if !signing_in => Err(SessionError::Ended),
+            View::Ended(_) if !signing_in => Err(SessionError::Ended),
+            #[cfg(feature = "device-bound")]
+            _ if self.waits_for_proof() && !signing_in => Err(SessionError::ProofMissing),
             _ => Ok(Some(Place::Notes)),
         }
     }
@@ -318,7 +357,7 @@ impl Request {
     pub(super) fn to_load(&self) -> Option<Token> {
         match &self.view {
             View::Unknown(token) | View::Alive(token, None) => Some(*token),
-            View::Several(choice) => choice.left.last().map(Token::decode),
+            View::Several(choice) => choice.tokens[..choice.left].last().copied(),
             _ => None,
         }
     }
@@ -334,20 +373,24 @@ impl Request {
             self.settle(token, state, record);
             return false;
         };
-        choice.left.pop();
+        choice.left -= 1;
+        let index = choice.left;
         match (state, &choice.best) {
             (TokenState::Current, Some((_, TokenState::Current, _))) => {
+                self.others = mem::take(&mut choice.tokens);
                 self.view = View::Ambiguous;
                 return true;
             }
             (TokenState::Current, _)
             | (TokenState::Superseded, Some((_, TokenState::Missing, _)))
-            | (_, None) => choice.best = Some((token, state, record)),
+            | (_, None) => choice.best = Some((index, state, record)),
             _ => {}
         }
-        if choice.left.is_empty()
-            && let Some((token, state, record)) = choice.best.take()
+        if choice.left == 0
+            && let Some((index, state, record)) = choice.best.take()
         {
+            self.others = mem::take(&mut choice.tokens);
+            let token = self.others.swap_remove(index);
             self.settle(token, state, record);
         }
         false
@@ -359,25 +402,30 @@ impl Request {
                 // The snapshot is newer than what this request wrote before.
                 self.written.clear();
                 self.seen_alive = true;
+                if let Some(record) = &record {
+                    self.owned = Some(record.owner.is_some() || self.owned == Some(true));
+                }
                 View::Alive(token, record)
             }
             TokenState::Superseded => View::Superseded,
-            TokenState::Missing => return self.missing(),
+            TokenState::Missing => return self.missing(token),
         };
     }
 
     /// Takes in that the token opens nothing.
-    pub(super) fn missing(&mut self) {
+    pub(super) fn missing(&mut self, token: Token) {
         self.view = match self.seen_alive {
-            true => View::Ended,
-            false => View::Absent { expired: true },
+            true => View::Ended(token),
+            false => View::Expired(token),
         };
     }
 
     /// Lets go of what was read before a write, if it is worthless after that, or costs nothing to
     /// load anew: a store in memory can then edit the record in place. A handle that outlives its
     /// request must not be left with what it read before.
-    pub(super) fn before_write(&mut self, delta: &Delta) {
+    pub(super) fn before_write(&mut self, delta: &mut Delta) {
+        let seen = self.record().filter(|_| !self.loads_anew && !self.touched);
+        delta.seen = seen.map(Arc::clone);
         if !delta.is_touch() && (self.loads_anew || self.head_sent || delta.clear) {
             self.forget_values();
         }
@@ -405,7 +453,8 @@ impl Request {
         }
     }
 
-    /// What it means that the store refused an operation on one value: `None` if there is no session.
+    /// What it means that the store refused an operation on one value: `None` if there is no
+    /// session.
     ///
     /// # Errors
     /// If the session is gone, or would become too large.
@@ -435,14 +484,23 @@ impl Request {
 
     /// The session is none of this request's any more.
     pub(super) fn leave(&mut self) {
-        self.view = View::Absent { expired: false };
+        self.view = View::Absent;
         self.seen_alive = false;
         self.started = false;
         self.written.clear();
+        #[cfg(feature = "device-bound")]
+        if let Some(cookie) = &mut self.cookie {
+            cookie.take_offer();
+        }
     }
 
     /// The session goes on, or starts, under this token.
     pub(super) fn adopt(&mut self, token: Token, cookie: CookieChange) {
+        #[cfg(feature = "device-bound")]
+        let cookie = match self.cookie.take() {
+            Some(earlier) => cookie.after(*earlier),
+            None => cookie,
+        };
         self.cookie = Some(Box::new(cookie));
         self.seen_alive = true;
         self.touched = true;
@@ -461,22 +519,22 @@ impl Request {
     }
 }
 
-impl Default for View {
-    fn default() -> Self {
-        Self::Absent { expired: false }
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl View {
-    fn of(candidates: &Candidates) -> Self {
-        match candidates {
-            Candidates::None => Self::Absent { expired: false },
-            Candidates::One(text) => Self::Unknown(Token::decode(text)),
-            Candidates::Several(texts) => Self::Several(Box::new(Choice {
-                left: texts.iter().rev().cloned().collect(),
-                best: None,
-            })),
-            Candidates::TooMany => Self::Ambiguous,
+    #[test]
+    fn a_clear_that_was_taken_and_not_stored_counts_again_unless_it_was_discarded() {
+        for discards in [false, true] {
+            let mut request = Request::new(Candidates::None, 100, false);
+            request.notes_mut().clear();
+            let taken = request.take_values();
+            assert!(!request.notes().hides_stored());
+            if discards {
+                request.discard();
+            }
+            request.put_back(taken);
+            assert_eq!(request.notes().hides_stored(), !discards);
         }
     }
 }

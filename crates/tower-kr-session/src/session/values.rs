@@ -80,16 +80,21 @@ impl Inner {
 
     /// Spreads requests that fight for one value over time.
     async fn pause_before(&self, attempt: u32) {
-        if attempt < EAGER_ATTEMPTS {
+        let Some(longest) = longest_pause(attempt) else {
             return;
-        }
+        };
         if self.config.store.answers_at_once() {
             return tokio::task::yield_now().await;
         }
-        let longest = 1_u64 << (attempt - EAGER_ATTEMPTS).min(5);
         let pause = rand::random_range(0..=longest);
         tokio::time::sleep(Duration::from_millis(pause)).await;
     }
+}
+
+/// How long the pause before an attempt may be, in milliseconds.
+fn longest_pause(attempt: u32) -> Option<u64> {
+    let pauses = attempt.checked_sub(EAGER_ATTEMPTS)?;
+    Some(1 << pauses.min(5))
 }
 
 impl Turn<'_> {
@@ -97,8 +102,8 @@ impl Turn<'_> {
         self.know(|request| Ok(request.look_up(key))).await
     }
 
-    /// Finds out where an operation on this key belongs: at the store, under this token, together with
-    /// the values noted before; or on the notes, where `on_notes` does it.
+    /// Finds out where an operation on this key belongs: at the store, under this token, together
+    /// with the values noted before; or on the notes, where `on_notes` does it.
     async fn place<R>(
         &self,
         key: &KeyBuf,
@@ -118,7 +123,7 @@ impl Turn<'_> {
         token: Token,
         delta: &mut Delta,
     ) -> Result<Option<ApplyOutcome>, SessionError> {
-        let outcome = self.apply(token, delta).await?;
+        let outcome = self.apply(&token, delta).await?;
         if let ApplyOutcome::Applied(_) = outcome {
             return Ok(Some(outcome));
         }
@@ -176,5 +181,17 @@ impl Lookup {
             Self::Found(value) => found(value.as_deref()),
             Self::Record(record) => found(record.values.get(key)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_some_attempts_without_a_pause_pauses_grow_up_to_32_milliseconds() {
+        let pauses = [0, 3, 4, 5, 6, 7, 8, 9, 10, 63].map(longest_pause);
+        let expected = [0, 0, 1, 2, 4, 8, 16, 32, 32, 32];
+        assert_eq!(pauses.map(Option::unwrap_or_default), expected);
     }
 }

@@ -12,7 +12,7 @@ use std::{
 
 #[cfg(feature = "memory")]
 use super::memory::MemoryStore;
-use super::{CreateOutcome, RemoveOutcome, SessionStore, SessionSummary, StoreError};
+use super::{CreateOutcome, Cursor, Page, RemoveOutcome, SessionStore, SessionSummary, StoreError};
 use crate::model::{
     ApplyOutcome, Delta, Instants, Owner, Record, SecretHash, SessionId, Timestamp,
 };
@@ -107,15 +107,13 @@ impl ErasedStore {
         &'a self,
         id: SessionId,
         secret: &'a SecretHash,
-        delta: &Delta,
+        delta: &'a Delta,
         at: Instants,
     ) -> Answer<'a, ApplyOutcome> {
         match self {
             #[cfg(feature = "memory")]
             Self::Memory(store) => Answer::Now(Ok(store.apply_now(id, secret, delta, at))),
-            Self::Other(store) => {
-                Answer::later("apply", store.apply(id, secret, delta.clone(), at))
-            }
+            Self::Other(store) => Answer::later("apply", store.apply(id, secret, delta, at)),
         }
     }
 
@@ -128,12 +126,29 @@ impl ErasedStore {
         self.rare("remove", self.boxed().remove(id, secret, at))
     }
 
+    pub(crate) fn remove_each<'a>(
+        &'a self,
+        ids: &'a [SessionId],
+        at: Instants,
+    ) -> Answer<'a, Vec<RemoveOutcome>> {
+        self.rare("remove_each", self.boxed().remove_each(ids, at))
+    }
+
     pub(crate) fn list<'a>(
         &'a self,
         owner: &'a Owner,
         now: Timestamp,
     ) -> Answer<'a, Vec<SessionSummary>> {
         self.rare("list", self.boxed().list(owner, now))
+    }
+
+    pub(crate) fn list_up_to<'a>(
+        &'a self,
+        owner: &'a Owner,
+        most: usize,
+        now: Timestamp,
+    ) -> Answer<'a, Vec<SessionSummary>> {
+        self.rare("list_up_to", self.boxed().list_up_to(owner, most, now))
     }
 
     pub(crate) fn remove_owned<'a>(
@@ -146,6 +161,19 @@ impl ErasedStore {
             "remove_owned",
             self.boxed().remove_owned(owner, except, now),
         )
+    }
+
+    pub(crate) fn page<'a>(
+        &'a self,
+        after: Option<&'a Cursor>,
+        most: usize,
+        now: Timestamp,
+    ) -> Answer<'a, Page> {
+        self.rare("page", self.boxed().page(after, most, now))
+    }
+
+    pub(crate) fn count(&self, now: Timestamp) -> Answer<'_, Option<u64>> {
+        self.rare("count", self.boxed().count(now))
     }
 
     fn rare<'a, T>(&self, operation: &'static str, future: Boxed<'a, T>) -> Answer<'a, T> {
@@ -220,8 +248,12 @@ macro_rules! boxed {
 boxed! {
     fn load(id: SessionId, now: Timestamp) -> Option<Record>;
     fn create(id: SessionId, record: Record, now: Timestamp) -> CreateOutcome;
-    fn apply(id: SessionId, secret: &'a SecretHash, delta: Delta, at: Instants) -> ApplyOutcome;
+    fn apply(id: SessionId, secret: &'a SecretHash, delta: &'a Delta, at: Instants) -> ApplyOutcome;
     fn remove(id: SessionId, secret: Option<&'a SecretHash>, at: Instants) -> RemoveOutcome;
+    fn remove_each(ids: &'a [SessionId], at: Instants) -> Vec<RemoveOutcome>;
     fn list(owner: &'a Owner, now: Timestamp) -> Vec<SessionSummary>;
+    fn list_up_to(owner: &'a Owner, most: usize, now: Timestamp) -> Vec<SessionSummary>;
     fn remove_owned(owner: &'a Owner, except: Option<SessionId>, now: Timestamp) -> u64;
+    fn page(after: Option<&'a Cursor>, most: usize, now: Timestamp) -> Page;
+    fn count(now: Timestamp) -> Option<u64>;
 }

@@ -17,6 +17,10 @@ pub enum StoreError {
         /// The format version of the record.
         version: u8,
     },
+    /// The store can't do what was asked, and never will: what that is.
+    Unsupported(&'static str),
+    /// The [cursor](crate::store::Cursor) is of another store.
+    InvalidCursor,
 }
 
 impl StoreError {
@@ -40,6 +44,10 @@ impl fmt::Display for StoreError {
                 f,
                 "the session was stored by a later release (format version {version})"
             ),
+            Self::Unsupported(what) => write!(f, "this session store can't {what}"),
+            Self::InvalidCursor => {
+                f.write_str("the cursor is not one of this session store: begin without one")
+            }
         }
     }
 }
@@ -48,7 +56,7 @@ impl Error for StoreError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Unavailable(failure) => Some(&*failure.0),
-            Self::TimedOut | Self::UnknownVersion { .. } => None,
+            _ => None,
         }
     }
 }
@@ -60,5 +68,20 @@ pub struct StoreFailure(Arc<dyn Error + Send + Sync>);
 impl fmt::Debug for StoreFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_that_is_down_says_why() {
+        let down = StoreError::unavailable("connection refused");
+        let source = down.source().unwrap().to_string();
+        assert_eq!(source, "connection refused");
+        let debug = format!("{down:?}");
+        assert_eq!(debug, r#"Unavailable("connection refused")"#);
+        assert!(StoreError::TimedOut.source().is_none());
     }
 }

@@ -9,6 +9,7 @@ mod forward;
 pub(crate) mod memory;
 #[cfg(feature = "moka")]
 pub(crate) mod moka;
+mod page;
 #[cfg(any(feature = "memory", feature = "moka"))]
 pub(crate) mod shares;
 mod versioned;
@@ -17,14 +18,18 @@ use std::future::Future;
 
 pub use self::{
     error::{StoreError, StoreFailure},
+    page::{Cursor, Page},
     versioned::{StoreKey, StoreValue, ValueClass, Version, Versioned, VersionedStore},
 };
+#[cfg(feature = "device-bound")]
+use crate::device::DeviceState;
 pub use crate::model::{
-    ApplyOutcome, CorruptValues, DecodeError, Delta, IdleLimit, Instants, LimitsChange,
-    MAX_OWNER_BYTES, Operation, RECLAIM_GRACE, RETIRED_FOR, Receipt, Record, Removal,
-    RemoveOutcome, Retired, SecretHash, SignIn, TokenState, Values,
+    ApplyOutcome, CorruptValues, DecodeError, Delta, DeviceChange, IdleLimit, Instants,
+    LimitsChange, MAX_DEVICE_BYTES, MAX_LABEL_BYTES, MAX_OWNER_BYTES, Operation, RECLAIM_GRACE,
+    RETIRED_FOR, Receipt, Record, Removal, RemoveOutcome, Retired, SecretHash, SignIn, TokenState,
+    Values,
 };
-use crate::model::{Owner, SessionId, Timestamp};
+use crate::model::{Label, Owner, SessionId, Timestamp};
 
 /// Keeps the records of sessions.
 ///
@@ -63,7 +68,7 @@ pub trait SessionStore: Send + Sync + 'static {
 
     /// Stores a new record, unless there is one of this id (expired or not), or all sessions of its
     /// owner were revoked at or after its `authenticated_at`. A taken id is
-    /// [`CreateOutcome::Exists`], whatever became of the owner.
+    /// [`CreateOutcome::Exists`], also if the owner was revoked.
     ///
     /// # Errors
     /// If the store can't answer: the record may or may not be there.
@@ -83,7 +88,7 @@ pub trait SessionStore: Send + Sync + 'static {
         &self,
         id: SessionId,
         secret: &SecretHash,
-        delta: Delta,
+        delta: &Delta,
         at: Instants,
     ) -> impl Future<Output = Result<ApplyOutcome, StoreError>> + Send;
 
@@ -100,9 +105,29 @@ pub trait SessionStore: Send + Sync + 'static {
         at: Instants,
     ) -> impl Future<Output = Result<RemoveOutcome, StoreError>> + Send;
 
+    /// Removes records as [`remove`](Self::remove) does without a secret, and returns what became
+    /// of each. The layer asks for at most 16 at a time.
+    ///
+    /// By default it removes one after the other. Override it if the store can do it in one trip.
+    ///
+    /// # Errors
+    /// If the store can't answer: some records may be gone.
+    fn remove_each(
+        &self,
+        ids: &[SessionId],
+        at: Instants,
+    ) -> impl Future<Output = Result<Vec<RemoveOutcome>, StoreError>> + Send {
+        async move {
+            let mut outcomes = Vec::with_capacity(ids.len());
+            for id in ids {
+                outcomes.push(self.remove(*id, None, at).await?);
+            }
+            Ok(outcomes)
+        }
+    }
+
     /// Returns the live sessions of a user, the oldest first, including all that were stored before
-    /// the call. After each sign-in the layer counts the user's sessions with it
-    /// ([`SessionLayer::max_sessions_per_owner`](crate::SessionLayer::max_sessions_per_owner)).
+    /// the call.
     ///
     /// # Errors
     /// If the store can't answer.
@@ -111,6 +136,28 @@ pub trait SessionStore: Send + Sync + 'static {
         owner: &Owner,
         now: Timestamp,
     ) -> impl Future<Output = Result<Vec<SessionSummary>, StoreError>> + Send;
+
+    /// Returns up to `most` live sessions of a user: all that were stored before the call, or any
+    /// of them if there are more. With it the layer keeps the limit of sessions after each sign-in
+    /// ([`SessionLayer::max_sessions_per_owner`](crate::SessionLayer::max_sessions_per_owner)).
+    ///
+    /// By default it takes them from the whole [`list`](Self::list). Override it if the store can
+    /// do it at a cost that depends on `most` alone.
+    ///
+    /// # Errors
+    /// If the store can't answer.
+    fn list_up_to(
+        &self,
+        owner: &Owner,
+        most: usize,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Vec<SessionSummary>, StoreError>> + Send {
+        async move {
+            let mut sessions = self.list(owner, now).await?;
+            sessions.truncate(most);
+            Ok(sessions)
+        }
+    }
 
     /// Removes all sessions of a user but `except`, including those whose sign-in is on its way:
     /// one that was checked at or before `now` and reaches the store later is answered with
@@ -125,6 +172,38 @@ pub trait SessionStore: Send + Sync + 'static {
         except: Option<SessionId>,
         now: Timestamp,
     ) -> impl Future<Output = Result<u64, StoreError>> + Send;
+
+    /// Returns up to about `most` live sessions of all users and of nobody, after those of the
+    /// pages before, and where the next page begins.
+    ///
+    /// By default the store can't.
+    ///
+    /// # Errors
+    /// [`StoreError::Unsupported`] if the store has no way to go through its sessions without
+    /// holding up all others; [`StoreError::InvalidCursor`] for the cursor of another store; or if
+    /// it can't answer.
+    fn page(
+        &self,
+        after: Option<&Cursor>,
+        most: usize,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Page, StoreError>> + Send {
+        let _ = (after, most, now);
+        async { Err(StoreError::Unsupported("go through all sessions")) }
+    }
+
+    /// Returns how many sessions live, or `None` if the store has no quicker way than to go through
+    /// all [pages](Self::page): the default.
+    ///
+    /// # Errors
+    /// If the store can't answer.
+    fn count(
+        &self,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Option<u64>, StoreError>> + Send {
+        let _ = now;
+        async { Ok(None) }
+    }
 
     /// Returns the largest session that the store can hold, in bytes of keys and values; `None` if
     /// it has no limit. A layer that allows more fails its check at the start.
@@ -152,12 +231,21 @@ pub enum CreateOutcome {
 pub struct SessionSummary {
     /// The public id.
     pub id: SessionId,
+    /// The user who signed in.
+    pub owner: Option<Owner>,
+    /// What the user calls the session, if the application gave it a name at the sign-in.
+    pub label: Option<Label>,
     /// When the session began.
     pub created_at: Timestamp,
     /// When the user last proved who they are.
     pub authenticated_at: Option<Timestamp>,
+    /// When the session was last used, as precisely as the touch interval.
+    pub last_used_at: Timestamp,
     /// Until when the session certainly lives without a further request.
     pub expires_at: Timestamp,
+    /// Whether the session is bound to a device.
+    #[cfg(feature = "device-bound")]
+    pub device: DeviceState,
 }
 
 impl SessionSummary {
@@ -166,9 +254,14 @@ impl SessionSummary {
     pub fn new(id: SessionId, record: &Record, now: Timestamp) -> Self {
         Self {
             id,
+            owner: record.owner.clone(),
+            label: record.label.as_deref().cloned(),
             created_at: record.created_at,
             authenticated_at: record.authenticated_at,
+            last_used_at: record.last_used_at(now),
             expires_at: record.expires_at(now),
+            #[cfg(feature = "device-bound")]
+            device: DeviceState::of(record),
         }
     }
 }

@@ -5,9 +5,12 @@
 //! `debug`, or limited to one line a second, which says how many were held back. The counters count
 //! all of them.
 
+#[cfg(feature = "device-bound")]
+use crate::device::{Refusal, Skipped};
 use crate::{
     error::SessionError,
     model::{Instants, Record, SessionId, Timestamp},
+    store::StoreError,
     telemetry::throttle::Throttle,
 };
 
@@ -30,6 +33,11 @@ pub(crate) struct Events {
     ambiguous: Throttle,
     declined: Throttle,
     failed: Throttle,
+    misused: Throttle,
+    unsaved: Throttle,
+    unready: Throttle,
+    #[cfg(feature = "device-bound")]
+    device: DeviceThrottles,
 }
 
 impl Events {
@@ -41,6 +49,11 @@ impl Events {
             ambiguous: Throttle::new(),
             declined: Throttle::new(),
             failed: Throttle::new(),
+            misused: Throttle::new(),
+            unsaved: Throttle::new(),
+            unready: Throttle::new(),
+            #[cfg(feature = "device-bound")]
+            device: DeviceThrottles::new(),
         }
     }
 
@@ -137,11 +150,105 @@ impl Events {
         }
     }
 
+    /// Reports a handler's call that failed by a fault of the application, if that is the cause.
+    /// The log says which key was meant, even if the handler ignores the error.
+    #[cold]
+    pub(crate) fn call_failed(&self, error: &SessionError, now: impl FnOnce() -> Timestamp) {
+        let (reason, key) = match error {
+            SessionError::Decode { key, .. } => ("decode", Some(key)),
+            SessionError::Encode { key, .. } => ("encode", Some(key)),
+            SessionError::NotAnInteger { key } => ("not_an_integer", Some(key)),
+            SessionError::Overflow { key } => ("overflow", Some(key)),
+            SessionError::InvalidLimit { .. } => ("invalid_limit", None),
+            SessionError::ResponseSent(_) => ("response_sent", None),
+            _ => return,
+        };
+        count!(CALL_FAILURES.add_one(reason));
+        if let Some(suppressed) = self.misused.permit(now()) {
+            let key = key.map(|key| key.as_str());
+            tracing::error!(target: AUDIT, event = "session.call_failed", reason, key, %error, suppressed, "a handler's call of its session failed");
+        }
+    }
+
+    /// Reports that a handle that outlived its request is gone with changes that nobody saved.
+    #[cold]
+    pub(crate) fn unsaved(&self, id: Option<SessionId>, now: Timestamp) {
+        count!(UNSAVED.add(1));
+        if let Some(suppressed) = self.unsaved.permit(now) {
+            let session = id.map(tracing::field::display);
+            tracing::warn!(target: AUDIT, event = "session.unsaved", session, suppressed, "a detached session was dropped with changes that nobody saved");
+        }
+    }
+
     /// Reports that the idle deadline of a session that was only read could not be moved.
     pub(crate) fn touch_failed(&self, id: SessionId, error: &SessionError, now: Timestamp) {
         count!(TOUCH_FAILURES.add(1));
         if let Some(suppressed) = self.failed.permit(now) {
             tracing::warn!(target: AUDIT, event = "session.touch_failed", session = %id, %error, suppressed, "could not touch a session");
+        }
+    }
+
+    /// Reports that a probe found that the store can't serve sessions.
+    pub(crate) fn ping_failed(&self, error: &StoreError, now: Timestamp) {
+        count!(PING_FAILURES.add(1));
+        if let Some(suppressed) = self.unready.permit(now) {
+            tracing::warn!(target: AUDIT, event = "session.ping_failed", %error, suppressed, "the store can't serve sessions");
+        }
+    }
+}
+
+/// Events of sessions that are bound to a device.
+#[cfg(feature = "device-bound")]
+struct DeviceThrottles {
+    suspicious: Throttle,
+    refused: Throttle,
+    skipped: Throttle,
+}
+
+#[cfg(feature = "device-bound")]
+impl DeviceThrottles {
+    const fn new() -> Self {
+        Self {
+            suspicious: Throttle::new(),
+            refused: Throttle::new(),
+            skipped: Throttle::new(),
+        }
+    }
+}
+
+#[cfg(feature = "device-bound")]
+impl Events {
+    /// Reports that a browser registered the key of its device.
+    pub(crate) fn device_bound(&self, id: SessionId) {
+        count!(DEVICE_BOUND.add(1));
+        tracing::info!(target: AUDIT, event = "session.device_bound", session = %id, "a session is bound to a device");
+    }
+
+    /// Reports that a browser proved itself again.
+    pub(crate) fn device_refreshed(&self, id: SessionId) {
+        count!(DEVICE_REFRESHED.add(1));
+        tracing::debug!(target: AUDIT, event = "session.device_refreshed", session = %id, "the device of a session proved itself");
+    }
+
+    /// Reports a proof that was refused, or a request without one.
+    pub(crate) fn device_refused(&self, id: Option<SessionId>, refusal: Refusal, now: Timestamp) {
+        let (reason, session) = (refusal.label(), id.map(tracing::field::display));
+        count!(DEVICE_REFUSED.add_one(reason));
+        if refusal.is_suspicious() {
+            if let Some(suppressed) = self.device.suspicious.permit(now) {
+                tracing::warn!(target: AUDIT, event = "session.device_refused", reason, session, suppressed, "a proof of a session's device was refused: its token may be stolen");
+            }
+        } else if let Some(suppressed) = self.device.refused.permit(now) {
+            tracing::debug!(target: AUDIT, event = "session.device_refused", reason, session, suppressed, "a proof of a session's device was refused");
+        }
+    }
+
+    /// Reports that a browser says why it could not prove itself.
+    pub(crate) fn device_skipped(&self, id: SessionId, reason: Skipped, now: Timestamp) {
+        let reason = reason.name();
+        count!(DEVICE_SKIPPED.add_one(reason));
+        if let Some(suppressed) = self.device.skipped.permit(now) {
+            tracing::debug!(target: AUDIT, event = "session.device_skipped", reason, session = %id, suppressed, "a request came without a fresh proof of the session's device");
         }
     }
 }
@@ -164,6 +271,8 @@ fn reason(error: &SessionError) -> &'static str {
         SessionError::Revoked => "revoked",
         SessionError::TooManySessions { .. } => "too_many_sessions",
         SessionError::NoConsent => "no_consent",
+        #[cfg(feature = "device-bound")]
+        SessionError::ProofMissing => "proof_missing",
         SessionError::AmbiguousCookie => "ambiguous_cookie",
         SessionError::TooLarge { .. } => "too_large",
         _ => "other",
@@ -173,4 +282,31 @@ fn reason(error: &SessionError) -> &'static str {
 #[cfg(feature = "metrics")]
 const fn name(flag: bool) -> &'static str {
     if flag { "true" } else { "false" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::key::KeyBuf;
+
+    #[test]
+    fn each_kind_of_failure_has_its_label() {
+        let key = KeyBuf::new("a").unwrap();
+        let (limit, attempts) = (1, 64);
+        let kinds = [
+            (SessionError::Store(StoreError::TimedOut), "store"),
+            (SessionError::Interrupted, "store"),
+            (SessionError::Ended, "ended"),
+            (SessionError::Superseded, "superseded"),
+            (SessionError::Revoked, "revoked"),
+            (SessionError::TooManySessions { limit }, "too_many_sessions"),
+            (SessionError::NoConsent, "no_consent"),
+            (SessionError::AmbiguousCookie, "ambiguous_cookie"),
+            (SessionError::TooLarge { size: 2, limit: 1 }, "too_large"),
+            (SessionError::Contended { key, attempts }, "other"),
+        ];
+        for (error, label) in kinds {
+            assert_eq!(reason(&error), label, "{error}");
+        }
+    }
 }

@@ -50,14 +50,39 @@ pub(crate) const COMMIT_FAILURES: Counter = Counter::new(
         "revoked",
         "too_many_sessions",
         "no_consent",
+        #[cfg(feature = "device-bound")]
+        "proof_missing",
         "ambiguous_cookie",
         "too_large",
         "other",
     ],
 );
+pub(crate) const CALL_FAILURES: Counter = Counter::new(
+    "kr_session_call_failures_total",
+    "Calls of handlers that failed by a fault of the application.",
+)
+.by(
+    "reason",
+    &[
+        "decode",
+        "encode",
+        "not_an_integer",
+        "overflow",
+        "invalid_limit",
+        "response_sent",
+    ],
+);
+pub(crate) const UNSAVED: Counter = Counter::new(
+    "kr_session_unsaved_total",
+    "Handles that outlived their request and were dropped with changes that nobody saved.",
+);
 pub(crate) const TOUCH_FAILURES: Counter = Counter::new(
     "kr_session_touch_failures_total",
     "Sessions whose idle deadline could not be moved after a read.",
+);
+pub(crate) const PING_FAILURES: Counter = Counter::new(
+    "kr_session_ping_failures_total",
+    "Checks that found that the store can't serve sessions.",
 );
 pub(crate) const EVICTED: Counter = Counter::new(
     "kr_session_evicted_total",
@@ -65,7 +90,33 @@ pub(crate) const EVICTED: Counter = Counter::new(
 )
 .by("share", &["anonymous", "owned"]);
 
-const ALL: [Counter; 10] = [
+#[cfg(feature = "device-bound")]
+pub(crate) const DEVICE_BOUND: Counter = Counter::new(
+    "kr_session_device_bound_total",
+    "Sessions that a browser bound to its device.",
+);
+#[cfg(feature = "device-bound")]
+pub(crate) const DEVICE_REFRESHED: Counter = Counter::new(
+    "kr_session_device_refreshed_total",
+    "Proofs of a session's device.",
+);
+#[cfg(feature = "device-bound")]
+pub(crate) const DEVICE_REFUSED: Counter = Counter::new(
+    "kr_session_device_refused_total",
+    "Proofs that were refused, and requests of bound sessions without one.",
+)
+.by("reason", &crate::device::Refusal::LABELS);
+#[cfg(feature = "device-bound")]
+pub(crate) const DEVICE_SKIPPED: Counter = Counter::new(
+    "kr_session_device_skipped_total",
+    "Requests of bound sessions whose browser could not prove itself.",
+)
+.by(
+    "reason",
+    &["unreachable", "server_error", "quota_exceeded", "other"],
+);
+
+const ALL: &[Counter] = &[
     CREATED,
     ROTATED,
     DESTROYED,
@@ -74,8 +125,19 @@ const ALL: [Counter; 10] = [
     REFUSED,
     AMBIGUOUS,
     COMMIT_FAILURES,
+    CALL_FAILURES,
+    UNSAVED,
     TOUCH_FAILURES,
+    PING_FAILURES,
     EVICTED,
+    #[cfg(feature = "device-bound")]
+    DEVICE_BOUND,
+    #[cfg(feature = "device-bound")]
+    DEVICE_REFRESHED,
+    #[cfg(feature = "device-bound")]
+    DEVICE_REFUSED,
+    #[cfg(feature = "device-bound")]
+    DEVICE_SKIPPED,
 ];
 
 const STORE_SECONDS: &str = "kr_session_store_seconds";
@@ -103,7 +165,7 @@ pub fn describe_metrics() {
     describe_histogram!(
         STORE_SECONDS,
         Unit::Seconds,
-        "How long calls to a store with I/O took."
+        "How long calls to the store took; those to a MemoryStore are not measured."
     );
 }
 

@@ -1,7 +1,7 @@
 //! The lines that the code of a test writes to the log, each in the test's own thread.
 //!
-//! One subscriber serves the whole process: which lines are wanted is decided once, so tests with subscribers of their own would
-//! disturb each other.
+//! One subscriber serves the whole process: which lines are wanted is decided once, so tests with
+//! subscribers of their own would disturb each other.
 
 use std::{
     cell::RefCell,

@@ -1,24 +1,34 @@
-//! What the log tells of sessions: which events, at which level, with which fields, and nothing that admits or names anybody.
+//! What the log tells of sessions: which events, at which level, with which fields, and nothing
+//! that admits or names anybody.
 
 // Helpers of tests may panic as tests do; the lint's own exception covers test functions only.
 #![allow(clippy::unwrap_used)]
 
 mod capture;
+#[path = "../versioned/map_store.rs"]
+mod map_store;
 #[path = "../session/support.rs"]
 mod support;
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_kr_session::{
     MemoryStore, MokaStore, Session, SessionError, SessionId, SessionLimit, SessionStore,
-    Timestamp,
-    store::{IdleLimit, Record, SecretHash},
+    StoreError, Timestamp,
+    store::{
+        IdleLimit, Instants, Record, RemoveOutcome, SecretHash, StoreKey, StoreValue, Version,
+        Versioned, VersionedStore,
+    },
 };
 
-use capture::{start, take};
-use support::{App, Behaviour, Reply, ok, on_each_store, owner, settle, with_wrong_secret};
+use capture::{Line, start, take};
+use map_store::MapStore;
+use support::{
+    ABSOLUTE, App, Behaviour, Reply, ok, on_each_store, owner, settle, with_wrong_secret,
+};
 
 on_each_store!(
     the_life_of_a_session,
@@ -27,11 +37,14 @@ on_each_store!(
     a_sign_in_revokes_the_session_of_another_user,
     a_sign_in_over_the_limit_revokes_the_oldest_session,
     a_token_without_a_live_session_has_expired_whatever_the_request_does,
+    a_session_that_ends_while_a_request_runs_has_expired_for_it,
     a_wrong_secret_for_a_live_session_is_refused_whatever_the_request_does,
     a_token_that_was_just_rotated_away_is_no_sign_of_theft,
     a_session_that_ends_under_a_request_is_told_by_what_ended_it,
     a_flood_is_one_line_a_second_that_says_how_many_there_were,
     cookies_of_several_sessions,
+    a_call_that_fails_by_a_fault_of_the_application_is_told_whatever_becomes_of_it,
+    a_detached_handle_that_is_dropped_with_unsaved_changes_is_told,
     events_hold_no_secret_and_name_nobody_and_are_all_in_the_table,
 );
 
@@ -132,7 +145,9 @@ async fn the_life_of_a_session(app: App) {
         told().await,
         [format!("INFO session.rotated session={id} signed_in=true")]
     );
-    request(&app, Some(&signed_in.token()), |session| session.sign_out()).await;
+    request(&app, Some(&signed_in.token()), |session| session.sign_out())
+        .await
+        .assert_done();
     assert_eq!(
         told().await,
         [format!("DEBUG session.destroyed session={id}")]
@@ -155,7 +170,7 @@ async fn what_most_requests_do_is_not_told(app: App) {
         for use_ in [Use::Read, Use::Insert, Use::Increment, Use::SaveAndRead] {
             assert_eq!(use_session(&app, &token, use_).await.status, StatusCode::OK);
         }
-        request(&app, None, |_| Ok(())).await;
+        request(&app, None, |_| Ok(())).await.assert_done();
         // A read moves the deadline now.
         app.advance(5 * SECOND);
     }
@@ -247,19 +262,41 @@ async fn a_token_without_a_live_session_has_expired_whatever_the_request_does(ap
         let token = app.start(&[("a", 1)]).await;
         let id = id(&app, &token).await;
         app.advance(30 * SECOND);
-        use_session(&app, &token, use_).await;
+        use_session(&app, &token, use_).await.assert_done();
         let lines = told().await;
-        let expired: Vec<_> = lines
+        let mut told: Vec<_> = lines
             .iter()
             .filter(|line| !line.contains("session.created"))
             .collect();
+        told.sort_unstable();
+        let expired = &format!("DEBUG session.expired session={id} suppressed=0");
+        // Whoever holds its token ends it, however old it is.
+        let destroyed = &format!("DEBUG session.destroyed session={id}");
         let expected = match use_ {
-            // Ended by who holds its token, however old it is.
-            Use::Destroy => format!("DEBUG session.destroyed session={id}"),
-            _ => format!("DEBUG session.expired session={id} suppressed=0"),
+            Use::Destroy => vec![destroyed],
+            Use::SignIn => vec![destroyed, expired],
+            _ => vec![expired],
         };
-        assert_eq!(expired, [&expected], "{use_:?}");
+        assert_eq!(told, expected, "{use_:?}");
     }
+}
+
+async fn a_session_that_ends_while_a_request_runs_has_expired_for_it(app: App) {
+    start();
+    let token = app.start(&[("a", 1)]).await;
+    let id = id(&app, &token).await;
+    let clock = Arc::clone(&app.clock);
+    app.with(Some(&token), move |session| async move {
+        // From here on the request may take as long as it likes, but for the absolute deadline.
+        session.rotate()?;
+        clock.advance(ABSOLUTE);
+        assert_eq!(session.get::<i64>("a").await?, None);
+        Ok(ok(""))
+    })
+    .await
+    .assert_plain();
+    let expired = format!("DEBUG session.expired session={id} suppressed=0");
+    assert_eq!(told().await, [expired]);
 }
 
 async fn a_wrong_secret_for_a_live_session_is_refused_whatever_the_request_does(app: App) {
@@ -270,7 +307,7 @@ async fn a_wrong_secret_for_a_live_session_is_refused_whatever_the_request_does(
         let id = id(&app, &token).await;
         app.advance(2 * SECOND);
         let wrong = with_wrong_secret(&token, &other);
-        use_session(&app, &wrong, use_).await;
+        use_session(&app, &wrong, use_).await.assert_done();
         let lines = told().await;
         let refused: Vec<_> = lines
             .iter()
@@ -304,8 +341,10 @@ async fn a_token_that_was_just_rotated_away_is_no_sign_of_theft(app: App) {
         .await
         .token();
     take();
-    for use_ in [Use::Read, Use::Insert, Use::Increment, Use::Destroy] {
-        use_session(&app, &old, use_).await;
+    use_session(&app, &old, Use::Read).await.assert_done();
+    for use_ in [Use::Insert, Use::Increment, Use::Destroy] {
+        let reply = use_session(&app, &old, use_).await;
+        assert_eq!(reply.status, StatusCode::CONFLICT);
     }
     assert!(
         told()
@@ -319,7 +358,7 @@ async fn a_token_that_was_just_rotated_away_is_no_sign_of_theft(app: App) {
         settle().await;
     }
     take();
-    use_session(&app, &old, Use::Read).await;
+    use_session(&app, &old, Use::Read).await.assert_done();
     assert_eq!(
         told().await,
         [format!("WARN session.refused session={id} suppressed=0")]
@@ -377,8 +416,8 @@ async fn a_flood_is_one_line_a_second_that_says_how_many_there_were(app: App) {
     for _ in 0..50 {
         app.start(&[("a", 1)]).await;
         for token in [&wrong, &other] {
-            use_session(&app, token, Use::Read).await;
-            use_session(&app, token, Use::Destroy).await;
+            use_session(&app, token, Use::Read).await.assert_done();
+            use_session(&app, token, Use::Destroy).await.assert_done();
         }
     }
     assert_eq!(
@@ -387,8 +426,8 @@ async fn a_flood_is_one_line_a_second_that_says_how_many_there_were(app: App) {
     );
     app.advance(SECOND);
     app.start(&[("a", 1)]).await;
-    use_session(&app, &wrong, Use::Read).await;
-    use_session(&app, &other, Use::Read).await;
+    use_session(&app, &wrong, Use::Read).await.assert_done();
+    use_session(&app, &other, Use::Read).await.assert_done();
     let lines = told().await;
     for (event, suppressed) in [("created", 49), ("refused", 99), ("expired", 99)] {
         let suppressed = format!(" suppressed={suppressed}");
@@ -423,7 +462,8 @@ async fn a_store_that_is_down() {
     let down = "error=the session store is unavailable: connection refused";
     app.remote.set(Behaviour::Fail);
     for _ in 0..3 {
-        use_session(&app, &token, Use::Insert).await;
+        let reply = use_session(&app, &token, Use::Insert).await;
+        reply.assert_refused(StatusCode::SERVICE_UNAVAILABLE);
     }
     assert_eq!(
         told().await,
@@ -447,6 +487,147 @@ async fn a_store_that_is_down() {
             "WARN session.touch_failed {down} session={id} suppressed=2"
         )]
     );
+    for suppressed in [0, 2] {
+        for _ in 0..3 {
+            app.sessions().ping().await.unwrap_err();
+        }
+        assert_eq!(
+            told().await,
+            [format!(
+                "WARN session.ping_failed {down} suppressed={suppressed}"
+            )]
+        );
+        app.advance(SECOND);
+    }
+}
+
+async fn a_call_that_fails_by_a_fault_of_the_application_is_told_whatever_becomes_of_it(app: App) {
+    start();
+    let start = app
+        .with(None, |session| async move {
+            session.insert("text", "hunter2")?;
+            session.insert("full", &i64::MAX)?;
+            Ok(ok(""))
+        })
+        .await;
+    let token = start.token();
+    for at_once in [false, true] {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        app.advance(2 * SECOND);
+        told().await;
+        let clock = Arc::clone(&app.clock);
+        let next = move || {
+            if !at_once {
+                clock.advance(SECOND);
+            }
+        };
+        let reply = app
+            .with(Some(&token), move |session| async move {
+                sender.send(session.clone()).unwrap();
+                assert!(session.get::<i64>("text").await.is_err());
+                next();
+                assert!(session.take::<i64>("text").await.is_err());
+                next();
+                let same = |value: Option<i64>| value;
+                assert!(session.update("text", same).await.is_err());
+                next();
+                assert!(session.increment("text", 1).await.is_err());
+                next();
+                assert!(session.increment("full", 1).await.is_err());
+                next();
+                assert!(session.insert("nan", &f64::NAN).is_err());
+                next();
+                assert!(session.set_idle_timeout(Duration::ZERO).is_err());
+                next();
+                assert!(session.set_absolute_timeout(Duration::MAX).is_err());
+                next();
+                // These are no faults of the application.
+                assert!(session.get::<i64>("").await.is_err());
+                assert!(session.sign_in("").is_err());
+                Ok(ok(""))
+            })
+            .await;
+        reply.assert_plain();
+        let session = receiver.recv().unwrap();
+        assert!(session.insert("late", &1).is_err());
+        if !at_once {
+            app.advance(SECOND);
+        }
+        assert!(session.rotate().is_err());
+        let faults: Vec<_> = take()
+            .into_iter()
+            .filter(|line| line.event() == "session.call_failed")
+            .collect();
+        for line in &faults {
+            assert_eq!(line.level.as_str(), "ERROR");
+            assert!(!format!("{line:?}").contains("hunter2"), "{line:?}");
+        }
+        let field = |line: &Line, name| line.fields.get(name).cloned().unwrap_or_default();
+        let shown: Vec<_> = faults
+            .iter()
+            .map(|line| format!("{} {}", field(line, "reason"), field(line, "key")))
+            .collect();
+        if at_once {
+            assert_eq!(shown, ["decode text"], "one line a second");
+            continue;
+        }
+        let expected = [
+            "decode text",
+            "decode text",
+            "decode text",
+            "not_an_integer text",
+            "overflow full",
+            "encode nan",
+            "invalid_limit ",
+            "invalid_limit ",
+            "response_sent ",
+            "response_sent ",
+        ];
+        assert_eq!(shown, expected);
+    }
+}
+
+async fn a_detached_handle_that_is_dropped_with_unsaved_changes_is_told(app: App) {
+    start();
+    let token = app.start(&[("a", 1)]).await;
+    let id = id(&app, &token).await;
+    let detached = async |saves: bool| {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        app.with(Some(&token), move |session| async move {
+            sender.send(session.detach()).unwrap();
+            session.get::<i64>("a").await?;
+            Ok(ok(""))
+        })
+        .await
+        .assert_plain();
+        told().await;
+        let session: Session = receiver.recv().unwrap();
+        let clone = session.clone();
+        session.insert("a", &2).unwrap();
+        drop(session);
+        assert_eq!(told().await, [""; 0], "another handle may save it");
+        if saves {
+            clone.save().await.unwrap();
+        }
+    };
+    detached(false).await;
+    let line = format!("WARN session.unsaved session={id} suppressed=0");
+    assert_eq!(told().await, [line]);
+    assert_eq!(app.read(&token, "a").await, Some(1));
+    app.advance(SECOND);
+    detached(true).await;
+    assert_eq!(told().await, [""; 0]);
+    // What is dropped with its request is no fault of a handle.
+    let reply = app
+        .with(Some(&token), |session| async move {
+            session.insert("a", &3)?;
+            let mut failed = ok("");
+            *failed.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+            Ok(failed)
+        })
+        .await;
+    assert_eq!(reply.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(told().await, [""; 0]);
 }
 
 async fn cookies_of_several_sessions(app: App) {
@@ -466,7 +647,8 @@ async fn cookies_of_several_sessions(app: App) {
         app.raw(&cookies, |session| async move {
             Ok(ok(format!("{:?}", session.get::<i64>("a").await?)))
         })
-        .await;
+        .await
+        .assert_done();
         app.advance(SECOND);
     }
     assert_eq!(told().await, ["WARN session.ambiguous suppressed=0"; 2]);
@@ -531,7 +713,8 @@ async fn live_sessions_that_have_to_make_room_are_counted_and_dead_ones_are_not(
         );
     }
 
-    // They are dead, but it is not yet time to sweep them away: whoever comes now drops nobody that lives.
+    // They are dead, but it is not yet time to sweep them away: whoever comes now drops nobody that
+    // lives.
     let later = now.saturating_add(90 * SECOND);
     begin(5, false, later).await;
     assert_eq!(store.evictions().anonymous, anonymous);
@@ -581,7 +764,7 @@ async fn a_moka_store_tells_of_what_has_to_make_room_when_moka_is_done() {
 }
 
 async fn events_hold_no_secret_and_name_nobody_and_are_all_in_the_table(app: App) {
-    const FIELDS: [&str; 10] = [
+    const FIELDS: [&str; 11] = [
         "event",
         "session",
         "signed_in",
@@ -590,6 +773,7 @@ async fn events_hold_no_secret_and_name_nobody_and_are_all_in_the_table(app: App
         "sessions",
         "kept",
         "reason",
+        "key",
         "error",
         "share",
     ];
@@ -611,7 +795,7 @@ async fn events_hold_no_secret_and_name_nobody_and_are_all_in_the_table(app: App
             }
         }
         let both = [&signed_in, &wrong].map(|token| format!("Kr.Session={token}"));
-        app.raw(&both, |_| async { Ok(ok("")) }).await;
+        app.raw(&both, |_| async { Ok(ok("")) }).await.assert_done();
         secrets.extend([anonymous, signed_in, wrong]);
         app.advance(10 * SECOND);
     }
@@ -649,4 +833,50 @@ async fn events_hold_no_secret_and_name_nobody_and_are_all_in_the_table(app: App
             }
         }
     }
+}
+
+/// A map that can't delete what isn't a session.
+#[derive(Default)]
+struct Untidy(MapStore);
+
+impl VersionedStore for Untidy {
+    async fn get(&self, key: &StoreKey) -> Result<Option<(Version, Bytes)>, StoreError> {
+        self.0.get(key).await
+    }
+
+    async fn put_if(
+        &self,
+        key: &StoreKey,
+        expected: Option<Version>,
+        value: StoreValue,
+        keep_for: Duration,
+    ) -> Result<bool, StoreError> {
+        self.0.put_if(key, expected, value, keep_for).await
+    }
+
+    async fn delete_if(&self, key: &StoreKey, expected: Version) -> Result<bool, StoreError> {
+        match key.session_id() {
+            Some(_) => self.0.delete_if(key, expected).await,
+            None => Err(StoreError::unavailable("read-only")),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_session_has_ended_also_if_its_index_is_left_to_be_tidied_and_a_line_tells_why() {
+    start();
+    let now = Timestamp::from_unix_millis(1_800_000_000_000);
+    let store = Versioned::new(Untidy::default());
+    let secret = SecretHash::from_bytes([1; 32]);
+    let mut record = Record::new(secret, now, IdleLimit::new(60 * SECOND), 600 * SECOND);
+    record.owner = Some(owner("max"));
+    let id = SessionId::generate(now);
+    store.create(id, record, now).await.unwrap();
+    let removed = store.remove(id, None, Instants::at(now)).await;
+    assert_eq!(removed.unwrap(), RemoveOutcome::Removed);
+    let lines = take();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert_eq!(lines[0].level.as_str(), "DEBUG");
+    assert!(lines[0].message.ends_with("to be tidied later"));
+    assert!(lines[0].fields["error"].ends_with("read-only"));
 }

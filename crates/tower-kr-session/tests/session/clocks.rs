@@ -1,13 +1,14 @@
-//! Clocks that are wrong: one that jumps, and those of nodes that disagree. What they can do to a session is to end it early, or to
-//! give it one more of its own timeouts from the moment on at which it is used under the right time; never more.
+//! Clocks that are wrong: one that jumps, and those of nodes that disagree. What they can do to a
+//! session is to end it early, or to give it one more of its own timeouts from the moment on at
+//! which it is used under the right time; never more.
 
 use std::{sync::Arc, time::Duration};
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
-use tower_kr_session::{Clock, ManualClock, Owner, SessionLimit, Timestamp};
+use tower_kr_session::{Clock, ManualClock, Owner, Session, SessionError, SessionLimit, Timestamp};
 
 use crate::{
-    support::{ABSOLUTE, App, IDLE, ok, on_each_store},
+    support::{ABSOLUTE, App, IDLE, ok, on_each_store, owner},
     timeouts::{TOUCH, read},
 };
 
@@ -17,6 +18,9 @@ on_each_store!(
     what_began_while_a_clock_was_an_hour_ahead_keeps_its_limits_once_the_time_is_right,
     a_node_whose_clock_is_an_hour_ahead_harms_no_session_of_the_others,
     a_logout_under_a_clock_that_is_ahead_holds_once_it_is_right,
+    what_ends_a_session_ends_one_that_a_clock_ahead_shows_as_expired,
+    what_ends_a_session_ends_one_that_expired_meanwhile_by_a_clock_ahead,
+    a_revocation_under_a_clock_that_was_ahead_concerns_this_user_alone,
     sign_ins_and_revocations_within_a_tick_keep_their_order,
     a_clock_that_goes_an_hour_ahead_ends_sessions_and_going_back_gives_none_of_them_more_time,
     nodes_that_differ_by_seconds_keep_the_limits_to_within_these_seconds,
@@ -133,8 +137,106 @@ async fn a_logout_under_a_clock_that_is_ahead_holds_once_it_is_right(app: App) {
     assert_eq!(read(&app, &token).await, None);
 }
 
-/// Requests at random times go to nodes whose clocks differ by up to five seconds from the right one: sessions that are left for
-/// too long now and then, and others that are used until they are too old.
+async fn a_revocation_under_a_clock_that_was_ahead_concerns_this_user_alone(app: App) {
+    let sessions = app.sessions();
+    let right = now(&app);
+    app.clock.set(right.saturating_add(HOUR));
+    sessions.revoke_all(&owner("max")).await.unwrap();
+    app.clock.set(right);
+    let fresh = async |user: &'static str| {
+        let reply = app
+            .with(None, move |session| async move {
+                session.sign_in(user)?;
+                Ok(ok(""))
+            })
+            .await;
+        let token = reply.token();
+        let reply = app
+            .with(Some(&token), |session| async move {
+                let fresh = session.authenticated_within(5 * 60 * SECOND).await?;
+                Ok(ok(fresh))
+            })
+            .await;
+        (token, reply.body)
+    };
+    let (_, eve) = fresh("eve").await;
+    assert_eq!(eve, "true");
+    // Their own sign-in counts as later than the revocation, so it isn't fresh by the clock of now.
+    let (max, is_fresh) = fresh("max").await;
+    assert_eq!(is_fresh, "false");
+    // And yet it does not outlive a revocation by another node, whose clock is right.
+    let other = node(&app, now(&app));
+    other.advance(SECOND);
+    assert_eq!(other.sessions().revoke_all(&owner("max")).await.unwrap(), 1);
+    assert_eq!(app.id(&max).await, None);
+}
+
+const ENDS: [&str; 4] = ["destroy", "sign_out", "sign_in", "sign_in and save"];
+
+async fn end(session: &Session, how: &str) -> Result<(), SessionError> {
+    match how {
+        "destroy" => session.destroy(),
+        "sign_out" => session.sign_out(),
+        "sign_in" => session.sign_in("eve"),
+        _ => {
+            session.sign_in("max")?;
+            session.save().await
+        }
+    }
+}
+
+async fn signed_in(app: &App) -> String {
+    let signed_in = app.with(None, |session| async move {
+        session.sign_in("max")?;
+        Ok(ok(""))
+    });
+    signed_in.await.token()
+}
+
+async fn what_ends_a_session_ends_one_that_a_clock_ahead_shows_as_expired(app: App) {
+    for (how, looks_first) in ENDS.into_iter().flat_map(|how| [(how, true), (how, false)]) {
+        let right = now(&app);
+        let token = signed_in(&app).await;
+        app.clock.set(right.saturating_add(2 * HOUR));
+        let ended = app
+            .with(Some(&token), move |session| async move {
+                if looks_first {
+                    assert_eq!(session.owner().await?, None);
+                }
+                end(&session, how).await?;
+                Ok(ok(""))
+            })
+            .await;
+        assert!(ended.set_cookie().is_some(), "{how}: {ended:?}");
+        app.clock.set(right);
+        assert_eq!(app.id(&token).await, None, "{how}, {looks_first}");
+    }
+}
+
+async fn what_ends_a_session_ends_one_that_expired_meanwhile_by_a_clock_ahead(app: App) {
+    for how in ENDS {
+        let right = now(&app);
+        let token = signed_in(&app).await;
+        let clock = Arc::clone(&app.clock);
+        let ended = app
+            .with(Some(&token), move |session| async move {
+                assert!(session.owner().await?.is_some());
+                clock.set(clock.now().saturating_add(2 * HOUR));
+                let lost = session.increment("n", 1).await;
+                assert!(matches!(lost, Err(SessionError::Ended)), "{lost:?}");
+                end(&session, how).await?;
+                Ok(ok(""))
+            })
+            .await;
+        assert!(ended.set_cookie().is_some(), "{how}: {ended:?}");
+        app.clock.set(right);
+        assert_eq!(app.id(&token).await, None, "{how}");
+    }
+}
+
+/// Requests at random times go to nodes whose clocks differ by up to five seconds from the right
+/// one: sessions that are left for too long now and then, and others that are used until they are
+/// too old.
 async fn nodes_that_differ_by_seconds_keep_the_limits_to_within_these_seconds(app: App) {
     const SKEW: Duration = Duration::from_secs(5);
     let mut random = StdRng::seed_from_u64(1);

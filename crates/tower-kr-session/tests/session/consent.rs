@@ -14,6 +14,7 @@ on_each_store!(
     a_sign_in_without_consent_is_no_success_that_does_not_stick,
     a_save_without_consent_says_so_and_the_request_goes_on,
     a_sign_in_without_consent_does_not_end_the_session_of_another_user,
+    a_session_ends_also_if_the_sign_in_after_it_lacks_consent,
 );
 
 const CONSENT: &str = "consent=yes";
@@ -165,7 +166,7 @@ async fn a_save_without_consent_says_so_and_the_request_goes_on(app: App) {
 }
 
 async fn a_sign_in_without_consent_does_not_end_the_session_of_another_user(app: App) {
-    for looked in [false, true] {
+    for looks in [[false, false], [false, true], [true, true]] {
         let mut app = app.again();
         let first = app
             .with(None, |session| async move {
@@ -181,15 +182,34 @@ async fn a_sign_in_without_consent_does_not_end_the_session_of_another_user(app:
             .consent_when(|_| false);
         let reply = app
             .with(Some(&first), move |session| async move {
-                if looked {
+                if looks[0] {
                     session.owner().await?;
                 }
                 session.sign_in("second")?;
-                session.id().await?;
+                if looks[1] {
+                    session.id().await?;
+                }
                 Ok(ok(""))
             })
             .await;
         reply.assert_refused(StatusCode::FORBIDDEN);
         assert!(app.id(&first).await.is_some());
     }
+}
+
+async fn a_session_ends_also_if_the_sign_in_after_it_lacks_consent(app: App) {
+    let app = asking(app);
+    let token = insert(&app, &[CONSENT]).await.token();
+    let reply = app
+        .with(Some(&token), |session| async move {
+            session.destroy()?;
+            session.sign_in("max")?;
+            let error = session.save().await.unwrap_err();
+            assert!(matches!(error, SessionError::NoConsent), "{error}");
+            Ok(ok(""))
+        })
+        .await;
+    reply.assert_done();
+    assert!(reply.removes_cookie());
+    assert_eq!(app.records(), 0);
 }

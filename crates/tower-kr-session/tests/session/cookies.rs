@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use http::{StatusCode, header};
 use kr_cookie::{CookieBuilder, SecurePolicy};
-use tower_kr_session::{Https, SiteData, Status};
+use tower_kr_session::{Clock, Https, SiteData, Status};
 
-use crate::support::{ABSOLUTE, App, Behaviour, NAME, ok, on_each_store};
+use crate::support::{
+    ABSOLUTE, App, Behaviour, IDLE, NAME, ok, on_each_store, owner, with_wrong_secret,
+};
 
 on_each_store!(
     a_client_without_a_session_that_writes_nothing_gets_no_cookie_and_no_record,
@@ -14,9 +16,14 @@ on_each_store!(
     what_is_no_token_of_ours_is_as_if_it_were_not_there,
     a_valid_token_among_garbage_works_in_any_order,
     two_live_sessions_or_too_many_cookies_are_a_conflict,
+    signing_in_or_out_ends_all_sessions_of_one_name_and_the_conflict,
+    signing_in_or_out_leaves_a_session_of_the_clients_other_cookies_nothing,
+    a_sign_in_that_is_refused_leaves_the_sessions_in_conflict,
     a_persistent_session_tells_the_browser_until_when,
     a_logout_clears_what_the_browser_keeps_if_the_layer_says_so,
     no_cache_of_any_kind_keeps_a_token,
+    no_browser_keeps_what_a_user_saw,
+    a_response_that_may_use_the_session_later_is_kept_apart_by_caches,
     a_persistent_session_whose_deadline_is_moved_into_the_past_loses_its_cookie,
 );
 
@@ -178,13 +185,11 @@ async fn assert_conflict(app: &App, cookies: &[String]) {
         })
         .await;
     read.assert_plain();
-    for change in ["insert", "sign_in", "destroy", "rotate"] {
+    for change in ["insert", "rotate"] {
         let reply = app
             .raw(cookies, move |session| async move {
                 match change {
                     "insert" => session.insert("a", &2)?,
-                    "sign_in" => session.sign_in("max")?,
-                    "destroy" => session.destroy()?,
                     _ => session.rotate()?,
                 }
                 Ok(ok(""))
@@ -215,6 +220,118 @@ async fn two_live_sessions_or_too_many_cookies_are_a_conflict(app: App) {
     let mut many = many[..4].to_vec();
     many.push(first);
     assert_conflict(&app, &many).await;
+    for signs_in in [true, false] {
+        let reply = app
+            .raw(&many, move |session| async move {
+                match signs_in {
+                    true => session.sign_in("max")?,
+                    false => session.destroy()?,
+                }
+                Ok(ok(""))
+            })
+            .await;
+        reply.assert_refused(StatusCode::BAD_REQUEST);
+    }
+}
+
+async fn signing_in_or_out_ends_all_sessions_of_one_name_and_the_conflict(app: App) {
+    for signs_in in [true, false] {
+        let first = app.start(&[("a", 1)]).await;
+        let second = app.start(&[("a", 2)]).await;
+        let stranger = app.start(&[("a", 3)]).await;
+        let guessed = with_wrong_secret(&stranger, &first);
+        let cookie = |token: &str| format!("{NAME}={token}");
+        let cookies = [&first, &guessed, &second].map(|token| cookie(token));
+        let reply = app
+            .raw(&cookies, move |session| async move {
+                assert_eq!(session.status().await?, Status::Ambiguous);
+                match signs_in {
+                    true => session.sign_in("max")?,
+                    false => session.destroy()?,
+                }
+                let expected = if signs_in {
+                    Status::New
+                } else {
+                    Status::Absent
+                };
+                assert_eq!(session.status().await?, expected);
+                assert_eq!(session.id().await?, None);
+                assert_eq!(session.get::<i64>("a").await?, None);
+                if signs_in {
+                    assert_eq!(session.increment("n", 1).await?, 1);
+                }
+                Ok(ok(""))
+            })
+            .await;
+        assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
+        for token in [&first, &second] {
+            assert_eq!(app.id(token).await, None);
+        }
+        assert_eq!(app.read(&stranger, "a").await, Some(3));
+        if signs_in {
+            // The browser keeps a cookie under another path, whose session is over.
+            let both = [cookie(&first), cookie(&reply.token()), cookie(&second)];
+            let next = app
+                .raw(&both, |session| async move {
+                    assert_eq!(session.owner().await?, Some(owner("max")));
+                    session.insert("a", &1)?;
+                    Ok(ok(session.get::<i64>("n").await?.unwrap_or_default()))
+                })
+                .await;
+            next.assert_plain();
+            assert_eq!(next.body, "1");
+        } else {
+            assert!(reply.removes_cookie());
+        }
+    }
+}
+
+async fn signing_in_or_out_leaves_a_session_of_the_clients_other_cookies_nothing(app: App) {
+    // One cookie of a live session, and one of a session that a clock ahead shows as expired.
+    let old = app.start(&[("a", 1)]).await;
+    app.advance(IDLE);
+    for signs_in in [true, false] {
+        let right = app.clock.now();
+        let expired = app.start(&[("a", 1)]).await;
+        app.advance(2 * IDLE);
+        let live = app.start(&[("a", 1)]).await;
+        let cookies = [&old, &expired, &live].map(|token| format!("{NAME}={token}"));
+        let reply = app
+            .raw(&cookies, move |session| async move {
+                match signs_in {
+                    true => session.sign_in("max")?,
+                    false => session.destroy()?,
+                }
+                Ok(ok(""))
+            })
+            .await;
+        assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
+        app.clock.set(right);
+        assert_eq!(app.id(&live).await, None);
+        assert_eq!(app.id(&expired).await, None);
+    }
+}
+
+/// A sign-in without consent starts nothing, so it ends nothing.
+async fn a_sign_in_that_is_refused_leaves_the_sessions_in_conflict(app: App) {
+    let first = app.start(&[("a", 1)]).await;
+    let second = app.start(&[("a", 2)]).await;
+    let mut refusing = app.clone();
+    refusing.layer = app
+        .layer
+        .clone()
+        .cookie(CookieBuilder::new(NAME).essential(false))
+        .consent_when(|_| false);
+    let cookies = [&first, &second].map(|token| format!("{NAME}={token}"));
+    let reply = refusing
+        .raw(&cookies, |session| async move {
+            session.sign_in("max")?;
+            Ok(ok(""))
+        })
+        .await;
+    reply.assert_refused(StatusCode::FORBIDDEN);
+    assert_eq!(app.read(&first, "a").await, Some(1));
+    assert_eq!(app.read(&second, "a").await, Some(2));
 }
 
 async fn a_persistent_session_tells_the_browser_until_when(app: App) {
@@ -235,6 +352,7 @@ async fn a_persistent_session_tells_the_browser_until_when(app: App) {
     app.advance(Duration::from_secs(1));
     let rotated = app
         .with(Some(&token), |session| async move {
+            assert_eq!(session.is_persistent().await?, Some(true));
             session.rotate()?;
             Ok(ok(""))
         })
@@ -248,6 +366,12 @@ async fn a_persistent_session_tells_the_browser_until_when(app: App) {
         })
         .await;
     assert!(!forgotten.set_cookie().unwrap().contains("Max-Age"));
+    app.with(Some(&forgotten.token()), |session| async move {
+        assert_eq!(session.is_persistent().await?, Some(false));
+        Ok(ok(""))
+    })
+    .await
+    .assert_plain();
     let ordinary = app.start(&[("a", 1)]).await;
     app.advance(ABSOLUTE);
     assert_eq!(app.id(&ordinary).await, None);
@@ -413,6 +537,89 @@ async fn no_cache_of_any_kind_keeps_a_token(app: App) {
         for name in TARGETED {
             assert_eq!(reply.headers.get(name), None, "{name}");
         }
+    }
+}
+
+/// The back button shows a page from the browser's memory, also after the user has signed out.
+async fn no_browser_keeps_what_a_user_saw(app: App) {
+    let anonymous = app.start(&[("a", 1)]).await;
+    let user = app
+        .with(None, |session| async move {
+            session.sign_in("max")?;
+            Ok(ok(""))
+        })
+        .await;
+    let user = user.token();
+    for (token, expected) in [(anonymous, "private, no-cache"), (user, "no-store")] {
+        let read = app
+            .with(Some(&token), |session| async move {
+                session.get::<i64>("a").await?;
+                Ok(ok(""))
+            })
+            .await;
+        let write = app
+            .with(Some(&token), |session| async move {
+                session.get::<i64>("a").await?;
+                session.insert("a", &2)?;
+                session.increment("n", 1).await?;
+                Ok(ok(""))
+            })
+            .await;
+        for reply in [read, write] {
+            reply.assert_plain();
+            assert_eq!(reply.headers[header::CACHE_CONTROL], expected);
+        }
+        // Whose session it is was not asked.
+        let increment = app
+            .with(Some(&token), |session| async move {
+                session.increment("n", 1).await?;
+                Ok(ok(""))
+            })
+            .await;
+        assert_eq!(increment.headers[header::CACHE_CONTROL], "no-store");
+        let own = app
+            .with(Some(&token), |session| async move {
+                session.owner().await?;
+                let mut response = ok("");
+                let own = "private, max-age=60".parse().unwrap();
+                response.headers_mut().insert(header::CACHE_CONTROL, own);
+                Ok(response)
+            })
+            .await;
+        assert_eq!(own.headers[header::CACHE_CONTROL], "private, max-age=60");
+    }
+}
+
+async fn a_response_that_may_use_the_session_later_is_kept_apart_by_caches(app: App) {
+    let token = app.start(&[("a", 1)]).await;
+    // As a stream does, or a task that writes the body.
+    let (later, handles) = std::sync::mpsc::channel();
+    for (token, expected) in [
+        (None, "private, no-cache"),
+        (Some(token.as_str()), "no-store"),
+    ] {
+        for own in [None, Some("public, max-age=60")] {
+            let later = later.clone();
+            let reply = app
+                .with(token, move |session| async move {
+                    later.send(session).unwrap();
+                    let mut response = ok("");
+                    if let Some(own) = own {
+                        let own = own.parse().unwrap();
+                        response.headers_mut().insert(header::CACHE_CONTROL, own);
+                    }
+                    Ok(response)
+                })
+                .await;
+            reply.assert_plain();
+            assert_eq!(reply.headers[header::VARY], "Cookie");
+            let expected = own.unwrap_or(expected);
+            assert_eq!(reply.headers[header::CACHE_CONTROL], expected);
+            let value = handles.recv().unwrap().get::<i64>("a").await.unwrap();
+            assert_eq!(value.is_some(), token.is_some());
+        }
+        let unused = app.with(token, |_| async { Ok(ok("")) }).await;
+        assert_eq!(unused.headers.get(header::VARY), None);
     }
 }
 

@@ -107,6 +107,41 @@ async fn a_ping_tells_whether_the_store_answers() {
 }
 
 #[tokio::test]
+async fn a_ping_tells_whether_the_store_can_be_written_and_writes_only_if_requests_do_not() {
+    let app = App::over_io();
+    let sessions = app.sessions();
+    let token = app.start(&[("a", 1)]).await;
+    app.remote.take_calls();
+    sessions.ping().await.unwrap();
+    assert_eq!(app.remote.take_calls(), 2, "a session starts and ends");
+    assert_eq!(app.records(), 1);
+    app.with(Some(&token), |session| async move {
+        session.increment("a", 1).await?;
+        Ok(ok(""))
+    })
+    .await
+    .assert_done();
+    app.remote.take_calls();
+    sessions.ping().await.unwrap();
+    assert_eq!(app.remote.take_calls(), 1, "a change of a session counts");
+
+    app.remote.set(Behaviour::RefuseWrites);
+    app.advance(Duration::from_secs(3));
+    assert!(sessions.ping().await.unwrap_err().is_temporary());
+    app.remote.set(Behaviour::Answer);
+    sessions.ping().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ping_waits_for_two_seconds() {
+    let app = App::over_io();
+    app.remote.set(Behaviour::Hang);
+    let start = tokio::time::Instant::now();
+    app.sessions().ping().await.unwrap_err();
+    assert_eq!(start.elapsed(), Duration::from_secs(2));
+}
+
+#[tokio::test]
 async fn requests_that_do_not_touch_the_session_never_notice() {
     let app = App::over_io();
     let token = app.start(&[("a", 1)]).await;
@@ -230,11 +265,13 @@ async fn a_server_error_stores_nothing_that_was_set_but_an_end(app: App) {
     assert!(app.sessions().list(&owner("max")).await.unwrap().is_empty());
 
     // What the client did wrong undoes nothing.
-    app.with(Some(&token), |session| async move {
-        session.insert("b", &3)?;
-        Ok(failed(StatusCode::UNPROCESSABLE_ENTITY))
-    })
-    .await;
+    let reply = app
+        .with(Some(&token), |session| async move {
+            session.insert("b", &3)?;
+            Ok(failed(StatusCode::UNPROCESSABLE_ENTITY))
+        })
+        .await;
+    assert_eq!(reply.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert_eq!(app.read(&token, "b").await, Some(3));
 
     let reply = app
@@ -266,7 +303,7 @@ async fn a_handlers_own_server_error_stays_when_the_commit_fails_too() {
         .await;
     assert_eq!(reply.status, StatusCode::BAD_GATEWAY);
     assert_eq!(reply.body, "my own error page");
-    assert_eq!(reply.headers[header::CACHE_CONTROL], "private, no-cache");
+    assert_eq!(reply.headers[header::CACHE_CONTROL], "no-store");
     assert_eq!(reply.headers["x-hook"], "was here");
     assert!(matches!(
         reply.error,
@@ -359,6 +396,49 @@ async fn a_token_that_was_saved_early_reaches_the_client_even_if_the_commit_fail
 }
 
 #[tokio::test]
+async fn a_sign_in_that_fails_takes_away_the_cookie_of_a_session_that_it_ended() {
+    let app = App::over_io();
+    let token = app.start(&[("a", 1)]).await;
+    let sign_in = |user| {
+        move |session: Session| async move {
+            session.sign_in(user)?;
+            Ok(ok(""))
+        }
+    };
+    let first = app.with(Some(&token), sign_in("first")).await.token();
+    // The second user's change, the removal of the first one's session, and no session after that.
+    app.remote.set_after(2, Behaviour::Fail);
+    let reply = app.with(Some(&first), sign_in("second")).await;
+    assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(reply.removes_cookie(), "{reply:?}");
+    app.remote.set(Behaviour::Answer);
+    assert_eq!(app.id(&first).await, None);
+}
+
+/// The client may have got the newer token by now, and its session goes on.
+#[tokio::test]
+async fn a_sign_in_that_fails_leaves_the_cookie_that_superseded_its_own() {
+    let app = App::over_io();
+    let rotate = |session: Session| async move {
+        session.rotate()?;
+        Ok(ok(""))
+    };
+    let old = app.start(&[("a", 1)]).await;
+    let new = app.with(Some(&old), rotate).await.token();
+    app.remote.set_after(1, Behaviour::Fail);
+    let reply = app
+        .with(Some(&old), |session| async move {
+            session.destroy()?;
+            session.sign_in("second")?;
+            Ok(ok(""))
+        })
+        .await;
+    reply.assert_refused(StatusCode::SERVICE_UNAVAILABLE);
+    app.remote.set(Behaviour::Answer);
+    assert!(app.id(&new).await.is_some());
+}
+
+#[tokio::test]
 async fn a_save_that_is_dropped_while_it_looks_for_its_session_loses_nothing_in_silence() {
     for sign_in in [false, true] {
         let mut app = App::over_io();
@@ -430,7 +510,8 @@ async fn what_a_missing_token_was_is_asked_once_and_delays_nobody() {
         session.destroy()?;
         Ok(ok(""))
     })
-    .await;
+    .await
+    .assert_done();
     let wrong = with_wrong_secret(&live, &gone);
     // A load that hangs is not counted.
     for (behaviour, calls) in [(Behaviour::Answer, 3), (Behaviour::HangLoads, 2)] {

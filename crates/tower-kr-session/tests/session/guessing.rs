@@ -1,6 +1,6 @@
-//! Who guesses learns nothing: a token with an id that isn't there, and one with the id of a live session and a wrong secret, are
-//! answered alike, to the last byte and with the same calls to the store. (That the secrets are compared in constant time is a
-//! property of the code: `SecretHash`.)
+//! Who guesses learns nothing: a token with an id that isn't there, and one with the id of a live
+//! session and a wrong secret, are answered alike, to the last byte and with the same calls to the
+//! store. (That the secrets are compared in constant time is a property of the code: `SecretHash`.)
 
 use http::{HeaderMap, StatusCode, header};
 use tower_kr_session::{Session, SessionError};
@@ -51,7 +51,8 @@ async fn use_(session: &Session, what: &str) -> Result<String, SessionError> {
     })
 }
 
-/// All that this token brings: status, headers, body, error and calls. What is random in a new token is masked.
+/// All that this token brings: status, headers, body, error and calls. What is random in a new
+/// token is masked.
 async fn seen(
     app: &App,
     token: &str,

@@ -205,7 +205,8 @@ async fn a_handle_whose_notes_went_with_a_refused_commit_is_told_when_it_saves(a
                     session.destroy()?;
                     Ok(ok(""))
                 })
-                .await;
+                .await
+                .assert_done();
             Ok(ok(""))
         })
         .await;

@@ -21,11 +21,11 @@ on_each_store!(
     destroy_with_a_superseded_token_is_a_conflict,
     destroy_of_a_live_session_ends_it_and_removes_the_cookie,
     what_is_noted_after_destroy_starts_a_new_session,
-    signing_in_another_user_ends_his_session_and_takes_nothing_of_it,
+    signing_in_another_user_ends_the_session_and_takes_nothing_of_it,
     a_sign_in_that_was_checked_before_a_revocation_is_refused,
     a_rotation_of_nothing_does_nothing,
-    what_another_user_wrote_in_this_request_is_left_with_his_session,
-    a_handler_ends_a_users_sessions_and_signs_him_in,
+    what_another_user_wrote_in_this_request_is_left_with_the_other_session,
+    a_handler_ends_a_users_sessions_and_signs_them_in,
     facts_of_a_session_stay_while_a_sign_in_waits_for_the_commit,
     a_superseded_token_beside_a_forged_one_is_superseded,
     destroy_after_the_token_was_seen_superseded_is_a_conflict_too,
@@ -315,7 +315,7 @@ async fn what_is_noted_after_destroy_starts_a_new_session(app: App) {
     assert_eq!(app.records(), 1);
 }
 
-async fn signing_in_another_user_ends_his_session_and_takes_nothing_of_it(app: App) {
+async fn signing_in_another_user_ends_the_session_and_takes_nothing_of_it(app: App) {
     for look in [false, true] {
         let first = app
             .with(None, |session| async move {
@@ -382,7 +382,7 @@ async fn a_rotation_of_nothing_does_nothing(app: App) {
     }
 }
 
-async fn what_another_user_wrote_in_this_request_is_left_with_his_session(app: App) {
+async fn what_another_user_wrote_in_this_request_is_left_with_the_other_session(app: App) {
     for save in [false, true] {
         let token = app
             .with(None, |session| async move {
@@ -409,7 +409,7 @@ async fn what_another_user_wrote_in_this_request_is_left_with_his_session(app: A
     }
 }
 
-async fn a_handler_ends_a_users_sessions_and_signs_him_in(app: App) {
+async fn a_handler_ends_a_users_sessions_and_signs_them_in(app: App) {
     let mut tokens: Vec<String> = Vec::new();
     // The clock stands still: both happen within one millisecond.
     for _ in 0..3 {
@@ -453,7 +453,8 @@ async fn facts_of_a_session_stay_while_a_sign_in_waits_for_the_commit(app: App) 
         assert!(session.id().await?.is_some());
         Ok(ok(""))
     })
-    .await;
+    .await
+    .assert_done();
 }
 
 async fn a_superseded_token_beside_a_forged_one_is_superseded(app: App) {

@@ -1,12 +1,18 @@
 //! In axum, nested, and in plain tower.
 
+use std::{
+    future::{Ready, ready},
+    task::{Context, Poll},
+};
+
 use axum::{Router, body::Body, routing::get};
-use http::{Request, StatusCode, header};
+use http::{Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
-use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
+use kr_cookie::CookieBuilder;
+use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_kr_session::{
     AssuranceLevel, ConfigError, MemoryStore, Session, SessionError, SessionKey, SessionLayer,
-    SessionLimit,
+    SessionLimit, SessionStore,
 };
 
 const COUNTER: SessionKey<i64> = SessionKey::new("counter");
@@ -68,6 +74,82 @@ async fn axum_routes_and_nested_routers_share_one_session() {
     assert_eq!(body, "1");
 }
 
+/// The cookie pairs that a response sets.
+async fn cookies(router: &Router, path: &str, cookie: &str) -> (String, Vec<String>) {
+    let request = Request::get(path).header(header::COOKIE, cookie);
+    let request = request.body(Body::empty()).unwrap();
+    let response = router.clone().oneshot(request).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    let set = response.headers().get_all(header::SET_COOKIE).iter();
+    let set = set.map(|value| {
+        value
+            .to_str()
+            .unwrap()
+            .split(';')
+            .next()
+            .unwrap()
+            .to_owned()
+    });
+    let set = set.collect();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    (String::from_utf8(body.to_vec()).unwrap(), set)
+}
+
+#[tokio::test]
+async fn a_layer_with_a_cookie_of_its_own_inside_another_one_is_a_session_of_its_own() {
+    async fn both(request: axum::extract::Request, next: axum::middleware::Next) -> Response<Body> {
+        let outer = request.extensions().get::<Session>().unwrap().clone();
+        outer.increment("outer", 1).await.unwrap();
+        next.run(request).await
+    }
+    let store = MemoryStore::new();
+    let admin = SessionLayer::new(store.clone())
+        .cookie(CookieBuilder::new("__Host-Admin"))
+        .assurance_level(AssuranceLevel::Aal3);
+    let inner = Router::new().route("/count", get(count)).layer(admin);
+    let router = Router::new()
+        .route("/count", get(count))
+        .nest("/admin", inner)
+        .layer(axum::middleware::from_fn(both))
+        .layer(SessionLayer::new(store.clone()));
+    let (body, shop) = cookies(&router, "/count", "").await;
+    assert_eq!(body, "1");
+    assert_eq!(shop.len(), 1);
+    let (body, admin) = cookies(&router, "/admin/count", &shop[0]).await;
+    assert_eq!(body, "1", "not the shop's counter");
+    assert_eq!(admin.len(), 1);
+    assert!(admin[0].starts_with("__Host-Admin="), "{admin:?}");
+    assert_eq!(store.record_count(), 2);
+    let (body, none) = cookies(
+        &router,
+        "/admin/count",
+        &format!("{}; {}", shop[0], admin[0]),
+    )
+    .await;
+    assert_eq!((body.as_str(), none.len()), ("2", 0));
+    // A first request starts both.
+    let (_, set) = cookies(&router, "/admin/count", "").await;
+    assert_eq!(set.len(), 2, "{set:?}");
+}
+
+#[tokio::test]
+async fn a_layer_takes_no_token_of_another_one_on_the_same_store() {
+    let store = MemoryStore::new();
+    let router = |name: &str| {
+        let layer = SessionLayer::new(store.clone()).cookie(CookieBuilder::new(name));
+        Router::new().route("/count", get(count)).layer(layer)
+    };
+    let (shop, admin) = (router("shop"), router("admin"));
+    let (_, set) = cookies(&shop, "/count", "").await;
+    let (_, token) = set[0].split_once('=').unwrap();
+    let stolen = format!("admin={token}");
+    let (body, set) = cookies(&admin, "/count", &stolen).await;
+    assert_eq!(body, "1", "a new session");
+    assert_ne!(set, [stolen]);
+    let (body, _) = cookies(&shop, "/count", &format!("shop={token}")).await;
+    assert_eq!(body, "2");
+}
+
 #[tokio::test]
 async fn a_missing_layer_is_a_server_error_that_tells_the_client_nothing() {
     let router = Router::new().route("/count", get(count));
@@ -84,6 +166,94 @@ async fn a_missing_layer_is_a_server_error_that_tells_the_client_nothing() {
         message.contains(".layer(SessionLayer::new(store))"),
         "{message}"
     );
+}
+
+/// Extractors of an application, with rejections of its own.
+#[tokio::test]
+async fn a_missing_layer_becomes_the_rejection_of_an_extractor_around_the_session() {
+    use axum::extract::{FromRequestParts, Request};
+
+    struct User(Session);
+    struct Visitor;
+
+    impl<S: Sync> FromRequestParts<S> for User {
+        type Rejection = SessionError;
+
+        async fn from_request_parts(
+            parts: &mut http::request::Parts,
+            state: &S,
+        ) -> Result<Self, SessionError> {
+            Ok(Self(Session::from_request_parts(parts, state).await?))
+        }
+    }
+
+    impl<S: Sync> FromRequestParts<S> for Visitor {
+        type Rejection = (StatusCode, &'static str);
+
+        async fn from_request_parts(
+            parts: &mut http::request::Parts,
+            state: &S,
+        ) -> Result<Self, Self::Rejection> {
+            Session::from_request_parts(parts, state).await?;
+            Ok(Self)
+        }
+    }
+
+    let router = Router::new()
+        .route("/user", get(async |user: User| count(user.0).await))
+        .route("/visitor", get(async |_: Visitor| "visitor"));
+    for path in ["/user", "/visitor"] {
+        let (status, token, body) = call(&router, path, None).await;
+        assert_eq!(
+            (status, token, body.as_str()),
+            (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                None,
+                "Internal server error"
+            )
+        );
+    }
+    let layered = router.layer(SessionLayer::new(MemoryStore::new()));
+    assert_eq!(call(&layered, "/user", None).await.2, "1");
+    assert_eq!(call(&layered, "/visitor", None).await.2, "visitor");
+    let parts = &mut Request::new(Body::empty()).into_parts().0;
+    let error = User::from_request_parts(parts, &()).await.err().unwrap();
+    assert!(matches!(error, SessionError::MissingLayer), "{error}");
+    assert!(error.to_string().contains("SessionLayer"), "{error}");
+}
+
+#[tokio::test]
+async fn an_error_type_of_the_application_keeps_503_with_retry_after() {
+    use axum::response::{IntoResponse, Response};
+    use tower_kr_session::StoreError;
+
+    /// As docs/guides/errors.md shows it.
+    struct AppError(Box<dyn std::error::Error + Send + Sync>);
+
+    impl<E: Into<Box<dyn std::error::Error + Send + Sync>>> From<E> for AppError {
+        fn from(error: E) -> Self {
+            Self(error.into())
+        }
+    }
+
+    impl IntoResponse for AppError {
+        fn into_response(self) -> Response {
+            match self.0.downcast::<SessionError>() {
+                Ok(error) => error.into_response(),
+                Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+            }
+        }
+    }
+
+    fn store_is_down() -> Result<(), AppError> {
+        Err(SessionError::from(StoreError::TimedOut))?;
+        Ok(())
+    }
+    let response = store_is_down().into_response();
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(response.headers()[header::RETRY_AFTER], "5");
+    let other = AppError::from("x").into_response();
+    assert_eq!(other.status(), StatusCode::INTERNAL_SERVER_ERROR);
 }
 
 #[tokio::test]
@@ -142,7 +312,7 @@ async fn session_errors_are_axum_responses() {
 fn misconfiguration_fails_at_start_and_names_the_setting() {
     use std::{panic::AssertUnwindSafe, time::Duration};
 
-    use kr_cookie::{CookieBuilder, SecurePolicy};
+    use kr_cookie::SecurePolicy;
 
     let layer = || SessionLayer::new(MemoryStore::new());
     let hour = Duration::from_secs(3_600);
@@ -164,6 +334,28 @@ fn misconfiguration_fails_at_start_and_names_the_setting() {
         (
             layer().idle_timeout(hour).touch_interval(hour * 2),
             "touch_interval",
+        ),
+        (
+            layer().idle_timeout(hour * 24 * 30),
+            "idle_timeout (2592000s) must not be longer than absolute_timeout (43200s)",
+        ),
+        (
+            layer().idle_timeout(hour).absolute_timeout(hour / 2),
+            "set absolute_timeout too",
+        ),
+        (
+            layer()
+                .assurance_level(AssuranceLevel::Aal1)
+                .idle_timeout(hour * 24 * 31),
+            "idle_timeout",
+        ),
+        (
+            layer().cookie(CookieBuilder::new("id").max_age(hour)),
+            "persistent(true)",
+        ),
+        (
+            layer().cookie(CookieBuilder::new("id").expires(hour * 24 * 400)),
+            "Max-Age and Expires end sessions in use",
         ),
         (layer().max_session_bytes(u64::MAX), "max_session_bytes"),
         (
@@ -200,4 +392,38 @@ fn misconfiguration_fails_at_start_and_names_the_setting() {
         assert!(message.contains(named), "{message}");
     }
     assert_eq!(layer().check(), Ok(()));
+    let short = layer().absolute_timeout(hour / 6);
+    assert_eq!(short.check(), Ok(()), "the default is no contradiction");
+    let equal = layer().idle_timeout(hour).absolute_timeout(hour);
+    assert_eq!(equal.check(), Ok(()));
+    let equal = layer().idle_timeout(hour).touch_interval(hour);
+    assert_eq!(equal.anonymous_idle_timeout(hour).check(), Ok(()));
+    let store = MemoryStore::builder().anonymous_bytes(10_000).build();
+    let largest = SessionStore::largest_session(&store).unwrap();
+    let full = SessionLayer::new(store).max_session_bytes(largest);
+    assert_eq!(full.check(), Ok(()));
+}
+
+/// A service that is full.
+struct Full;
+
+impl Service<Request<()>> for Full {
+    type Response = Response<String>;
+    type Error = &'static str;
+    type Future = Ready<Result<Response<String>, &'static str>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), &'static str>> {
+        Poll::Ready(Err("full"))
+    }
+
+    fn call(&mut self, _: Request<()>) -> Self::Future {
+        ready(Err("called"))
+    }
+}
+
+#[tokio::test]
+async fn the_layer_is_ready_when_the_service_inside_is() {
+    let service = SessionLayer::new(MemoryStore::new()).layer(Full);
+    let refused = service.oneshot(Request::new(())).await;
+    assert_eq!(refused.unwrap_err(), "full");
 }

@@ -11,14 +11,17 @@ use crate::support::{App, Behaviour, Reply, ok, on_each_store, owner};
 on_each_store!(
     a_sign_in_is_fresh_within_the_window_and_not_at_its_end,
     nobody_is_never_fresh,
+    authenticated_at_is_the_time_of_the_last_sign_in,
     a_sign_in_of_this_request_is_fresh_also_once_it_is_saved,
     a_sign_in_of_a_clock_that_ran_ahead_is_not_fresh_until_that_time_comes,
     a_limit_that_was_lowered_holds_from_the_next_sign_in_on,
+    a_limit_that_was_lowered_far_costs_each_sign_in_a_batch,
     the_sessions_of_one_owner_are_bounded_by_default_and_not_if_the_layer_says_so,
     under_a_limit_that_was_lowered_an_open_session_may_sign_in_again_and_ends_no_other,
     a_sign_in_over_the_limit_ends_the_oldest_session,
     a_clock_that_ran_ahead_keeps_nobody_out,
     a_session_that_others_displaced_while_it_signed_in_is_no_success,
+    a_session_that_others_displaced_ends_also_where_there_are_very_many,
     a_sign_in_over_the_limit_can_be_refused_and_leaves_the_visitor_as_he_was,
     a_handler_can_tell_the_visitor_why_he_was_refused,
     the_id_of_an_open_session_without_its_secret_admits_no_further_one,
@@ -76,6 +79,27 @@ async fn nobody_is_never_fresh(app: App) {
         })
         .await;
     assert_eq!(reply.body, "false");
+}
+
+async fn authenticated_at_is_the_time_of_the_last_sign_in(app: App) {
+    let anonymous = app.start(&[("a", 1)]).await;
+    app.with(Some(&anonymous), |session| async move {
+        assert_eq!(session.authenticated_at().await?, None);
+        Ok(ok(""))
+    })
+    .await
+    .assert_plain();
+    let first = Clock::now(&app.clock);
+    let token = sign_in(&app, Some(&anonymous), "max").await.token();
+    app.advance(WINDOW);
+    let second = Clock::now(&app.clock);
+    let again = app.with(Some(&token), move |session| async move {
+        assert_eq!(session.authenticated_at().await?, Some(first));
+        session.sign_in("max")?;
+        assert_eq!(session.authenticated_at().await?, Some(second));
+        Ok(ok(""))
+    });
+    assert_eq!(again.await.status, StatusCode::OK);
 }
 
 async fn a_sign_in_of_this_request_is_fresh_also_once_it_is_saved(app: App) {
@@ -139,7 +163,7 @@ async fn a_sign_in_over_the_limit_ends_the_oldest_session(app: App) {
         assert!(is_alive(&app, token).await);
     }
 
-    // Whoever proves himself again is not one more, and the newest one.
+    // Who proves their identity again is not one more, and the newest one.
     app.advance(Duration::from_millis(1));
     let second = sign_in(&app, Some(&second), "max").await.token();
     assert_eq!(count(&app, "max").await, 2);
@@ -159,6 +183,19 @@ async fn a_limit_that_was_lowered_holds_from_the_next_sign_in_on(app: App) {
     tokens.push(sign_in_later(&app).await);
     for (index, token) in tokens.iter().enumerate() {
         assert_eq!(is_alive(&app, token).await, index >= 4, "{index}");
+    }
+}
+
+async fn a_limit_that_was_lowered_far_costs_each_sign_in_a_batch(app: App) {
+    let unlimited = with_limit(app.clone(), SessionLimit::Unlimited);
+    for _ in 0..150 {
+        sign_in_later(&unlimited).await;
+    }
+    let app = with_limit(app, SessionLimit::EndOldest(2));
+    for left in [151 - 64, 152 - 128, 2, 2] {
+        let token = sign_in_later(&app).await;
+        assert!(is_alive(&app, &token).await);
+        assert_eq!(count(&app, "max").await, left);
     }
 }
 
@@ -191,8 +228,27 @@ async fn what_a_limit_costs() {
         (SessionLimit::Refuse(2), 3),
     ] {
         let app = with_limit(App::over_io(), limit);
-        sign_in(&app, None, "max").await;
+        sign_in(&app, None, "max").await.assert_done();
         assert_eq!(app.remote.take_calls(), calls, "{limit:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_sign_in_looks_at_no_more_sessions_than_the_limit_and_a_batch() {
+    let app = App::over_io();
+    let unlimited = with_limit(app.clone(), SessionLimit::Unlimited);
+    for _ in 0..300 {
+        sign_in_later(&unlimited).await;
+    }
+    for (limit, status, listed) in [
+        (SessionLimit::EndOldest(2), StatusCode::OK, 2 + 64),
+        (SessionLimit::Refuse(2), StatusCode::CONFLICT, 2),
+        (SessionLimit::EndOldest(100), StatusCode::OK, 100 + 64),
+    ] {
+        let app = with_limit(app.clone(), limit);
+        app.advance(Duration::from_millis(1));
+        assert_eq!(sign_in(&app, None, "max").await.status, status);
+        assert_eq!(app.remote.take_listed(), listed, "{limit:?}");
     }
 }
 
@@ -212,6 +268,29 @@ async fn a_session_that_others_displaced_while_it_signed_in_is_no_success(app: A
     assert!(matches!(reply.error, Some(SessionError::Ended)));
     assert!(is_alive(&app, &receiver.recv().unwrap()).await);
     assert_eq!(app.records(), 1);
+}
+
+async fn a_session_that_others_displaced_ends_also_where_there_are_very_many(app: App) {
+    let unlimited = with_limit(app.clone(), SessionLimit::Unlimited);
+    let first = sign_in_later(&unlimited).await;
+    for _ in 0..64 {
+        sign_in_later(&unlimited).await;
+    }
+    let app = with_limit(app, SessionLimit::EndOldest(1));
+    app.advance(Duration::from_millis(1));
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let reply = app
+        .with(None, move |session| async move {
+            session.sign_in("max")?;
+            unlimited.advance(Duration::from_millis(1));
+            let again = sign_in(&unlimited, Some(&first), "max").await;
+            sender.send(again.token()).unwrap();
+            Ok(ok(""))
+        })
+        .await;
+    reply.assert_refused(StatusCode::CONFLICT);
+    assert!(is_alive(&app, &receiver.recv().unwrap()).await);
+    assert_eq!(count(&app, "max").await, 1);
 }
 
 async fn a_sign_in_over_the_limit_can_be_refused_and_leaves_the_visitor_as_he_was(app: App) {
@@ -237,7 +316,8 @@ async fn a_sign_in_over_the_limit_can_be_refused_and_leaves_the_visitor_as_he_wa
         session.sign_out()?;
         Ok(ok(""))
     })
-    .await;
+    .await
+    .assert_done();
     let visitor = sign_in(&app, Some(&visitor), "max").await.token();
     assert_eq!(app.read(&visitor, "cart").await, Some(3));
     assert!(is_alive(&app, &first).await);
@@ -245,13 +325,13 @@ async fn a_sign_in_over_the_limit_can_be_refused_and_leaves_the_visitor_as_he_wa
 
 async fn a_handler_can_tell_the_visitor_why_he_was_refused(app: App) {
     let app = with_limit(app, SessionLimit::Refuse(1));
-    sign_in(&app, None, "max").await;
+    sign_in(&app, None, "max").await.assert_done();
     let visitor = app.start(&[("cart", 3)]).await;
     let reply = app
         .with(Some(&visitor), |session| async move {
             session.sign_in("max")?;
             let Err(SessionError::TooManySessions { limit }) = session.save().await else {
-                panic!("he has one already");
+                panic!("the user has one already");
             };
             assert_eq!(session.owner().await?, None);
             session.insert("told", &1)?;
@@ -271,11 +351,14 @@ async fn under_a_limit_that_was_lowered_an_open_session_may_sign_in_again_and_en
         tokens.push(sign_in_later(&app).await);
     }
     let app = with_limit(app, SessionLimit::Refuse(2));
-    let first = tokens.remove(0);
-    app.advance(Duration::from_millis(1));
-    tokens.push(sign_in(&app, Some(&first), "max").await.token());
-    for token in &tokens {
-        assert!(is_alive(&app, token).await);
+    // Whether or not it is among those that are counted.
+    for _ in 0..4 {
+        let oldest = tokens.remove(0);
+        app.advance(Duration::from_millis(1));
+        tokens.push(sign_in(&app, Some(&oldest), "max").await.token());
+        for token in &tokens {
+            assert!(is_alive(&app, token).await);
+        }
     }
 }
 
@@ -291,7 +374,8 @@ async fn the_id_of_an_open_session_without_its_secret_admits_no_further_one(app:
     assert!(is_alive(&app, &first).await && is_alive(&app, &second).await);
 }
 
-/// Eight clients sign in at the same time: exactly as many stay as are allowed, those that were told so among them.
+/// Eight clients sign in at the same time: exactly as many stay as are allowed, those that were
+/// told so among them.
 async fn of_sign_ins_at_the_same_time_exactly_as_many_stay_as_are_allowed(app: App) {
     for limit in [
         SessionLimit::EndOldest(3),
@@ -339,7 +423,15 @@ async fn of_sign_ins_at_the_same_time_exactly_as_many_stay_as_are_allowed(app: A
                     StatusCode::OK if is_alive(&app, &reply.token()).await => alive += 1,
                     // It lost the race when it was answered already.
                     StatusCode::OK => {}
-                    _ => reply.assert_refused(StatusCode::CONFLICT),
+                    _ => {
+                        reply.assert_refused(StatusCode::CONFLICT);
+                        let refused = matches!(
+                            reply.error,
+                            Some(SessionError::TooManySessions { limit }) if limit as usize == allowed
+                        );
+                        let refuses = matches!(limit, SessionLimit::Refuse(_));
+                        assert_eq!(refused, refuses, "{limit:?}: {:?}", reply.error);
+                    }
                 }
             }
             assert_eq!(alive, allowed, "{limit:?}: who lives was told so");

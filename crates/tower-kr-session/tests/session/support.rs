@@ -20,8 +20,8 @@ use kr_cookie::CookieBuilder;
 use tokio::sync::Barrier;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_kr_session::{
-    Clock, ManualClock, MemoryStore, MokaStore, Owner, Session, SessionError, SessionId,
-    SessionLayer, SessionStore, SessionSummary, Sessions, StoreError, Timestamp,
+    Clock, Cursor, ManualClock, MemoryStore, MokaStore, Owner, Page, Session, SessionError,
+    SessionId, SessionLayer, SessionStore, SessionSummary, Sessions, StoreError, Timestamp,
     store::{ApplyOutcome, CreateOutcome, Delta, Instants, Record, RemoveOutcome, SecretHash},
 };
 
@@ -132,8 +132,9 @@ impl App {
     }
 }
 
-/// What a client got.
+/// What a client got. A handler that failed half-way shows here alone.
 #[derive(Debug)]
+#[must_use]
 pub(crate) struct Reply {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
@@ -176,6 +177,13 @@ impl Reply {
         assert!(self.error.is_some());
         let temporary = status == StatusCode::SERVICE_UNAVAILABLE;
         assert_eq!(self.headers.contains_key(header::RETRY_AFTER), temporary);
+    }
+
+    /// The handler's own response: it came to its end, and so did the commit.
+    #[track_caller]
+    pub(crate) fn assert_done(&self) {
+        assert_eq!(self.status, StatusCode::OK, "{self:?}");
+        assert_eq!(self.headers["x-handler"], "was here");
     }
 
     /// The handler's own response, and no word about a cookie.
@@ -322,7 +330,8 @@ pub(crate) fn with_wrong_secret(token: &str, other: &str) -> String {
     format!("{}{}", &token[..22], &other[22..])
 }
 
-/// Lets the tasks beside the requests end: each makes a step at a time, and none needs more than a few.
+/// Lets the tasks beside the requests end: each makes a step at a time, and none needs more than a
+/// few.
 pub(crate) async fn settle() {
     for _ in 0..16 {
         tokio::task::yield_now().await;
@@ -334,6 +343,8 @@ pub(crate) async fn settle() {
 pub(crate) struct Remote {
     pub(crate) memory: MemoryStore,
     pub(crate) calls: AtomicUsize,
+    /// How many sessions were listed for sign-ins.
+    listed: AtomicUsize,
     behaviour: Mutex<Behaviour>,
     /// What comes after how many calls.
     next: Mutex<Option<(usize, Behaviour)>>,
@@ -352,6 +363,8 @@ pub(crate) enum Behaviour {
     DoAndHang,
     /// Loads never answer, the rest does.
     HangLoads,
+    /// What writes is refused: a standby, a full disk.
+    RefuseWrites,
     /// The record is of a later release.
     UnknownVersion,
 }
@@ -366,10 +379,17 @@ impl Remote {
         *self.next.lock().unwrap() = Some((calls, behaviour));
     }
 
-    /// Lets the next `calls` of `list` answer only once all of them know what they answer.
+    /// Lets the next `calls` of `list_up_to` answer only once all of them know what they answer.
     pub(crate) fn let_lists_meet(&self, calls: usize) {
         let all = Arc::new(Barrier::new(calls));
         *self.meeting.lock().unwrap() = vec![all; calls];
+    }
+
+    fn write(&self) -> Result<(), StoreError> {
+        match *self.behaviour.lock().unwrap() {
+            Behaviour::RefuseWrites => Err(StoreError::unavailable("read-only")),
+            _ => Ok(()),
+        }
     }
 
     fn behave(&self) -> Behaviour {
@@ -385,6 +405,11 @@ impl Remote {
         *self.behaviour.lock().unwrap()
     }
 
+    /// How many sessions sign-ins looked at.
+    pub(crate) fn take_listed(&self) -> usize {
+        self.listed.swap(0, Ordering::SeqCst)
+    }
+
     /// How many calls `requests` makes.
     pub(crate) fn take_calls(&self) -> usize {
         self.calls.swap(0, Ordering::SeqCst)
@@ -397,7 +422,7 @@ impl Remote {
         self.calls.fetch_add(1, Ordering::SeqCst);
         tokio::task::yield_now().await;
         match self.behave() {
-            Behaviour::Answer | Behaviour::HangLoads => call.await,
+            Behaviour::Answer | Behaviour::HangLoads | Behaviour::RefuseWrites => call.await,
             Behaviour::Fail => Err(StoreError::unavailable("connection refused")),
             Behaviour::Hang => std::future::pending().await,
             Behaviour::DoAndHang => {
@@ -424,6 +449,7 @@ impl SessionStore for Remote {
         record: Record,
         now: Timestamp,
     ) -> Result<CreateOutcome, StoreError> {
+        self.write()?;
         self.call(SessionStore::create(&self.memory, id, record, now))
             .await
     }
@@ -432,9 +458,10 @@ impl SessionStore for Remote {
         &self,
         id: SessionId,
         secret: &SecretHash,
-        delta: Delta,
+        delta: &Delta,
         at: Instants,
     ) -> Result<ApplyOutcome, StoreError> {
+        self.write()?;
         self.call(SessionStore::apply(&self.memory, id, secret, delta, at))
             .await
     }
@@ -450,7 +477,19 @@ impl SessionStore for Remote {
     }
 
     async fn list(&self, owner: &Owner, now: Timestamp) -> Result<Vec<SessionSummary>, StoreError> {
-        let sessions = self.call(self.memory.list(owner, now)).await;
+        self.call(self.memory.list(owner, now)).await
+    }
+
+    async fn list_up_to(
+        &self,
+        owner: &Owner,
+        most: usize,
+        now: Timestamp,
+    ) -> Result<Vec<SessionSummary>, StoreError> {
+        let sessions = self.call(self.memory.list_up_to(owner, most, now)).await;
+        if let Ok(sessions) = &sessions {
+            self.listed.fetch_add(sessions.len(), Ordering::SeqCst);
+        }
         let all = self.meeting.lock().unwrap().pop();
         if let Some(all) = all {
             all.wait().await;
@@ -466,5 +505,14 @@ impl SessionStore for Remote {
     ) -> Result<u64, StoreError> {
         self.call(self.memory.remove_owned(owner, except, now))
             .await
+    }
+
+    async fn page(
+        &self,
+        after: Option<&Cursor>,
+        most: usize,
+        now: Timestamp,
+    ) -> Result<Page, StoreError> {
+        self.call(self.memory.page(after, most, now)).await
     }
 }

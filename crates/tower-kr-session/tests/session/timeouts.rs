@@ -7,6 +7,7 @@ use tower_kr_session::{AssuranceLevel, Clock, Session, SessionError};
 use crate::support::{ABSOLUTE, App, IDLE, ok, on_each_store, settle};
 
 on_each_store!(
+    a_persistent_layers_session_in_use_ends_by_no_cookie,
     reads_keep_a_session_alive,
     a_session_ends_when_nobody_uses_it,
     activity_does_not_move_the_absolute_deadline,
@@ -322,7 +323,8 @@ async fn expires_at_of_an_anonymous_session_knows_of_the_sign_in(app: App) {
         assert_eq!(left().await, IDLE);
         Ok(ok(""))
     })
-    .await;
+    .await
+    .assert_done();
 }
 
 async fn a_slow_request_that_only_read_does_not_move_the_idle_deadline_back(app: App) {
@@ -366,4 +368,86 @@ async fn a_request_whose_change_was_refused_keeps_its_session_alive(app: App) {
         settle().await;
     }
     assert_eq!(app.read(&token, "a").await, Some(1));
+}
+
+/// A site that was moved from another crate: 30 days after the last use.
+async fn a_persistent_layers_session_in_use_ends_by_no_cookie(mut app: App) {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    let layer = app.layer.clone();
+    app.layer = layer
+        .idle_timeout(30 * DAY)
+        .absolute_timeout(400 * DAY)
+        .persistent(true);
+    let start = app
+        .with(None, |session| async move {
+            session.insert("a", &1)?;
+            Ok(ok(""))
+        })
+        .await;
+    let cookie = start.set_cookie().unwrap();
+    assert!(cookie.contains("; Max-Age=34560000;"), "{cookie}");
+    let token = start.token();
+    for _ in 0..13 {
+        app.advance(29 * DAY);
+        assert_eq!(read(&app, &token).await, Some(1));
+    }
+    let rotated = app
+        .with(Some(&token), |session| async move {
+            session.rotate()?;
+            Ok(ok(""))
+        })
+        .await;
+    let cookie = rotated.set_cookie().unwrap();
+    assert!(
+        cookie.contains("; Max-Age=1987200;"),
+        "23 days are left: {cookie}"
+    );
+    let forgotten = app
+        .with(None, |session| async move {
+            session.insert("a", &1)?;
+            session.set_persistent(false)?;
+            Ok(ok(""))
+        })
+        .await;
+    assert!(!forgotten.set_cookie().unwrap().contains("Max-Age"));
+}
+
+/// The commit of a request that only read waits for a call that the handler left running.
+#[tokio::test]
+async fn a_read_touches_the_session_also_if_the_commit_had_to_wait() {
+    let app = App::over_io();
+    let token = app.start(&[("a", 1)]).await;
+    let id = app.id(&token).await.unwrap();
+    settle().await;
+    app.advance(IDLE / 2);
+    let before = app.stored(id).await.unwrap().idle_deadline;
+    let reply = app
+        .with(Some(&token), |session| async move {
+            session.get::<i64>("a").await?;
+            tokio::spawn(async move { session.reload().await });
+            // It has its turn now, and its call to the store is on its way.
+            tokio::task::yield_now().await;
+            Ok(ok(""))
+        })
+        .await;
+    reply.assert_plain();
+    settle().await;
+    let after = app.stored(id).await.unwrap().idle_deadline;
+    assert_eq!(after, before.saturating_add(IDLE / 2));
+}
+
+#[tokio::test]
+async fn a_response_waits_for_its_touch_if_nothing_goes_on_after_it() {
+    for (awaits, calls) in [(false, 1), (true, 2)] {
+        let mut app = App::over_io();
+        app.layer = app.layer.await_touch(awaits);
+        let token = app.start(&[("a", 1)]).await;
+        app.advance(TOUCH * 2);
+        app.remote.take_calls();
+        let reply = app.with(Some(&token), |session| async move {
+            Ok(ok(session.get::<i64>("a").await?.unwrap_or_default()))
+        });
+        reply.await.assert_plain();
+        assert_eq!(app.remote.take_calls(), calls, "await_touch({awaits})");
+    }
 }

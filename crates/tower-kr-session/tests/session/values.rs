@@ -1,5 +1,11 @@
 //! Typed and raw values, and what a call costs the store.
 
+use std::{
+    borrow::Cow,
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
 use http::StatusCode;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde::{Deserialize, Serialize};
@@ -10,6 +16,7 @@ use crate::support::{App, ok, on_each_store};
 on_each_store!(
     a_float_is_read_back_as_it_was_given,
     what_was_noted_before_a_destroy_does_not_come_back,
+    what_was_noted_before_a_discard_does_not_come_back,
     keys_of_every_kind_read_well,
     a_request_reads_what_it_wrote,
     update_and_take_work_wherever_the_value_stands,
@@ -19,6 +26,16 @@ on_each_store!(
     an_update_that_changes_nothing_is_one_of_the_value_of_now,
     a_new_session_is_not_larger_than_allowed_however_it_grew,
     values_that_were_read_before_another_user_signed_in_are_not_read_afterwards,
+    what_json_cannot_hold_is_refused_where_it_is_set,
+    a_value_nested_as_deep_as_can_be_read_comes_back,
+    what_is_written_as_null_reads_as_absent,
+    a_value_of_another_type_can_be_replaced_by_its_bytes,
+    an_error_about_a_value_names_its_type_and_place_and_never_the_value,
+    all_values_are_read_at_once,
+    a_snapshot_of_untouched_values_is_that_of_the_record,
+    a_key_takes_what_its_type_borrows,
+    what_a_request_wrote_is_not_read_by_the_user_who_signs_in_after_it,
+    what_a_request_wrote_does_not_hide_a_newer_snapshot,
 );
 
 const NAME: SessionKey<String> = SessionKey::new("name");
@@ -28,6 +45,401 @@ const CART: SessionKey<Cart> = SessionKey::new("cart");
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Cart {
     items: Vec<u32>,
+}
+
+/// Lists in lists.
+struct Nested(usize);
+
+impl Serialize for Nested {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let inner: &[Self] = if self.0 > 1 { &[Self(self.0 - 1)] } else { &[] };
+        serializer.collect_seq(inner)
+    }
+}
+
+/// Fails with its secret in the message.
+struct Secret(&'static str);
+
+impl Serialize for Secret {
+    fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        Err(serde::ser::Error::custom(self.0))
+    }
+}
+
+#[derive(Serialize)]
+enum Shape {
+    Newtype(f32),
+    Tuple(u8, f64),
+    Struct { width: Option<f64> },
+}
+
+async fn what_json_cannot_hold_is_refused_where_it_is_set(app: App) {
+    fn refused<T: Serialize + ?Sized>(session: &Session, value: &T) -> String {
+        let error = session.insert("a", value).unwrap_err();
+        assert!(matches!(error, SessionError::Encode { .. }), "{error}");
+        assert_eq!(error.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        error.to_string()
+    }
+    let reply = app
+        .with(None, |session| async move {
+            let nan = "session value `a` can't be written as JSON: \
+                       a number in this `f64` is NaN or infinite";
+            assert_eq!(refused(&session, &f64::NAN), nan);
+            for number in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+                #[expect(clippy::cast_possible_truncation, reason = "it is no number either")]
+                let short = number as f32;
+                let map = BTreeMap::from([("key", Some(number))]);
+                let messages = [
+                    refused(&session, &short),
+                    refused(&session, &vec![1.0, number]),
+                    refused(&session, &(1, "x", number)),
+                    refused(&session, &[Some(Some(number))]),
+                    refused(&session, &map),
+                    refused(&session, &Shape::Newtype(short)),
+                    refused(&session, &Shape::Tuple(1, number)),
+                    refused(
+                        &session,
+                        &Shape::Struct {
+                            width: Some(number),
+                        },
+                    ),
+                    refused(&session, &(None::<i64>, number)),
+                ];
+                for message in messages {
+                    assert!(message.ends_with(" is NaN or infinite"), "{message}");
+                }
+            }
+            let deep = refused(&session, &Nested(128));
+            assert!(
+                deep.ends_with("Nested` is nested more than 127 levels deep"),
+                "{deep}"
+            );
+            let key = refused(&session, &BTreeMap::from([((1, 2), 3)]));
+            assert!(key.ends_with("has a key that is no text"), "{key}");
+            let failing = refused(&session, &Secret("hunter2"));
+            assert!(failing.ends_with("Secret` failed"), "{failing}");
+            let updated = session.update("a", |_: Option<f64>| Some(f64::NAN)).await;
+            assert!(
+                matches!(updated, Err(SessionError::Encode { .. })),
+                "{updated:?}"
+            );
+            Ok(ok(""))
+        })
+        .await;
+    reply.assert_plain();
+    assert_eq!(app.records(), 0, "nothing of it starts a session");
+}
+
+async fn a_value_nested_as_deep_as_can_be_read_comes_back(app: App) {
+    app.with(None, |session| async move {
+        session.insert("deep", &Nested(127))?;
+        session.insert("broad", &vec![vec![vec![1]]; 1_000])?;
+        session.save().await?;
+        session.reload().await?;
+        let deep = session.get::<serde_json::Value>("deep").await?.unwrap();
+        let depth = std::iter::successors(Some(&deep), |value| value.get(0)).count();
+        assert_eq!(depth, 127);
+        let broad = session.get::<Vec<Vec<Vec<i32>>>>("broad").await?;
+        assert_eq!(broad.map(|broad| broad.len()), Some(1_000));
+        let finite = (None::<f64>, f64::MAX, f64::MIN_POSITIVE);
+        session.insert("finite", &finite)?;
+        assert_eq!(session.get("finite").await?, Some(finite));
+        Ok(ok(""))
+    })
+    .await
+    .assert_done();
+}
+
+async fn what_is_written_as_null_reads_as_absent(app: App) {
+    let reply = app
+        .with(None, |session| async move {
+            session.insert("none", &None::<i64>)?;
+            session.insert("unit", &())?;
+            Ok(ok(""))
+        })
+        .await;
+    reply.assert_plain();
+    assert_eq!(app.records(), 0, "nothing is stored");
+    let token = app.start(&[("a", 1), ("b", 2)]).await;
+    let handler = |session: Session| async move {
+        session.insert("a", &None::<i64>)?;
+        let none = session.update("b", |_| Some(None::<i64>)).await?;
+        assert_eq!(none, Some(None));
+        session.insert_bytes("raw", "null")?;
+        session.save().await?;
+        session.reload().await?;
+        assert_eq!(session.keys().await?, ["raw"]);
+        for key in ["a", "b", "raw"] {
+            assert_eq!(session.get::<i64>(key).await?, None);
+            assert_eq!(session.get::<Option<i64>>(key).await?, None);
+            assert_eq!(session.get::<serde_json::Value>(key).await?, None);
+            assert_eq!(session.take::<i64>(key).await?, None);
+        }
+        assert_eq!(session.increment("a", 1).await?, 1);
+        session.insert("some", &Some(7))?;
+        assert_eq!(session.get::<i64>("some").await?, Some(7));
+        Ok(ok(""))
+    };
+    app.with(Some(&token), handler).await.assert_plain();
+}
+
+async fn a_value_of_another_type_can_be_replaced_by_its_bytes(app: App) {
+    let reply = app
+        .with(None, |session| async move {
+            session.insert("cart", &["apple", "pear"])?;
+            session.insert("note", &1)?;
+            Ok(ok(""))
+        })
+        .await;
+    let token = reply.token();
+    let migrate = |old: Option<&[u8]>| {
+        let names: Vec<String> = serde_json::from_slice(old?).ok()?;
+        let items = names.iter().map(|name| u32::try_from(name.len()).unwrap());
+        let cart = Cart {
+            items: items.collect(),
+        };
+        serde_json::to_vec(&cart).ok().map(Into::into)
+    };
+    app.with(Some(&token), move |session| async move {
+        let add = |cart: Option<Cart>| cart;
+        let wrong = session.update(CART, add).await;
+        assert!(
+            matches!(wrong, Err(SessionError::Decode { .. })),
+            "{wrong:?}"
+        );
+        let wrong = session.take(CART).await;
+        assert!(
+            matches!(wrong, Err(SessionError::Decode { .. })),
+            "{wrong:?}"
+        );
+        let new = session.update_bytes(CART, migrate).await?;
+        assert_eq!(new.as_deref(), Some(&br#"{"items":[5,4]}"#[..]));
+        assert_eq!(session.get(CART).await?.unwrap().items, [5, 4]);
+        let note = session.take_bytes("note").await?;
+        assert_eq!(note.as_deref(), Some(&b"1"[..]));
+        assert_eq!(session.take_bytes("note").await?, None);
+        assert_eq!(session.update_bytes("note", |_| None).await?, None);
+        Ok(ok(""))
+    })
+    .await
+    .assert_plain();
+    app.with(Some(&token), |session| async move {
+        assert_eq!(session.keys().await?, ["cart"]);
+        assert_eq!(session.get(CART).await?.unwrap().items, [5, 4]);
+        Ok(ok(""))
+    })
+    .await
+    .assert_plain();
+}
+
+async fn an_error_about_a_value_names_its_type_and_place_and_never_the_value(app: App) {
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Point {
+        #[expect(dead_code, reason = "only read from JSON")]
+        x: u8,
+    }
+    #[derive(Debug, Deserialize)]
+    enum Mode {
+        On,
+    }
+    #[derive(Debug)]
+    struct Picky;
+
+    impl<'de> Deserialize<'de> for Picky {
+        fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            let text = String::deserialize(deserializer)?;
+            Err(serde::de::Error::custom(format!("bad password {text}")))
+        }
+    }
+
+    async fn message<T: serde::de::DeserializeOwned + std::fmt::Debug>(
+        session: &Session,
+        json: &'static str,
+    ) -> String {
+        session.insert_bytes("key", json).unwrap();
+        let error = session.get::<T>("key").await.unwrap_err();
+        let mut shown = format!("{error:?} {}", error.public_message());
+        let mut cause: Option<&dyn std::error::Error> = Some(&error);
+        while let Some(error) = cause {
+            shown += &format!(" {error} {error:?}");
+            cause = error.source();
+        }
+        for secret in ["hunter2", "31337"] {
+            assert!(!shown.contains(secret), "{shown}");
+        }
+        error.to_string()
+    }
+
+    app.with(None, |session| async move {
+        let start = "session value `key` is not of the type that was asked for: ";
+        let of_text = message::<i64>(&session, r#""hunter2""#).await;
+        assert_eq!(
+            of_text,
+            format!("{start}expected `i64` at line 1, column 9")
+        );
+        let messages = [
+            message::<u8>(&session, "31337").await,
+            message::<String>(&session, "31337").await,
+            message::<Point>(&session, r#"{"x":1,"hunter2":1}"#).await,
+            message::<Point>(&session, r#"{"x":"hunter2"}"#).await,
+            message::<Mode>(&session, r#""hunter2""#).await,
+            message::<Vec<bool>>(&session, r#"[true, "hunter2"]"#).await,
+        ];
+        for message in messages {
+            assert!(message.starts_with(start), "{message}");
+            assert!(message.contains(" at line 1, column "), "{message}");
+        }
+        let picky = message::<Picky>(&session, r#""hunter2""#).await;
+        assert!(picky.ends_with("Picky`"), "{picky}");
+        let early = message::<String>(&session, r#""hunter2"#).await;
+        assert_eq!(
+            early,
+            format!("{start}expected `alloc::string::String`, found JSON that ends early")
+        );
+        let garbled = message::<i64>(&session, "hunter2").await;
+        let expected = "expected `i64`, found no JSON at line 1, column 1";
+        assert_eq!(garbled, format!("{start}{expected}"));
+        session.discard();
+        Ok(ok(""))
+    })
+    .await
+    .assert_plain();
+}
+
+async fn all_values_are_read_at_once(app: App) {
+    let token = app.start(&[("a", 1), ("b", 2), ("c", 3)]).await;
+    app.with(Some(&token), |session| async move {
+        session.remove("a")?;
+        session.increment("b", 1).await?;
+        session.insert("d", "x")?;
+        let values = session.values().await?;
+        let shown: Vec<_> = values
+            .iter()
+            .map(|(key, value)| format!("{key}={}", str::from_utf8(value).unwrap()))
+            .collect();
+        assert_eq!(shown, ["b=3", "c=3", "d=\"x\""]);
+        assert!(values.keys().eq(session.keys().await?.iter()));
+        let snapshot = session.snapshot().await?;
+        let same = values.iter().map(|(key, value)| (key.as_str(), &value[..]));
+        assert!(snapshot.iter().eq(same));
+        session.clear()?;
+        session.insert("e", &true)?;
+        assert_eq!(session.values().await?.len(), 1);
+        session.destroy()?;
+        assert_eq!(session.values().await?.len(), 0);
+        assert!(session.snapshot().await?.is_empty());
+        assert_eq!(session.presented_id(), None);
+        Ok(ok(""))
+    })
+    .await
+    .assert_done();
+}
+
+async fn a_snapshot_of_untouched_values_is_that_of_the_record(app: App) {
+    let token = app.start(&[("a", 1), ("b", 2)]).await;
+    let id = app.id(&token).await.unwrap();
+    let stored = app.stored(id).await.unwrap().values;
+    let reply = app.with(Some(&token), move |session| async move {
+        assert_eq!(session.presented_id(), Some(id));
+        assert_eq!(session.snapshot().await?, stored);
+        Ok(ok(""))
+    });
+    reply.await.assert_plain();
+}
+
+async fn a_key_takes_what_its_type_borrows(app: App) {
+    const TEXT: SessionKey<Box<str>> = SessionKey::new("text");
+    const NUMBERS: SessionKey<Vec<u8>> = SessionKey::new("numbers");
+    const THREE: SessionKey<[u8; 3]> = SessionKey::new("three");
+    const SHARED: SessionKey<Box<Cart>> = SessionKey::new("shared");
+    const COPIED: SessionKey<Cow<'static, str>> = SessionKey::new("copied");
+    const PATH: SessionKey<PathBuf> = SessionKey::new("path");
+    app.with(None, |session| async move {
+        session.insert(TEXT, "a")?;
+        session.insert(NUMBERS, &[1, 2][..])?;
+        session.insert(THREE, &[1, 2, 3][..])?;
+        session.insert(SHARED, &Cart { items: vec![1] })?;
+        session.insert(COPIED, "b")?;
+        session.insert(PATH, Path::new("c"))?;
+        assert_eq!(session.get(TEXT).await?.as_deref(), Some("a"));
+        assert_eq!(session.get(NUMBERS).await?, Some(vec![1, 2]));
+        assert_eq!(session.get(THREE).await?, Some([1, 2, 3]));
+        assert_eq!(session.get(SHARED).await?.unwrap().items, [1]);
+        assert_eq!(session.get(COPIED).await?.as_deref(), Some("b"));
+        assert_eq!(session.get(PATH).await?, Some(PathBuf::from("c")));
+        Ok(ok(""))
+    })
+    .await
+    .assert_done();
+}
+
+async fn what_a_request_wrote_is_not_read_by_the_user_who_signs_in_after_it(app: App) {
+    let reply = app
+        .with(None, |session| async move {
+            session.sign_in("max")?;
+            session.insert("n", &1)?;
+            Ok(ok(""))
+        })
+        .await;
+    for call in 0..4 {
+        let token = reply.token();
+        app.with(Some(&token), move |session| async move {
+            // Without a look at the record, so nobody knows whose it is.
+            assert_eq!(session.increment("n", 1).await?, 2 + call);
+            session.sign_in("eve")?;
+            match call {
+                0 => assert_eq!(session.get::<i64>("n").await?, None),
+                1 => assert!(!session.contains_key("n").await?),
+                2 => assert!(session.keys().await?.is_empty()),
+                _ => assert_eq!(session.increment("n", 1).await?, 1),
+            }
+            session.discard();
+            Ok(ok(""))
+        })
+        .await
+        .assert_plain();
+    }
+}
+
+async fn what_a_request_wrote_does_not_hide_a_newer_snapshot(app: App) {
+    let token = app.start(&[("n", 1), ("a", 1)]).await;
+    let (others, others_token) = (app.clone(), token.clone());
+    app.with(Some(&token), move |session| async move {
+        assert_eq!(session.increment("n", 1).await?, 2);
+        let later = others.with(Some(&others_token), |session| async move {
+            session.insert("n", &10)?;
+            session.remove("a")?;
+            Ok(ok(""))
+        });
+        later.await.assert_plain();
+        session.reload().await?;
+        assert_eq!(session.get::<i64>("n").await?, Some(10));
+        assert_eq!(session.keys().await?, ["n"]);
+        // The first look at the record is one too.
+        let fresh = others.with(Some(&others_token), |session| async move {
+            session.increment("n", 1).await?;
+            Ok(ok(""))
+        });
+        fresh.await.assert_plain();
+        Ok(ok(""))
+    })
+    .await
+    .assert_plain();
+    let (others, others_token) = (app.clone(), token.clone());
+    app.with(Some(&token), move |session| async move {
+        assert_eq!(session.increment("n", 1).await?, 12);
+        let later = others.with(Some(&others_token), |session| async move {
+            session.insert("n", &20)?;
+            Ok(ok(""))
+        });
+        later.await.assert_plain();
+        assert_eq!(session.get::<i64>("a").await?, None, "it loads the record");
+        assert_eq!(session.get::<i64>("n").await?, Some(20));
+        Ok(ok(""))
+    })
+    .await
+    .assert_plain();
 }
 
 async fn keys_of_every_kind_read_well(app: App) {
@@ -300,7 +712,8 @@ async fn a_call_costs_the_store_what_the_documentation_says() {
             handler(session).await?;
             Ok(ok(""))
         })
-        .await;
+        .await
+        .assert_done();
         assert_eq!(app.remote.take_calls(), calls, "{name}");
     }
 }
@@ -327,7 +740,8 @@ async fn values_of_a_session_that_is_left_are_not_read_any_more(app: App) {
         assert_eq!(session.status().await?, tower_kr_session::Status::New);
         Ok(ok(""))
     })
-    .await;
+    .await
+    .assert_done();
 }
 
 async fn an_update_that_changes_nothing_is_one_of_the_value_of_now(app: App) {
@@ -340,7 +754,8 @@ async fn an_update_that_changes_nothing_is_one_of_the_value_of_now(app: App) {
                 session.insert("n", &3)?;
                 Ok(ok(""))
             })
-            .await;
+            .await
+            .assert_done();
         session
             .update("n", |n: Option<i64>| n.map(|n| n.max(5)))
             .await?;
@@ -418,7 +833,8 @@ async fn an_update_gives_up_when_others_are_always_faster() {
                         })
                     })
                     .join()
-                    .unwrap();
+                    .unwrap()
+                    .assert_done();
                     n.map(|n| n + 1_000)
                 })
                 .await;
@@ -451,7 +867,8 @@ async fn values_that_were_read_before_another_user_signed_in_are_not_read_afterw
         assert!(session.keys().await?.is_empty());
         Ok(ok(""))
     })
-    .await;
+    .await
+    .assert_done();
 }
 
 async fn a_float_is_read_back_as_it_was_given(app: App) {
@@ -501,4 +918,21 @@ async fn what_was_noted_before_a_destroy_does_not_come_back(app: App) {
         .await;
     assert!(reply.removes_cookie(), "{reply:?}");
     assert_eq!(app.records(), 0);
+}
+
+async fn what_was_noted_before_a_discard_does_not_come_back(app: App) {
+    let token = app.start(&[("a", 1)]).await;
+    app.with(Some(&token), |session| async move {
+        session.insert("text", "x")?;
+        session.save().await?;
+        session.insert("note", &1)?;
+        let discard = async { session.discard() };
+        let (refused, ()) = tokio::join!(session.increment("text", 1), discard);
+        assert!(refused.is_err());
+        assert_eq!(session.get::<i64>("note").await?, None);
+        Ok(ok(""))
+    })
+    .await
+    .assert_plain();
+    assert_eq!(app.read(&token, "note").await, None);
 }

@@ -1,8 +1,8 @@
-//! Sign-ins, revocations and whatever else meets them, step by step in every order, with a connection that
-//! breaks at every step.
+//! Sign-ins, revocations and whatever else meets them, step by step in every order, with a
+//! connection that breaks at every step.
 //!
-//! In the end no session that was signed in before a revocation answered may be alive, and whatever is alive
-//! is in its user's list.
+//! In the end no session that was signed in before a revocation answered may be alive, and whatever
+//! is alive is in its user's list.
 
 use std::{
     cell::Cell,
@@ -104,7 +104,7 @@ impl Stage {
     }
 
     fn sign_in(&self) {
-        let applied = now(self.direct.apply(id(1), &SECRET, sign_in(&user()), at(0)));
+        let applied = now(self.direct.apply(id(1), &SECRET, &sign_in(&user()), at(0)));
         assert!(matches!(applied, Ok(ApplyOutcome::Applied(_))));
     }
 
@@ -156,7 +156,7 @@ const STEPS: usize = 6;
 fn a_sign_in_and_a_revocation_make_six_calls_each() {
     let stage = Stage::new(false);
     let (connection, handle) = stage.connect(None);
-    now(handle.apply(id(1), &SECRET, sign_in(&user()), at(0))).unwrap();
+    now(handle.apply(id(1), &SECRET, &sign_in(&user()), at(0))).unwrap();
     assert_eq!(connection.calls(), STEPS);
     let (connection, handle) = stage.connect(None);
     assert_eq!(now(handle.remove_owned(&user(), None, NOW)).unwrap(), 1);
@@ -184,7 +184,7 @@ fn meet_a_revocation(
                 let revoked = Cell::new(false);
                 order.run(vec![
                     Actor::new(&ours, async {
-                        applied.set(Some(changing.apply(id(1), &SECRET, change(), at(0)).await));
+                        applied.set(Some(changing.apply(id(1), &SECRET, &change(), at(0)).await));
                     }),
                     Actor::new(&theirs, async {
                         let removed = revoking.remove_owned(&user(), None, NOW).await;
@@ -215,6 +215,47 @@ fn applied_or_revoked(outcome: &ApplyOutcome) -> bool {
         outcome,
         ApplyOutcome::Applied(_) | ApplyOutcome::Revoked | ApplyOutcome::Missing
     )
+}
+
+#[test]
+fn a_change_makes_two_calls_also_of_a_users_session() {
+    let stage = Stage::new(false);
+    stage.sign_in();
+    let mut same = delta();
+    same.limits.absolute_timeout = Some(Duration::from_secs(3_600));
+    for delta in [increment(), same] {
+        let (connection, handle) = stage.connect(None);
+        let applied = now(handle.apply(id(1), &SECRET, &delta, at(0)));
+        assert!(matches!(applied, Ok(ApplyOutcome::Applied(_))));
+        assert_eq!(connection.calls(), 2);
+    }
+}
+
+/// A revocation that refuses sign-ins and marks the sessions, and then breaks off.
+#[test]
+fn a_sign_in_that_meets_a_mark_is_revoked_and_never_missing() {
+    let revoked = Cell::new(0);
+    in_every_order(|order| {
+        let stage = Stage::new(false);
+        let (ours, changing) = stage.connect(None);
+        let (theirs, revoking) = stage.connect(Some((2, Fate::FailBefore)));
+        let applied = Cell::new(None);
+        order.run(vec![
+            Actor::new(&ours, async {
+                let delta = sign_in(&user());
+                applied.set(Some(changing.apply(id(1), &SECRET, &delta, at(0)).await));
+            }),
+            Actor::new(&theirs, async {
+                drop(revoking.remove_owned(&user(), None, NOW).await);
+            }),
+        ]);
+        match applied.take().unwrap().unwrap() {
+            ApplyOutcome::Applied(_) => {}
+            ApplyOutcome::Revoked => revoked.set(revoked.get() + 1),
+            other => panic!("{order:?}: {other:?}"),
+        }
+    });
+    assert!(revoked.get() > 1, "{revoked:?}");
 }
 
 #[test]
@@ -322,8 +363,8 @@ fn a_revocation_that_breaks_off_is_finished_by_whoever_comes_next() {
     }
 }
 
-/// Two calls that are no revocation, in every order, with every breakage of the first: what is alive stays
-/// in the list.
+/// Two calls that are no revocation, in every order, with every breakage of the first: what is
+/// alive stays in the list.
 fn meet<A: Future<Output = ()>, B: Future<Output = ()>>(
     prepare: impl Fn(&Stage),
     first: impl Fn(Handle) -> A,
@@ -349,7 +390,7 @@ fn meet<A: Future<Output = ()>, B: Future<Output = ()>>(
 }
 
 async fn signs_in(handle: Handle) {
-    drop(handle.apply(id(1), &SECRET, sign_in(&user()), at(0)).await);
+    drop(handle.apply(id(1), &SECRET, &sign_in(&user()), at(0)).await);
 }
 
 async fn starts(handle: Handle, number: u8) {
@@ -413,7 +454,7 @@ fn a_session_that_is_removed_while_its_user_signs_in_stays_dead() {
 #[test]
 fn a_sign_in_and_a_change_both_happen() {
     let change = |handle: Handle| async move {
-        let applied = handle.apply(id(1), &SECRET, increment(), at(0)).await;
+        let applied = handle.apply(id(1), &SECRET, &increment(), at(0)).await;
         assert!(matches!(applied, Ok(ApplyOutcome::Applied(_))));
     };
     meet(
@@ -433,7 +474,7 @@ fn a_session_gets_one_of_two_users() {
     let other = Owner::new("other").unwrap();
     let second = |handle: Handle| {
         let other = other.clone();
-        async move { drop(handle.apply(id(1), &SECRET, sign_in(&other), at(0)).await) }
+        async move { drop(handle.apply(id(1), &SECRET, &sign_in(&other), at(0)).await) }
     };
     meet(
         |_| {},
@@ -465,7 +506,7 @@ fn the_excepted_session_survives_a_revocation_that_it_meets() {
         let (theirs, revoking) = stage.connect(None);
         order.run(vec![
             Actor::new(&ours, async {
-                let applied = changing.apply(id(1), &SECRET, longer(), at(0)).await;
+                let applied = changing.apply(id(1), &SECRET, &longer(), at(0)).await;
                 assert!(matches!(applied, Ok(ApplyOutcome::Applied(_))));
             }),
             Actor::new(&theirs, async {
@@ -516,7 +557,8 @@ fn no_session_outlives_its_index() {
     evict_at_every_step(Stage::sign_in, false, true, |stage, case| {
         assert!(!stage.lives(id(1)), "{case}");
     });
-    // The mark of the revocation may be what is evicted. Then the sign-in may count as a later one, but it is in the list.
+    // The mark of the revocation may be what is evicted. Then the sign-in may count as a later one,
+    // but it is in the list.
     if std::env::var_os("KR_FULL_SIZE").is_some() {
         evict_at_every_step(|_| {}, true, true, |_, _| {});
     }
@@ -524,6 +566,41 @@ fn no_session_outlives_its_index() {
     stage.sign_in();
     stage.store.map().remove(&StoreKey::owner(&user()));
     assert!(!stage.lives(id(1)));
-    let applied = now(stage.direct.apply(id(1), &SECRET, increment(), at(0)));
+    let applied = now(stage.direct.apply(id(1), &SECRET, &increment(), at(0)));
     assert_eq!(applied.unwrap(), ApplyOutcome::Missing);
+}
+
+#[test]
+fn a_revocation_leaves_the_session_of_a_user_who_signed_in_first() {
+    let other = Owner::new("other").unwrap();
+    let mut with_entry = 0;
+    for (may_evict, step) in [false, true]
+        .into_iter()
+        .flat_map(|may| (0..6).map(move |step| (may, step)))
+    {
+        for fate in FATES {
+            // The user's sign-in breaks off, say, after its entry was written.
+            let stage = Stage::new(may_evict);
+            let (connection, handle) = stage.connect(Some((step, fate)));
+            let call = async {
+                let delta = sign_in(&user());
+                drop(handle.apply(id(1), &SECRET, &delta, at(0)).await);
+            };
+            Order::default().run(vec![Actor::new(&connection, call)]);
+            let applied = now(stage.direct.apply(id(1), &SECRET, &sign_in(&other), at(0)));
+            if !matches!(applied, Ok(ApplyOutcome::Applied(_))) {
+                continue;
+            }
+            let key = StoreKey::owner(&user());
+            with_entry += usize::from(stage.store.map().contains_key(&key));
+            assert_eq!(stage.revoke(), 0, "{step}");
+            let record = now(stage.direct.load(id(1), NOW)).unwrap();
+            assert_eq!(record.and_then(|record| record.owner), Some(other.clone()));
+            assert_eq!(stage.list(&other), [id(1)]);
+        }
+    }
+    assert!(
+        with_entry > 0,
+        "an entry of a sign-in that broke off was met"
+    );
 }

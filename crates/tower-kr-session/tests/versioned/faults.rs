@@ -51,8 +51,8 @@ enum Answer {
     Done(bool),
 }
 
-/// One process's way to the store. Each call waits for its turn in a schedule: it is done in the poll after
-/// the one that began it.
+/// One process's way to the store. Each call waits for its turn in a schedule: it is done in the
+/// poll after the one that began it.
 pub(crate) struct Connection {
     store: Arc<MapStore>,
     calls: AtomicUsize,

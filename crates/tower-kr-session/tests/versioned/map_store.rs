@@ -15,7 +15,7 @@ use tower_kr_session::{
     store::{StoreKey, StoreValue, Version, VersionedStore},
 };
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct MapStore {
     pub(crate) map: Mutex<HashMap<StoreKey, (Version, Bytes)>>,
     pub(crate) writes: AtomicU64,
@@ -45,8 +45,8 @@ impl VersionedStore for MapStore {
         let mut map = self.map();
         let matches = map.get(key).map(|(version, _)| version) == expected.as_ref();
         if matches {
-            let version = self.writes.fetch_add(1, Ordering::Relaxed).into();
-            map.insert(*key, (version, value.bytes));
+            let version = 1 + self.writes.fetch_add(1, Ordering::Relaxed);
+            map.insert(*key, (version.into(), value.bytes));
         }
         Ok(matches)
     }

@@ -31,8 +31,8 @@ impl<'a> Actor<'a> {
     }
 }
 
-/// Plays a game in every possible order. `play` begins anew each time: it makes the actors, hands them to
-/// [`Order::run`], and checks what came of it. Returns how many orders there were.
+/// Plays a game in every possible order. `play` begins anew each time: it makes the actors, hands
+/// them to [`Order::run`], and checks what came of it. Returns how many orders there were.
 pub(crate) fn in_every_order(mut play: impl FnMut(&mut Order)) -> usize {
     let mut order = Order::default();
     let mut games = 0;

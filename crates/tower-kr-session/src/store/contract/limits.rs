@@ -1,4 +1,4 @@
-//! Rules: timeouts hold, whatever requests do.
+//! Rules: timeouts hold against all requests.
 
 use super::{
     ABSOLUTE, ApplyOutcome, Connections, Delta, IDLE, Instants, SessionStore, delta, increment,
@@ -9,7 +9,7 @@ use crate::model::{IdleLimit, LimitsChange};
 rule_list![
     a_session_ends_at_its_idle_deadline,
     every_apply_moves_the_idle_deadline_and_says_so,
-    no_apply_moves_the_idle_deadline_past_the_absolute_one,
+    a_session_in_use_ends_at_its_absolute_deadline,
     idle_is_judged_at_first_contact_and_absolute_now,
     an_expired_session_is_dead_for_every_call_but_its_removal,
     deadlines_of_a_clock_that_ran_ahead_are_pulled_in,
@@ -43,7 +43,7 @@ async fn every_apply_moves_the_idle_deadline_and_says_so<S: SessionStore>(
     assert_eq!(record.absolute_deadline, session.at(ABSOLUTE));
 }
 
-async fn no_apply_moves_the_idle_deadline_past_the_absolute_one<S: SessionStore>(
+async fn a_session_in_use_ends_at_its_absolute_deadline<S: SessionStore>(
     connections: Connections<S>,
 ) {
     let session = connections
@@ -54,8 +54,9 @@ async fn no_apply_moves_the_idle_deadline_past_the_absolute_one<S: SessionStore>
         .await;
     let at = Instants::at(session.at(millis(20_000)));
     let done = receipt(session.apply_at(delta(), at).await);
-    assert_eq!(done.idle_deadline, session.at(millis(30_000)));
-    assert!(session.load_at(millis(29_999)).await.is_some());
+    assert_eq!(done.idle_deadline, session.at(millis(41_000)));
+    let record = session.load_at(millis(29_999)).await.expect("alive");
+    assert_eq!(record.last_used_at(session.at(ABSOLUTE)), at.now);
     assert_eq!(session.load_at(millis(30_000)).await, None);
 }
 
@@ -146,11 +147,8 @@ async fn a_session_carries_its_own_limits<S: SessionStore>(connections: Connecti
     // The limits hold on every later request.
     let at = Instants::at(session.at(millis(3_600_000)));
     let done = receipt(session.apply_at(super::delta(), at).await);
-    assert_eq!(
-        done.idle_deadline,
-        session.at(millis(7_200_000)),
-        "not past the absolute one"
-    );
+    assert_eq!(done.idle_deadline, session.at(millis(7_260_000)));
+    assert_eq!(done.absolute_deadline, session.at(millis(7_200_000)));
     let mut shorter: Delta = super::delta();
     shorter.limits.persistent = Some(false);
     shorter.limits.absolute_timeout = Some(millis(3_601_000));

@@ -18,11 +18,15 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+#[cfg(feature = "device-bound")]
+mod device;
 mod limits;
 mod model;
 mod owners;
+mod pages;
 mod races;
 mod records;
+mod seen;
 mod values;
 
 use std::{
@@ -81,8 +85,12 @@ pub fn rules<S: SessionStore>() -> Vec<Rule<S>> {
         values::rules(),
         limits::rules(),
         owners::rules(),
+        pages::rules(),
         races::rules(),
+        seen::rules(),
         model::rules(),
+        #[cfg(feature = "device-bound")]
+        device::rules(),
     ]
     .into_iter()
     .flatten()
@@ -134,7 +142,7 @@ fn key(name: &str) -> KeyBuf {
 }
 
 fn secret() -> SecretHash {
-    NewToken::generate(now()).token.secret_hash()
+    *NewToken::generate(now(), "contract").token.secret_hash()
 }
 
 fn delta() -> Delta {
@@ -249,7 +257,16 @@ impl<S: SessionStore> Subject<S> {
 
     async fn load_at(&self, since_start: Duration) -> Option<Record> {
         let record = self.store.load(self.id, self.at(since_start)).await;
-        record.expect("load")
+        let mut record = record.expect("load")?;
+        // How a store counts is its own affair.
+        record.revision = 0;
+        Some(record)
+    }
+
+    /// Returns the record as a request sees it that then writes.
+    async fn seen(&self) -> Option<Arc<Record>> {
+        let record = self.store.load(self.id, self.start).await;
+        record.expect("load").map(Arc::new)
     }
 
     /// Returns the record, which must exist.
@@ -266,7 +283,7 @@ impl<S: SessionStore> Subject<S> {
     }
 
     async fn apply_at(&self, delta: Delta, at: Instants) -> ApplyOutcome {
-        let applied = self.store.apply(self.id, &self.secret, delta, at).await;
+        let applied = self.store.apply(self.id, &self.secret, &delta, at).await;
         applied.expect("apply")
     }
 }

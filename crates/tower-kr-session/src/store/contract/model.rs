@@ -7,7 +7,7 @@ use super::{
     ABSOLUTE, Connections, Delta, Instants, Operation, SecretHash, SessionStore, SignIn, key,
     millis, owner, rule_list,
 };
-use crate::model::{ApplyOutcome, IdleLimit, LimitsChange};
+use crate::model::{ApplyOutcome, IdleLimit, Label, LimitsChange};
 
 rule_list![a_random_history_goes_as_the_model_says];
 
@@ -43,6 +43,8 @@ async fn a_random_history_goes_as_the_model_says<S: SessionStore>(connections: C
         } else {
             holder.through(&connections.second)
         };
+        #[cfg(feature = "device-bound")]
+        let delta = with_random_device(delta, &mut random, &model);
         let expected = model.apply(&holder.secret, &delta, at);
         let applied = holder.apply_at(delta.clone(), at).await;
         assert_eq!(applied, expected, "{context}, step {step}: {delta:?}");
@@ -93,7 +95,10 @@ fn random_delta(random: &mut StdRng, owners: &[super::Owner], start: super::Time
     }
     if random.random_range(0..15) == 0 {
         let owner = owners[random.random_range(0..owners.len())].clone();
-        delta.sign_in = Some(SignIn::new(owner, start));
+        let mut sign_in = SignIn::new(owner, start);
+        let label = random.random::<bool>().then(|| name(random));
+        sign_in.label = label.map(|label| Label::new(label).expect("a valid label"));
+        delta.sign_in = Some(sign_in);
     }
     if random.random_range(0..15) == 0 {
         delta.limits = LimitsChange {
@@ -107,6 +112,20 @@ fn random_delta(random: &mut StdRng, owners: &[super::Owner], start: super::Time
             persistent: Some(random.random()),
         };
     }
+    delta
+}
+
+/// Replaces the device now and then, mostly the one that the record has.
+#[cfg(feature = "device-bound")]
+fn with_random_device(mut delta: Delta, random: &mut StdRng, model: &super::Record) -> Delta {
+    let expected = match random.random_range(0..20) {
+        0 => None,
+        1 | 2 => model.device(),
+        _ => return delta,
+    };
+    let new = vec![b'd'; random.random_range(1..60)];
+    let change = crate::model::DeviceChange::new(expected, new);
+    delta.device = Some(Box::new(change));
     delta
 }
 

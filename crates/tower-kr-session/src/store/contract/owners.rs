@@ -1,19 +1,27 @@
 //! Rules: a user's sessions are listed and revoked.
 
+use std::collections::BTreeSet;
+
 use super::{
     ABSOLUTE, ApplyOutcome, Connections, CreateOutcome, IDLE, Instants, Owner, Record, SessionId,
     SessionStore, Subject, millis, owner, receipt, rotate, rule_list, secret, set, sign_in,
 };
-use crate::{model::Timestamp, store::RemoveOutcome};
+use crate::{
+    model::{Label, Timestamp},
+    store::RemoveOutcome,
+};
 
 rule_list![
     signing_in_sets_owner_time_and_a_fresh_absolute_deadline,
     an_owner_is_written_once,
     a_refused_sign_in_leaves_no_trace,
     the_list_has_exactly_the_users_live_sessions,
+    a_part_of_the_list_has_as_many_live_sessions_as_are_asked_for,
     revoking_removes_all_sessions_of_the_user_and_no_other,
     revoking_all_but_one_keeps_that_one,
     a_sign_in_from_before_a_revocation_does_not_survive_it,
+    a_sign_in_by_a_clock_that_is_ahead_does_not_outlive_a_revocation,
+    a_summary_has_the_owner_the_label_and_the_last_use,
     owners_are_data,
 ];
 
@@ -139,6 +147,42 @@ async fn the_list_has_exactly_the_users_live_sessions<S: SessionStore>(
     assert_eq!(ids(&*connections.first, &user, later).await, [second.id]);
 }
 
+async fn a_part_of_the_list_has_as_many_live_sessions_as_are_asked_for<S: SessionStore>(
+    connections: Connections<S>,
+) {
+    const COUNT: usize = 7;
+    let (user, other) = (owner("user"), owner("other"));
+    signed_in(&connections, &other).await;
+    let mut sessions = Vec::new();
+    for _ in 0..COUNT {
+        sessions.push(signed_in(&connections, &user).await);
+    }
+    let later = sessions[0].at(millis(15_000));
+    let used = &sessions[COUNT - 3..];
+    for session in used {
+        receipt(session.apply_at(super::delta(), Instants::at(later)).await);
+    }
+    let expired = sessions[COUNT - 1].at(IDLE.timeout + IDLE.touch_interval);
+    let of = |sessions: &[Subject<S>]| -> BTreeSet<SessionId> {
+        sessions.iter().map(|session| session.id).collect()
+    };
+    for (at, alive) in [(later, of(&sessions)), (expired, of(used))] {
+        for most in 0..=COUNT + 1 {
+            let some = connections.second.list_up_to(&user, most, at).await;
+            let some = some.expect("list_up_to");
+            assert_eq!(some.len(), most.min(alive.len()), "of {}", alive.len());
+            let ids: BTreeSet<_> = some.iter().map(|session| session.id).collect();
+            assert_eq!(ids.len(), some.len(), "each once");
+            assert!(ids.is_subset(&alive));
+        }
+    }
+    let list = connections.first.list(&user, later).await.expect("list");
+    let some = connections.second.list_up_to(&user, COUNT, later).await;
+    for session in some.expect("list_up_to") {
+        assert!(list.contains(&session), "{session:?} is as in the list");
+    }
+}
+
 async fn revoking_removes_all_sessions_of_the_user_and_no_other<S: SessionStore>(
     connections: Connections<S>,
 ) {
@@ -242,12 +286,87 @@ async fn a_sign_in_from_before_a_revocation_does_not_survive_it<S: SessionStore>
     );
 }
 
+async fn a_sign_in_by_a_clock_that_is_ahead_does_not_outlive_a_revocation<S: SessionStore>(
+    connections: Connections<S>,
+) {
+    const HOUR: std::time::Duration = std::time::Duration::from_secs(60 * 60);
+    let (user, other) = (owner("user"), owner("other"));
+    // Of a session that was there, by a node whose clock is right but for the time of the sign-in;
+    // and of a new one, by a node whose clock is ahead altogether.
+    let first = connections.session(&[("a", "1")]).await;
+    let ahead = first.at(HOUR);
+    receipt(first.apply(sign_in(&user, ahead)).await);
+    let bystander = connections.session(&[("a", "1")]).await;
+    receipt(bystander.apply(sign_in(&other, ahead)).await);
+    let mut record = Record::new(secret(), ahead, IDLE, ABSOLUTE);
+    record.owner = Some(user.clone());
+    record.authenticated_at = Some(ahead);
+    let second = SessionId::generate(ahead);
+    let created = connections.first.create(second, record, ahead).await;
+    assert_eq!(created.expect("create"), CreateOutcome::Created);
+
+    let revoked_at = first.at(millis(1_000));
+    let removed = connections
+        .second
+        .remove_owned(&user, None, revoked_at)
+        .await;
+    assert_eq!(removed.expect("remove_owned"), 2);
+    assert_eq!(first.load().await, None);
+    let loaded = connections.first.load(second, ahead).await;
+    assert_eq!(loaded.expect("load"), None);
+    bystander.record().await;
+}
+
+async fn a_summary_has_the_owner_the_label_and_the_last_use<S: SessionStore>(
+    connections: Connections<S>,
+) {
+    let owner = owner("max");
+    let label = |text: &str| Some(Label::new(text).expect("a valid label"));
+    let summary = async |at: Timestamp| {
+        let list = connections.second.list(&owner, at).await.expect("list");
+        let [summary] = <[_; 1]>::try_from(list).expect("one session");
+        assert_eq!(summary.owner, Some(owner.clone()));
+        let some = connections.second.list_up_to(&owner, 1, at).await;
+        let some = some.expect("list_up_to");
+        assert_eq!(some.first(), Some(&summary));
+        summary
+    };
+    let session = connections.session(&[("a", "1")]).await;
+    let hostile = "\u{1f98a}'\"\\%s\0\u{202e}";
+    for (text, since_start) in [(None, 0), (Some(hostile), 2_000), (Some("Firefox "), 4_000)] {
+        let at = session.at(millis(since_start));
+        let mut delta = sign_in(&owner, at);
+        delta.sign_in.as_mut().expect("a sign-in").label = text.and_then(label);
+        receipt(session.apply_at(delta, Instants::at(at)).await);
+        let found = summary(at).await;
+        assert_eq!(found.label, text.and_then(label));
+        assert_eq!(found.last_used_at, at);
+        // Neither a write nor a sign-in without a label takes it away.
+        let later = at.saturating_add(millis(1_000));
+        let again = sign_in(&owner, later);
+        receipt(session.apply_at(again, Instants::at(later)).await);
+        receipt(session.apply_at(set("a", "2"), Instants::at(later)).await);
+        let found = summary(later.saturating_add(millis(500))).await;
+        assert_eq!(found.label, text.and_then(label));
+        assert_eq!(found.last_used_at, later);
+    }
+    let new = connections
+        .session_with(|record| {
+            record.owner = Some(super::owner("eve"));
+            record.label = label(hostile).map(Box::new);
+        })
+        .await;
+    assert_eq!(new.record().await.label, label(hostile).map(Box::new));
+}
+
 async fn owners_are_data<S: SessionStore>(connections: Connections<S>) {
     let unique = SessionId::generate(super::now()).to_string();
     let names = [
         "a",
         "A",
         "a ",
+        "\u{e4}",
+        "a\u{308}",
         "a%",
         "a_",
         "a*",

@@ -23,10 +23,10 @@ rule_list![
     no_sign_in_escapes_a_revocation_at_the_same_time,
 ];
 
-const TASKS: usize = 16;
+pub(super) const TASKS: usize = 16;
 
 /// Runs a task for each number, alternating between the connections.
-async fn in_parallel<S, F, T>(
+pub(super) async fn in_parallel<S, F, T>(
     connections: &Connections<S>,
     session: &Subject<S>,
     task: impl Fn(usize, Subject<S>) -> F,

@@ -26,8 +26,8 @@ use crate::{
         ApplyOutcome, Delta, Instants, Owner, Record, SecretHash, SessionId, Timestamp, TokenState,
     },
     store::{
-        CreateOutcome, RemoveOutcome, SessionStore, SessionSummary, StoreError,
-        shares::{DEFAULT_ANONYMOUS_BYTES, DEFAULT_OWNED_BYTES, EvictionLog, Evictions},
+        CreateOutcome, Cursor, Page, RemoveOutcome, SessionStore, SessionSummary, StoreError,
+        shares::{EvictionLog, Evictions, MemoryStoreBuilder},
     },
 };
 
@@ -140,44 +140,6 @@ impl Shared {
     }
 }
 
-/// Sets up a [`MemoryStore`].
-#[derive(Clone, Debug)]
-pub struct MemoryStoreBuilder {
-    anonymous_bytes: u64,
-    owned_bytes: u64,
-}
-
-impl MemoryStoreBuilder {
-    /// Sets the memory for sessions without an owner, in bytes. Default: 64 MiB.
-    #[must_use]
-    pub const fn anonymous_bytes(mut self, bytes: u64) -> Self {
-        self.anonymous_bytes = bytes;
-        self
-    }
-
-    /// Sets the memory for sessions of users who signed in, in bytes. Default: 192 MiB.
-    #[must_use]
-    pub const fn owned_bytes(mut self, bytes: u64) -> Self {
-        self.owned_bytes = bytes;
-        self
-    }
-
-    /// Builds the store. If a share is too small for the largest session that a layer allows, the
-    /// layer fails its check at the start.
-    #[must_use]
-    pub fn build(self) -> MemoryStore {
-        let smaller = self.anonymous_bytes.min(self.owned_bytes);
-        MemoryStore(Arc::new(Shared {
-            shards: Shards::new(),
-            anonymous: Budget::new(self.anonymous_bytes, EvictionLog::anonymous()),
-            owned: Budget::new(self.owned_bytes, EvictionLog::owned()),
-            growth: AtomicU32::new(0),
-            owners: Mutex::default(),
-            largest_session: smaller.saturating_sub(LARGEST_HEAD) / WORST_EXPANSION,
-        }))
-    }
-}
-
 impl MemoryStore {
     /// Creates a store of the default capacity: 64 MiB for anonymous sessions, 192 MiB for those
     /// with an owner.
@@ -188,11 +150,18 @@ impl MemoryStore {
 
     /// Sets up a store of another capacity.
     #[must_use]
-    pub const fn builder() -> MemoryStoreBuilder {
-        MemoryStoreBuilder {
-            anonymous_bytes: DEFAULT_ANONYMOUS_BYTES,
-            owned_bytes: DEFAULT_OWNED_BYTES,
-        }
+    pub const fn builder() -> MemoryStoreBuilder<Self> {
+        MemoryStoreBuilder::new(|anonymous_bytes, owned_bytes| {
+            let smaller = anonymous_bytes.min(owned_bytes);
+            Self(Arc::new(Shared {
+                shards: Shards::new(),
+                anonymous: Budget::new(anonymous_bytes, EvictionLog::anonymous()),
+                owned: Budget::new(owned_bytes, EvictionLog::owned()),
+                growth: AtomicU32::new(0),
+                owners: Mutex::default(),
+                largest_session: smaller.saturating_sub(LARGEST_HEAD) / WORST_EXPANSION,
+            }))
+        })
     }
 
     /// Removes the sessions that expired more than five minutes before `now`, which otherwise
@@ -229,6 +198,15 @@ impl MemoryStore {
         let record = shard.find(id, self.0.stamp())?.record();
         let alive = !record.is_expired(Instants::at(now));
         alive.then(|| Arc::clone(record))
+    }
+
+    /// Returns those of these sessions that are alive and of this owner.
+    fn summaries(&self, owner: &Owner, ids: Vec<SessionId>, now: Timestamp) -> Vec<SessionSummary> {
+        let summary = |id| {
+            let record = self.load_now(id, now)?;
+            (record.owner.as_ref() == Some(owner)).then(|| SessionSummary::new(id, &record, now))
+        };
+        ids.into_iter().filter_map(summary).collect()
     }
 
     pub(crate) fn create_now(
@@ -307,10 +285,10 @@ impl SessionStore for MemoryStore {
         &self,
         id: SessionId,
         secret: &SecretHash,
-        delta: Delta,
+        delta: &Delta,
         at: Instants,
     ) -> Result<ApplyOutcome, StoreError> {
-        Ok(self.apply_now(id, secret, &delta, at))
+        Ok(self.apply_now(id, secret, delta, at))
     }
 
     async fn remove(
@@ -330,15 +308,27 @@ impl SessionStore for MemoryStore {
 
     async fn list(&self, owner: &Owner, now: Timestamp) -> Result<Vec<SessionSummary>, StoreError> {
         let ids = lock(&self.0.owners).of(owner);
-        let mut sessions: Vec<_> = ids
-            .into_iter()
-            .filter_map(|id| {
-                let record = self.load_now(id, now)?;
-                (record.owner.as_ref() == Some(owner))
-                    .then(|| SessionSummary::new(id, &record, now))
-            })
-            .collect();
+        let mut sessions = self.summaries(owner, ids, now);
         sessions.sort_by_key(|session| (session.created_at, session.id));
+        Ok(sessions)
+    }
+
+    async fn list_up_to(
+        &self,
+        owner: &Owner,
+        most: usize,
+        now: Timestamp,
+    ) -> Result<Vec<SessionSummary>, StoreError> {
+        let (mut sessions, mut last) = (Vec::new(), None);
+        while sessions.len() < most {
+            let ids = lock(&self.0.owners).some_of(owner, last, most);
+            last = ids.last().copied();
+            if last.is_none() {
+                break;
+            }
+            sessions.extend(self.summaries(owner, ids, now));
+        }
+        sessions.truncate(most);
         Ok(sessions)
     }
 
@@ -359,6 +349,43 @@ impl SessionStore for MemoryStore {
             removed += u64::from(held && alive);
         }
         Ok(removed)
+    }
+
+    /// The cursor is the last session of the page: shards are walked in turn, each in the order of
+    /// ids.
+    async fn page(
+        &self,
+        after: Option<&Cursor>,
+        most: usize,
+        now: Timestamp,
+    ) -> Result<Page, StoreError> {
+        let mut last = after.map(Cursor::session_id).transpose()?;
+        let first = last.map_or(0, Shards::index);
+        let mut sessions = Vec::new();
+        for index in first..Shards::COUNT {
+            let after = last.take();
+            let shard = self.0.shards.at(index);
+            let slots = shard.live(now);
+            let slots = slots.filter(|slot| after.is_none_or(|after| slot.id() > after));
+            let summary = |slot: &Slot| SessionSummary::new(slot.id(), slot.record(), now);
+            let mut live: Vec<_> = slots.map(summary).collect();
+            drop(shard);
+            live.sort_unstable_by_key(|session| session.id);
+            sessions.append(&mut live);
+            if sessions.len() > most {
+                sessions.truncate(most);
+                let next = sessions.last().map(|session| session.id.into());
+                return Ok(Page::new(sessions, next));
+            }
+        }
+        Ok(Page::new(sessions, None))
+    }
+
+    async fn count(&self, now: Timestamp) -> Result<Option<u64>, StoreError> {
+        let shards = self.0.shards.iter();
+        Ok(Some(
+            shards.map(|shard| shard.live(now).count() as u64).sum(),
+        ))
     }
 
     fn largest_session(&self) -> Option<u64> {

@@ -67,6 +67,18 @@ impl Owners {
         self.sessions.get(owner).cloned().unwrap_or_default()
     }
 
+    /// Returns the first ids, or those that follow this one, at most so many.
+    pub(super) fn some_of(
+        &self,
+        owner: &Owner,
+        after: Option<SessionId>,
+        most: usize,
+    ) -> Vec<SessionId> {
+        let ids = self.sessions.get(owner).map_or(&[][..], Vec::as_slice);
+        let from = ids.partition_point(|id| Some(*id) <= after);
+        ids[from..].iter().take(most).copied().collect()
+    }
+
     /// Takes the sessions to remove out of the index and returns them. Refuses every sign-in that
     /// was checked up to `now`.
     pub(super) fn revoke(
@@ -116,9 +128,26 @@ mod tests {
     }
 
     #[test]
+    fn some_sessions_are_taken_from_the_front_and_go_on_behind_the_last_one() {
+        let mut owners = Owners::default();
+        let (max, ids) = (
+            owner("max"),
+            [1, 2, 3].map(|n| SessionId::from_bytes([n; 16])),
+        );
+        for id in ids {
+            owners.add(&max, id, at(0));
+        }
+        assert_eq!(owners.some_of(&max, None, 2), ids[..2]);
+        assert_eq!(owners.some_of(&max, Some(ids[1]), 2), ids[2..]);
+        assert_eq!(owners.some_of(&max, Some(ids[2]), 2), []);
+        assert_eq!(owners.some_of(&owner("eve"), None, 2), []);
+    }
+
+    #[test]
     fn old_revocations_are_forgotten_and_recent_ones_are_not() {
         let mut owners = Owners::default();
-        let day = i64::try_from(REMEMBER_REVOCATION.as_millis()).unwrap();
+        let day = 24 * 60 * 60 * 1_000;
+        owners.revoke(&owner("a day ago"), None, at(2));
         for number in 0..2_000 {
             owners.revoke(&owner(&format!("early {number}")), None, at(0));
         }
@@ -126,10 +155,48 @@ mod tests {
             owners.revoke(&owner(&format!("late {number}")), None, at(day + 1));
         }
         assert!(
-            owners.not_before.len() <= 4_000,
+            owners.not_before.len() <= 4_001,
             "{}",
             owners.not_before.len()
         );
+        assert!(!owners.add(&owner("a day ago"), SessionId::generate(at(0)), at(2)));
         assert!(!owners.add(&owner("late 0"), SessionId::generate(at(0)), at(day)));
+    }
+
+    /// A sign-in writes its entry first, so a revocation can meet that of one that was refused
+    /// since.
+    #[tokio::test]
+    async fn a_revocation_leaves_the_record_of_another_user() {
+        use std::sync::{MutexGuard, PoisonError};
+
+        use super::super::MemoryStore;
+        use crate::{
+            model::{IdleLimit, Record, SecretHash},
+            store::SessionStore,
+        };
+
+        let store = MemoryStore::new();
+        let (now, id) = (at(1_000), SessionId::generate(at(1_000)));
+        let (idle, secret) = (
+            IdleLimit::new(Duration::from_secs(60)),
+            SecretHash::from_bytes([1; 32]),
+        );
+        let mut record = Record::new(secret, now, idle, Duration::from_secs(600));
+        record.owner = Some(owner("eve"));
+        record.authenticated_at = Some(now);
+        store.create(id, record, now).await.unwrap();
+        let owners = &store.0.owners;
+        let add = |mut index: MutexGuard<'_, Owners>| index.add(&owner("max"), id, now);
+        assert!(add(owners.lock().unwrap_or_else(PoisonError::into_inner)));
+        assert_eq!(
+            store.remove_owned(&owner("max"), None, now).await.unwrap(),
+            0
+        );
+        let record = SessionStore::load(&store, id, now).await.unwrap().unwrap();
+        assert_eq!(record.owner, Some(owner("eve")));
+        assert_eq!(
+            store.remove_owned(&owner("eve"), None, now).await.unwrap(),
+            1
+        );
     }
 }

@@ -7,7 +7,7 @@ use super::{
     share::Share,
     table::{Slot, Stamp, Table},
 };
-use crate::model::SessionId;
+use crate::model::{Instants, SessionId, Timestamp};
 
 pub(super) struct Shards(Box<[Mutex<Shard>]>);
 
@@ -35,7 +35,11 @@ impl Shards {
 
     /// Locks the shard of a session, chosen by random bits that don't decide its place in a table.
     pub(super) fn of(&self, id: SessionId) -> MutexGuard<'_, Shard> {
-        self.at(usize::from(id.as_bytes()[9]))
+        self.at(Self::index(id))
+    }
+
+    pub(super) fn index(id: SessionId) -> usize {
+        usize::from(id.as_bytes()[9])
     }
 
     pub(super) fn at(&self, index: usize) -> MutexGuard<'_, Shard> {
@@ -61,6 +65,12 @@ impl Shard {
             Share::Anonymous => &mut self.anonymous,
             Share::Owned => &mut self.owned,
         }
+    }
+
+    /// Goes through the sessions that are alive, without marking them as used.
+    pub(super) fn live(&self, now: Timestamp) -> impl Iterator<Item = &Slot> {
+        let slots = self.anonymous.iter().chain(self.owned.iter());
+        slots.filter(move |slot| !slot.record().is_expired(Instants::at(now)))
     }
 
     pub(super) fn len(&self) -> usize {

@@ -3,13 +3,17 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::{
-    model::{MAX_OWNER_BYTES, Record, Retired},
+    model::{Label, MAX_DEVICE_BYTES, MAX_LABEL_BYTES, MAX_OWNER_BYTES, Record, Retired},
     store::shares::EvictionLog,
 };
 
 /// The bytes that a session without values takes: itself, and its place in a table that has just
 /// doubled.
-const EMPTY: u64 = 272;
+const EMPTY: u64 = if cfg!(feature = "device-bound") {
+    288
+} else {
+    272
+};
 
 /// The bytes that an owner takes besides the name: the place in the index, if this is their only
 /// session.
@@ -18,9 +22,26 @@ const OWNED: u64 = 160;
 /// The bytes that the allocator and a reference count add to a run of bytes, rounding included.
 const ALLOCATION: u64 = 32;
 
+/// The bytes that a label takes besides its text.
+const LABELLED: u64 = ALLOCATION + size_of::<Label>() as u64;
+
+/// The bytes that a device takes besides its own.
+const BOUND: u64 = ALLOCATION + size_of::<Box<[u8]>>() as u64;
+
+/// The most bytes that a device takes.
+const LARGEST_DEVICE: u64 = if cfg!(feature = "device-bound") {
+    BOUND + MAX_DEVICE_BYTES as u64 + ALLOCATION
+} else {
+    0
+};
+
 /// The largest footprint of a session besides its values, in bytes.
-pub(super) const LARGEST_HEAD: u64 =
-    EMPTY + OWNED + 3 * ALLOCATION + MAX_OWNER_BYTES as u64 + size_of::<Retired>() as u64;
+pub(super) const LARGEST_HEAD: u64 = EMPTY
+    + LARGEST_DEVICE
+    + (OWNED + MAX_OWNER_BYTES as u64)
+    + (LABELLED + MAX_LABEL_BYTES as u64)
+    + size_of::<Retired>() as u64
+    + 4 * ALLOCATION;
 
 /// The share of a session, so that visitors who never signed in can't push out users who did.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -51,7 +72,19 @@ pub(super) fn footprint(record: &Record) -> u64 {
         .as_ref()
         .map_or(0, |owner| OWNED + allocation(owner.as_str().len()));
     let retired = record.retired.as_ref().map_or(0, |_| size_of::<Retired>());
-    EMPTY + owner + allocation(retired) + allocation(record.values.as_bytes().len())
+    let label = record
+        .label
+        .as_ref()
+        .map_or(0, |label| LABELLED + allocation(label.as_str().len()));
+    let device = record
+        .device()
+        .map_or(0, |device| BOUND + allocation(device.len()));
+    EMPTY
+        + owner
+        + label
+        + device
+        + allocation(retired)
+        + allocation(record.values.as_bytes().len())
 }
 
 impl Share {
@@ -112,7 +145,9 @@ mod tests {
     #[test]
     fn a_session_is_small() {
         // Its two reference counts are beside it.
-        assert!(size_of::<Record>() <= 176, "{}", size_of::<Record>());
+        let device = if cfg!(feature = "device-bound") { 8 } else { 0 };
+        let largest = 184 + device;
+        assert!(size_of::<Record>() <= largest, "{}", size_of::<Record>());
         assert_eq!(size_of::<Option<Arc<Record>>>(), size_of::<usize>());
     }
 
@@ -126,13 +161,30 @@ mod tests {
             at: NOW,
         }));
         assert_eq!(footprint(&full), EMPTY + OWNED + 3 + 40 + 2 * ALLOCATION);
+        let unlabelled = footprint(&full);
+        full.label = Some(Box::new(Label::new("Firefox").unwrap()));
+        let label = size_of::<Label>() as u64 + 7 + 2 * ALLOCATION;
+        assert_eq!(footprint(&full), unlabelled + label);
         full.values = [("a", "1")].into_iter().collect();
         let mut large = full.clone();
         large.values = [("a", vec![b'x'; 1_000])].into_iter().collect();
         assert_eq!(footprint(&large) - footprint(&full), 999);
         let mut longest = large;
         longest.owner = Some(Owner::new(&"x".repeat(MAX_OWNER_BYTES)).unwrap());
+        let label = Label::new(&"x".repeat(MAX_LABEL_BYTES)).unwrap();
+        longest.label = Some(Box::new(label));
         longest.values = Values::default();
+        #[cfg(feature = "device-bound")]
+        longest.set_device(&[1; MAX_DEVICE_BYTES]).unwrap();
         assert_eq!(footprint(&longest), LARGEST_HEAD - ALLOCATION);
+    }
+
+    #[test]
+    fn a_budget_may_be_used_up() {
+        let budget = Budget::new(10, EvictionLog::owned());
+        budget.charge(10);
+        assert!(!budget.is_over());
+        budget.charge(1);
+        assert!(budget.is_over());
     }
 }

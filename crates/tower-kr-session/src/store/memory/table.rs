@@ -96,6 +96,10 @@ impl Table {
         self.slots.len()
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Slot> {
+        self.slots.iter()
+    }
+
     #[cfg(test)]
     pub(super) fn footprints(&self) -> u64 {
         self.slots.iter().map(|slot| footprint(&slot.record)).sum()

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{
-    door::{StoreKey, VersionedStore},
+    door::{StoreKey, Version, VersionedStore},
     index::Announced,
     owners::Step,
     records::{Records, Tries},
@@ -13,15 +13,17 @@ use crate::{
         self, ApplyOutcome, Delta, Instants, Owner, Record, RemoveOutcome, SecretHash, SessionId,
         Timestamp,
     },
-    store::{CreateOutcome, SessionStore, SessionSummary, StoreError},
+    store::{CreateOutcome, Cursor, Page, SessionStore, SessionSummary, StoreError},
 };
 
 /// A session store on a [`VersionedStore`]: records, owners, limits and revocations on three calls.
 ///
 /// A change reads the record, applies it and writes it over the version that was read; if somebody
-/// else was faster, it begins anew, 64 times at most. Calls of one process on one session take turns.
-/// So a change is two calls of the store, a sign-in six, and a revocation or a list one or two for each
-/// session of the user, one after the other.
+/// else was faster, it begins anew, 64 times at most. Calls of one process with one token take
+/// turns, and a wrong secret takes none of them. So a change is two calls of the store, or one if
+/// the request has read the session before and the versions are [numbers](Version::as_u64). A
+/// sign-in is six, and a revocation or a list one or two for each session of the user, one after
+/// the other.
 ///
 /// A user has at most 4,096 sessions; the next sign-in ends the oldest one.
 ///
@@ -66,9 +68,19 @@ impl<S: VersionedStore> Versioned<S> {
         delta: &Delta,
         at: Instants,
     ) -> Result<ApplyOutcome, StoreError> {
+        let signs_in = delta.sign_in.is_some();
+        // A sign-in looks itself: its steps and those of a revocation are in an order.
+        let seen = delta.seen.as_deref().filter(|_| !signs_in);
+        let seen = seen.filter(|record| record.revision != 0);
+        let mut seen = seen.map(|record| (Version::from(record.revision), record.clone()));
         let mut tries = Tries::new();
         loop {
-            let Some((version, mut record)) = self.0.read(id).await? else {
+            let was_seen = seen.is_some();
+            let found = match seen.take() {
+                Some(seen) => Some(seen),
+                None => self.0.read(id).await?,
+            };
+            let Some((version, mut record)) = found else {
                 return Ok(ApplyOutcome::Missing);
             };
             if !self.0.admits(id, &record).await? {
@@ -77,9 +89,12 @@ impl<S: VersionedStore> Versioned<S> {
             let deadline = record.absolute_deadline;
             let applied = record.apply(secret, delta, at);
             if !matches!(applied, ApplyOutcome::Applied(_)) {
+                if was_seen {
+                    // It may be out of date by now.
+                    continue;
+                }
                 return Ok(applied);
             }
-            let signs_in = delta.sign_in.is_some();
             let step = if signs_in { Step::SignIn } else { Step::Extend };
             let owner = record.owner.clone();
             let owner = owner.filter(|_| signs_in || record.absolute_deadline > deadline);
@@ -136,9 +151,10 @@ impl<S: VersionedStore> Versioned<S> {
 
 impl<S: VersionedStore> SessionStore for Versioned<S> {
     async fn load(&self, id: SessionId, now: Timestamp) -> Result<Option<Record>, StoreError> {
-        let Some((_, record)) = self.0.read(id).await? else {
+        let Some((version, mut record)) = self.0.read(id).await? else {
             return Ok(None);
         };
+        record.revision = version.as_u64().unwrap_or(0);
         let alive = !record.is_expired(Instants::at(now)) && self.0.admits(id, &record).await?;
         Ok(alive.then_some(record))
     }
@@ -174,11 +190,15 @@ impl<S: VersionedStore> SessionStore for Versioned<S> {
         &self,
         id: SessionId,
         secret: &SecretHash,
-        delta: Delta,
+        delta: &Delta,
         at: Instants,
     ) -> Result<ApplyOutcome, StoreError> {
-        let _turn = self.0.turns.take(&StoreKey::session(id)).await;
-        self.apply_in_turn(id, secret, &delta, at).await
+        let _turn = self
+            .0
+            .turns
+            .take(&StoreKey::session(id), Some(secret))
+            .await;
+        self.apply_in_turn(id, secret, delta, at).await
     }
 
     async fn remove(
@@ -187,7 +207,7 @@ impl<S: VersionedStore> SessionStore for Versioned<S> {
         secret: Option<&SecretHash>,
         at: Instants,
     ) -> Result<RemoveOutcome, StoreError> {
-        let turn = self.0.turns.take(&StoreKey::session(id)).await;
+        let turn = self.0.turns.take(&StoreKey::session(id), secret).await;
         let (outcome, owner) = self.remove_in_turn(id, secret, at).await?;
         drop(turn);
         if let Some(owner) = &owner {
@@ -197,7 +217,16 @@ impl<S: VersionedStore> SessionStore for Versioned<S> {
     }
 
     async fn list(&self, owner: &Owner, now: Timestamp) -> Result<Vec<SessionSummary>, StoreError> {
-        self.0.list_of(owner, now).await
+        self.0.list_of(owner, usize::MAX, now).await
+    }
+
+    async fn list_up_to(
+        &self,
+        owner: &Owner,
+        most: usize,
+        now: Timestamp,
+    ) -> Result<Vec<SessionSummary>, StoreError> {
+        self.0.list_of(owner, most, now).await
     }
 
     async fn remove_owned(
@@ -207,6 +236,27 @@ impl<S: VersionedStore> SessionStore for Versioned<S> {
         now: Timestamp,
     ) -> Result<u64, StoreError> {
         self.0.remove_all_of(owner, except, now).await
+    }
+
+    async fn page(
+        &self,
+        after: Option<&Cursor>,
+        most: usize,
+        now: Timestamp,
+    ) -> Result<Page, StoreError> {
+        let after = after.map(Cursor::session_id).transpose()?;
+        let ids = self.0.store.session_ids(after, most).await?;
+        let next = ids.last().filter(|_| ids.len() >= most);
+        let next = next.map(|last| (*last).into());
+        let mut sessions = Vec::with_capacity(ids.len());
+        for id in ids {
+            if let Some((_, record)) = self.0.read(id).await?
+                && !record.is_expired(Instants::at(now))
+            {
+                sessions.push(SessionSummary::new(id, &record, now));
+            }
+        }
+        Ok(Page::new(sessions, next))
     }
 
     fn largest_session(&self) -> Option<u64> {

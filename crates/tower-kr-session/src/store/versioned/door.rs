@@ -19,18 +19,18 @@ use crate::{
 
 /// Keeps versioned bytes: a database with compare-and-set.
 ///
-/// [`Versioned`](super::Versioned) makes a [`SessionStore`](crate::SessionStore) of it. What follows
-/// is everything that an implementation promises; no session is lost or outlives its revocation as
-/// long as it keeps these promises.
+/// [`Versioned`](super::Versioned) makes a [`SessionStore`](crate::SessionStore) of it. What
+/// follows is everything that an implementation promises; no session is lost or outlives its
+/// revocation as long as it keeps these promises.
 ///
 /// - **Each call is one atomic step.** A [`get`](Self::get) that begins after a write has returned
 ///   sees that write: it reads the primary, or asks for a consistent read.
 /// - **A version never comes back** for the same key, not even after a deletion. A counter that is
 ///   kept with the key alone starts anew when the key is deleted; a counter of the whole store, a
 ///   number of the transaction or [`Version::random`] does not.
-/// - **`Ok(false)` means that this call wrote nothing**, and never will. A client that repeats a call
-///   by itself after a lost answer must have that switched off: the second attempt would find the
-///   first one's version, answer `false`, and an increment would count twice.
+/// - **`Ok(false)` means that this call wrote nothing**, and never will. A client that repeats a
+///   call by itself after a lost answer must have that switched off: the second attempt would find
+///   the first one's version, answer `false`, and an increment would count twice.
 /// - **An error means that the outcome is unknown.** The call is not repeated.
 /// - **A call may be dropped at any point.** Its outcome is then unknown too.
 /// - **A value comes back byte for byte**, and is kept for at least its `keep_for`, unless it is
@@ -99,8 +99,9 @@ pub trait VersionedStore: Send + Sync + 'static {
         key: &StoreKey,
     ) -> impl Future<Output = Result<Option<(Version, Bytes)>, StoreError>> + Send;
 
-    /// Writes the value if the key has the expected version (`None`: if there is no such key), gives
-    /// it a new version and keeps it for at least `keep_for` from now. Returns whether it was written.
+    /// Writes the value if the key has the expected version (`None`: if there is no such key),
+    /// gives it a new version and keeps it for at least `keep_for` from now. Returns whether it was
+    /// written.
     ///
     /// `keep_for` ends [`RECLAIM_GRACE`](crate::store::RECLAIM_GRACE) after the session is dead.
     ///
@@ -124,18 +125,36 @@ pub trait VersionedStore: Send + Sync + 'static {
         expected: Version,
     ) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
-    /// The largest value that the store can keep, in bytes; `None`, the default, if it sets no limit.
-    /// A layer whose sessions may become larger is misconfigured and says so at start. Below about
-    /// 140,000 bytes a user can have fewer than 4,096 sessions, each of which takes 33 bytes of one value.
+    /// Returns up to `most` ids of sessions ([`StoreKey::session_id`]) in the order of ids, after
+    /// this one. With it administrators [count](crate::Sessions::count) sessions and [go
+    /// through](crate::Sessions::page) all of them.
+    ///
+    /// By default the store can't. Override it if it can, without holding up other calls.
+    ///
+    /// # Errors
+    /// If the store can't do that, or can't answer.
+    fn session_ids(
+        &self,
+        after: Option<SessionId>,
+        most: usize,
+    ) -> impl Future<Output = Result<Vec<SessionId>, StoreError>> + Send {
+        let _ = (after, most);
+        async { Err(StoreError::Unsupported("go through all sessions")) }
+    }
+
+    /// The largest value that the store can keep, in bytes; `None`, the default, if it sets no
+    /// limit. A layer whose sessions may become larger is misconfigured and says so at start. Below
+    /// about 140,000 bytes a user can have fewer than 4,096 sessions, each of which takes 33 bytes
+    /// of one value.
     fn largest_value(&self) -> Option<u64> {
         None
     }
 
     /// Whether the store may drop a value before its time, to make room. Default: `false`.
     ///
-    /// It may drop any of them: with each use of a user's session the adapter then makes sure that the
-    /// index of the user's sessions still lists it, so that no session escapes a revocation whatever was
-    /// dropped. That is one more [`get`](Self::get).
+    /// It may drop any of them: with each use of a user's session the adapter then makes sure that
+    /// the index of the user's sessions still lists it, so that no session escapes a revocation
+    /// because its entry was dropped. That is one more [`get`](Self::get).
     fn may_evict(&self) -> bool {
         false
     }
@@ -158,6 +177,14 @@ impl<S: VersionedStore> VersionedStore for Arc<S> {
 
     async fn delete_if(&self, key: &StoreKey, expected: Version) -> Result<bool, StoreError> {
         (**self).delete_if(key, expected).await
+    }
+
+    fn session_ids(
+        &self,
+        after: Option<SessionId>,
+        most: usize,
+    ) -> impl Future<Output = Result<Vec<SessionId>, StoreError>> + Send {
+        (**self).session_ids(after, most)
     }
 
     fn largest_value(&self) -> Option<u64> {
@@ -287,8 +314,8 @@ impl Version {
         })
     }
 
-    /// A version of 64 random bits, for a database that has none of its own: written beside the value,
-    /// it comes back with a probability of 2^-64.
+    /// A version of 64 random bits, for a database that has none of its own: written beside the
+    /// value, it comes back with a probability of 2^-64.
     #[must_use]
     pub fn random() -> Self {
         let mut bytes = [0; 8];
@@ -368,8 +395,8 @@ impl fmt::Debug for StoreValue {
     }
 }
 
-/// Whose bytes a value is: a bounded store gives anonymous sessions a share of their own, so that a flood
-/// of visitors can't push out the sessions of users.
+/// Whose bytes a value is: a bounded store gives anonymous sessions a share of their own, so that a
+/// flood of visitors can't push out the sessions of users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ValueClass {
@@ -407,6 +434,7 @@ mod tests {
         );
         assert_ne!(Version::from(1), Version::from_bytes("1"));
         assert_eq!(Version::from_bytes("1").as_u64(), None);
+        assert_eq!(Version::from(1).as_u64(), Some(1));
         assert_ne!(Version::random(), Version::random());
     }
 
@@ -414,5 +442,8 @@ mod tests {
     fn debug_shows_no_value() {
         let value = StoreValue::new("secret", ValueClass::Owned);
         assert_eq!(format!("{value:?}"), "StoreValue(6 bytes, Owned)");
+        let key = StoreKey::session(SessionId::from_bytes([1; 16]));
+        assert_eq!(format!("{key:?}"), format!("StoreKey({key})"));
+        assert_eq!(format!("{:?}", Version::from_bytes("1")), "Version([49])");
     }
 }

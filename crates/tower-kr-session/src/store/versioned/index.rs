@@ -112,7 +112,6 @@ impl Index {
             }
             return announced;
         }
-        self.entries.retain(|entry| !entry.is_over(now));
         if self.entries.len() >= capacity
             && let Some(oldest) = self.oldest()
         {
@@ -128,8 +127,8 @@ impl Index {
         Announced::Indexed
     }
 
-    /// Before the absolute deadline of a user's session moves: the entry is kept as long as the record.
-    /// One that was lost is put back, unless the session was revoked meanwhile.
+    /// Before the absolute deadline of a user's session moves: the entry is kept as long as the
+    /// record. One that was lost is put back, unless the session was revoked meanwhile.
     pub(super) fn extend(
         &mut self,
         id: SessionId,
@@ -144,8 +143,8 @@ impl Index {
         }
     }
 
-    /// S3: the record has the owner now. Whether the session may live: it may not if it was revoked on
-    /// its way.
+    /// S3: the record has the owner now. Whether the session may live: it may not if it was revoked
+    /// on its way.
     pub(super) fn settle(&mut self, id: SessionId, until: Timestamp) -> bool {
         match self.find(id) {
             Ok(place) if !self.entries[place].revoked => {
@@ -158,8 +157,8 @@ impl Index {
         }
     }
 
-    /// R1: refuses every sign-in that was checked until now, and marks all sessions but one. Returns those
-    /// that have to end, older marks included.
+    /// R1: refuses every sign-in that was checked until now, and marks all sessions but one.
+    /// Returns those that have to end, older marks included.
     pub(super) fn revoke(&mut self, except: Option<SessionId>, now: Timestamp) -> Vec<Entry> {
         self.not_before = self.not_before.max(now);
         for entry in &mut self.entries {
@@ -179,13 +178,18 @@ impl Index {
         self.entries.retain(|entry| entry.id != id);
     }
 
-    /// How long the index has to be kept; `None` if there is nothing to keep.
+    /// How long the index has to be kept; `None` if there is nothing to keep. Sessions count with
+    /// their whole life from now on: a clock that is ahead must not shorten that, or a revocation
+    /// would miss them.
     pub(super) fn keep_for(&self, now: Timestamp) -> Option<Duration> {
-        let entries = self.entries.iter().map(|entry| entry.until);
-        let until = entries.max().unwrap_or(NEVER).saturating_add(RECLAIM_GRACE);
-        let revocation = self.not_before.saturating_add(REMEMBER_REVOCATION);
-        let left = until.max(revocation).saturating_duration_since(now);
-        (left > Duration::ZERO).then_some(left)
+        let session = |entry: &Entry| {
+            let began = entry.since.min(now);
+            entry.until.saturating_duration_since(began) + RECLAIM_GRACE
+        };
+        let forgotten = self.not_before.saturating_add(REMEMBER_REVOCATION);
+        let revocation = forgotten.saturating_duration_since(now);
+        let sessions = self.entries.iter().map(session).max();
+        sessions.max((revocation > Duration::ZERO).then_some(revocation))
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
@@ -241,11 +245,6 @@ impl Entry {
     /// Whether the record, which is missing, is missing for good.
     pub(super) fn may_be_dropped(&self, now: Timestamp) -> bool {
         !self.pending || now.saturating_duration_since(self.since) >= ON_ITS_WAY
-    }
-
-    /// Whether the record is dead for certain, without a look at it.
-    pub(super) fn is_over(&self, now: Timestamp) -> bool {
-        now >= self.until.saturating_add(RECLAIM_GRACE)
     }
 
     fn extend(&mut self, until: Timestamp) -> Announced {
@@ -369,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_sign_in_makes_room_when_nothing_is_over() {
+    fn the_oldest_sign_in_makes_room() {
         let mut full = index(&[2, 1, 3]);
         let Announced::Full(oldest) = full.announce(id(4), at(9), at(100), at(9), ROOM) else {
             panic!("no room");
@@ -381,10 +380,11 @@ mod tests {
             panic!("no room");
         };
         assert_eq!(oldest.id, id(1));
-        let over = at(3_600 + 300);
-        let announced = full.announce(id(4), over, at(9_999), over, ROOM);
-        assert_eq!(announced, Announced::Indexed);
-        assert_eq!(numbers(&full), [4]);
+        // A clock that is ahead makes no room: the sessions may be alive.
+        let ahead = at(1_000_000);
+        let announced = full.announce(id(4), ahead, at(1_009_999), ahead, ROOM);
+        assert_eq!(announced, Announced::Full(oldest));
+        assert_eq!(numbers(&full), [1, 2, 3]);
     }
 
     #[test]
@@ -394,7 +394,7 @@ mod tests {
         // The excepted session signed in before the revocation, and goes on.
         let extended = index.extend(id(1), at(0), at(9_000), at(20), ROOM);
         assert_eq!(extended, Announced::Indexed);
-        assert!(!index.entries()[0].is_over(at(9_000)));
+        assert_eq!(index.entries()[0].until, at(9_000));
         let lost = index.extend(id(2), at(11), at(9_000), at(20), ROOM);
         assert_eq!(lost, Announced::Indexed);
         let revoked = index.extend(id(3), at(10), at(9_000), at(20), ROOM);
@@ -410,9 +410,11 @@ mod tests {
         let mut index = index(&[1]);
         let hour = Duration::from_secs(3_600);
         assert_eq!(index.keep_for(at(0)), Some(hour + RECLAIM_GRACE));
-        assert_eq!(index.keep_for(at(3_600 + 300)), None);
+        let ahead = at(1_000_000);
+        assert_eq!(index.keep_for(ahead), Some(hour + RECLAIM_GRACE));
         index.revoke(None, at(0));
-        assert_eq!(index.keep_for(at(0)), Some(REMEMBER_REVOCATION));
+        assert_eq!(index.keep_for(at(0)), Some(24 * hour));
+        assert_eq!(index.keep_for(ahead), Some(hour + RECLAIM_GRACE));
     }
 
     #[test]

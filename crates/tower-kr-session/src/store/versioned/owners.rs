@@ -1,7 +1,7 @@
 //! A user's sessions behind the small door.
 //!
-//! A record and the index of its owner are two keys, and no call changes both. The order of the steps
-//! makes it safe, and each step is safe to be the last one (a crash, a time-out):
+//! A record and the index of its owner are two keys, and no call changes both. The order of the
+//! steps makes it safe, and each step is safe to be the last one (a crash, a time-out):
 //!
 //! | a sign-in, checked at time `a` | a revocation, at time `r` |
 //! |---|---|
@@ -12,18 +12,20 @@
 //! | S4 if it was: delete the record | |
 //!
 //! - S1 after R1: `a <= r` is refused. A later `a` is a new proof of identity and may stay.
-//! - S1 before R1: the entry gets its mark, and R2 deletes the record whether it has the owner already or
-//!   none yet. If it had none, S2 finds the version of S0 gone. A record that is created has no version
-//!   that R2 could delete: if R2 passes before S2, the mark stays for a minute, and S3 finds it.
-//! - A sign-in that breaks off after S1 leaves an entry to prune; after S2, a session that is in the index.
-//!   A new record that R2 had passed by is then alive, but its token was given to nobody, and the next
-//!   `list` or revocation ends it.
-//! - A revocation that breaks off has not answered. Its marks stay, and the next `list`, revocation or
-//!   sign-in of the session goes on with them.
+//! - S1 before R1: the entry gets its mark, and R2 deletes the record whether it has the owner
+//!   already or none yet. If it had none, S2 finds the version of S0 gone. A record that is created
+//!   has no version that R2 could delete: if R2 passes before S2, the mark stays for a minute, and
+//!   S3 finds it.
+//! - A sign-in that breaks off after S1 leaves an entry to prune; after S2, a session that is in
+//!   the index. A new record that R2 had passed by is then alive, but its token was given to
+//!   nobody, and the next `list` or revocation ends it.
+//! - A revocation that breaks off has not answered. Its marks stay, and the next `list`, revocation
+//!   or sign-in of the session goes on with them.
 //!
-//! An entry is dropped if its record was deleted, is missing and no sign-in can bring it any more, is
-//! somebody else's (an owner is written once), or is past its deadline. The entry of a record that has no
-//! owner yet stays as long as the record, so that no sign-in of it, however late, escapes.
+//! An entry is dropped if its record was deleted, is missing and no sign-in can bring it any more,
+//! is somebody else's (an owner is written once), or is past its deadline. The entry of a record
+//! that has no owner yet stays as long as the record, so that no sign-in of it, however late,
+//! escapes.
 
 use super::{
     door::{StoreKey, StoreValue, ValueClass, Version, VersionedStore},
@@ -44,8 +46,8 @@ pub(super) enum Step {
 }
 
 impl<S: VersionedStore> Records<S> {
-    /// Whether a session may be used: if the store may have dropped the index of its owner, a revocation
-    /// may have missed the record.
+    /// Whether a session may be used: if the store may have dropped the index of its owner, a
+    /// revocation may have missed the record.
     pub(super) async fn admits(&self, id: SessionId, record: &Record) -> Result<bool, StoreError> {
         match &record.owner {
             Some(owner) if self.store.may_evict() => {
@@ -110,17 +112,18 @@ impl<S: VersionedStore> Records<S> {
         left_for_later(self.change_index(owner, now, remove).await);
     }
 
+    /// Up to `most` live sessions. No more records than that are read, but for those that are gone.
     pub(super) async fn list_of(
         &self,
         owner: &Owner,
+        most: usize,
         now: Timestamp,
     ) -> Result<Vec<SessionSummary>, StoreError> {
         let index = self.read_index(&StoreKey::owner(owner)).await?.into_index();
         let (mut sessions, mut gone) = (Vec::new(), Vec::new());
         for entry in index.entries() {
-            if entry.is_over(now) {
-                gone.push(*entry);
-                continue;
+            if sessions.len() == most {
+                break;
             }
             // A revocation that broke off.
             if entry.revoked {
@@ -174,7 +177,7 @@ impl<S: VersionedStore> Records<S> {
         entry: &Entry,
         now: Timestamp,
     ) -> Result<(Ended, bool), StoreError> {
-        let _turn = self.turns.take(&StoreKey::session(entry.id)).await;
+        let _turn = self.turns.take(&StoreKey::session(entry.id), None).await;
         let ended = self.end(owner, entry.id, now).await?;
         let may_go = ended != Ended::Missing || entry.may_be_dropped(now);
         Ok((ended, may_go))
@@ -196,7 +199,7 @@ impl<S: VersionedStore> Records<S> {
         change: impl Fn(&mut Index) -> T,
     ) -> Result<T, StoreError> {
         let key = StoreKey::owner(owner);
-        let _turn = self.turns.take(&key).await;
+        let _turn = self.turns.take(&key, None).await;
         let mut tries = Tries::new();
         loop {
             let (version, before) = match self.read_index(&key).await? {

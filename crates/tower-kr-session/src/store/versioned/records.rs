@@ -13,8 +13,8 @@ use crate::{
     store::StoreError,
 };
 
-/// How often a change is tried anew because somebody else changed the same key meanwhile. Calls of one
-/// process take turns, so it takes as many other processes to come to this.
+/// How often a change is tried anew because somebody else changed the same key meanwhile. Calls of
+/// one process take turns, so it takes as many other processes to come to this.
 const TRIES: usize = 64;
 
 /// How many of the tries follow each other without a pause.
@@ -85,8 +85,8 @@ impl<S: VersionedStore> Records<S> {
         self.store.put_if(&key, expected, value, keep_for).await
     }
 
-    /// Ends a session of this user, or one that was about to become theirs: a sign-in on its way, which
-    /// writes over the version that it has read, then finds nothing to write over.
+    /// Ends a session of this user, or one that was about to become theirs: a sign-in on its way,
+    /// which writes over the version that it has read, then finds nothing to write over.
     pub(super) async fn end(
         &self,
         owner: &Owner,
@@ -128,14 +128,44 @@ impl Tries {
             )));
         }
         self.0 += 1;
-        if self.0 <= EAGER_TRIES {
-            tokio::task::yield_now().await;
-        } else {
+        match longest_pause(self.0) {
+            None => tokio::task::yield_now().await,
             // Spread over time, or one process could always be the faster one.
-            let longest = 1_u64 << (self.0 - EAGER_TRIES).min(5);
-            let pause = Duration::from_millis(rand::random_range(0..=longest));
-            tokio::time::sleep(pause).await;
+            Some(longest) => {
+                let pause = Duration::from_millis(rand::random_range(0..=longest));
+                tokio::time::sleep(pause).await;
+            }
         }
         Ok(())
+    }
+}
+
+/// How long the pause before a try may be, in milliseconds.
+fn longest_pause(number: usize) -> Option<u64> {
+    let pauses = number
+        .checked_sub(EAGER_TRIES)
+        .filter(|pauses| *pauses > 0)?;
+    Some(1 << pauses.min(5))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_change_is_tried_64_times_and_given_up() {
+        let mut tries = Tries::new();
+        for _ in 1..64 {
+            tries.again().await.unwrap();
+        }
+        let given_up = tries.again().await.unwrap_err();
+        assert!(given_up.to_string().contains("in 64 tries"), "{given_up}");
+    }
+
+    #[test]
+    fn after_some_tries_without_a_pause_pauses_grow_up_to_32_milliseconds() {
+        let pauses = [2, 4, 5, 6, 7, 8, 9, 10, 64].map(longest_pause);
+        let expected = [0, 0, 2, 4, 8, 16, 32, 32, 32];
+        assert_eq!(pauses.map(Option::unwrap_or_default), expected);
     }
 }

@@ -1,4 +1,7 @@
 //! Calls of one process on one key take turns, so that they don't write past each other in vain.
+//!
+//! Those that bring a secret take turns with those that bring the same one: whoever has a wrong one
+//! takes no place in the line of the session's holder.
 
 use std::{
     collections::VecDeque,
@@ -8,6 +11,7 @@ use std::{
 use tokio::sync::oneshot;
 
 use super::door::StoreKey;
+use crate::model::SecretHash;
 
 /// So many that threads rarely meet.
 const SHARDS: usize = 64;
@@ -16,22 +20,26 @@ pub(super) struct Turns {
     shards: Box<[Mutex<Vec<Busy>>]>,
 }
 
-/// A key that somebody is at work on, and who waits for it, in order.
+/// What calls take turns at: a key, and the secret that they bring for it.
+#[derive(Clone, Copy, PartialEq)]
+struct Line(StoreKey, Option<SecretHash>);
+
+/// A line that somebody is at work for, and who waits in it, in order.
 struct Busy {
-    key: StoreKey,
+    line: Line,
     waiting: VecDeque<oneshot::Sender<()>>,
 }
 
-/// The only one at work on a key.
+/// The only one of its line at work.
 pub(super) struct Turn<'a> {
     turns: &'a Turns,
-    key: StoreKey,
+    line: Line,
 }
 
 /// Waits to be told of its turn.
 struct Waiting<'a> {
     turns: &'a Turns,
-    key: StoreKey,
+    line: Line,
     told: oneshot::Receiver<()>,
 }
 
@@ -42,27 +50,25 @@ impl Turns {
         }
     }
 
-    /// Waits until nobody else is at work on this key.
-    pub(super) async fn take(&self, key: &StoreKey) -> Turn<'_> {
-        if let Some(told) = self.line_up(key) {
+    /// Waits until nobody else is at work on this key, among the calls that bring this secret.
+    pub(super) async fn take(&self, key: &StoreKey, secret: Option<&SecretHash>) -> Turn<'_> {
+        let line = Line(*key, secret.copied());
+        if let Some(told) = self.line_up(line) {
             let mut waiting = Waiting {
                 turns: self,
-                key: *key,
+                line,
                 told,
             };
             // The other end is kept until it tells.
             let _ = (&mut waiting.told).await;
         }
-        Turn {
-            turns: self,
-            key: *key,
-        }
+        Turn { turns: self, line }
     }
 
     /// Takes the turn, or a place in the line.
-    fn line_up(&self, key: &StoreKey) -> Option<oneshot::Receiver<()>> {
-        let mut shard = self.shard(key);
-        match shard.iter_mut().find(|busy| busy.key == *key) {
+    fn line_up(&self, line: Line) -> Option<oneshot::Receiver<()>> {
+        let mut shard = self.shard(&line);
+        match shard.iter_mut().find(|busy| busy.line == line) {
             Some(busy) => {
                 let (tell, told) = oneshot::channel();
                 busy.waiting.push_back(tell);
@@ -70,7 +76,7 @@ impl Turns {
             }
             None => {
                 shard.push(Busy {
-                    key: *key,
+                    line,
                     waiting: VecDeque::new(),
                 });
                 None
@@ -79,17 +85,17 @@ impl Turns {
     }
 
     /// Gives the turn to the next one that still waits.
-    fn pass_on(&self, key: &StoreKey) {
-        while let Some(next) = self.next(key) {
+    fn pass_on(&self, line: &Line) {
+        while let Some(next) = self.next(line) {
             if next.send(()).is_ok() {
                 return;
             }
         }
     }
 
-    fn next(&self, key: &StoreKey) -> Option<oneshot::Sender<()>> {
-        let mut shard = self.shard(key);
-        let place = shard.iter().position(|busy| busy.key == *key)?;
+    fn next(&self, line: &Line) -> Option<oneshot::Sender<()>> {
+        let mut shard = self.shard(line);
+        let place = shard.iter().position(|busy| busy.line == *line)?;
         let next = shard[place].waiting.pop_front();
         if next.is_none() {
             shard.swap_remove(place);
@@ -97,15 +103,15 @@ impl Turns {
         next
     }
 
-    fn shard(&self, key: &StoreKey) -> MutexGuard<'_, Vec<Busy>> {
-        let shard = key.choose(&self.shards).lock();
+    fn shard(&self, line: &Line) -> MutexGuard<'_, Vec<Busy>> {
+        let shard = line.0.choose(&self.shards).lock();
         shard.unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        self.turns.pass_on(&self.key);
+        self.turns.pass_on(&self.line);
     }
 }
 
@@ -114,7 +120,7 @@ impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.told.close();
         if self.told.try_recv().is_ok() {
-            self.turns.pass_on(&self.key);
+            self.turns.pass_on(&self.line);
         }
     }
 }
@@ -132,6 +138,8 @@ mod tests {
 
     const KEY: StoreKey = StoreKey::session(SessionId::from_bytes([1; 16]));
     const OTHER: StoreKey = StoreKey::session(SessionId::from_bytes([2; 16]));
+    const MINE: Option<&SecretHash> = Some(&SecretHash::from_bytes([1; 32]));
+    const WRONG: Option<&SecretHash> = Some(&SecretHash::from_bytes([2; 32]));
 
     fn busy(turns: &Turns) -> usize {
         let shards = turns.shards.iter();
@@ -146,13 +154,15 @@ mod tests {
     }
 
     #[test]
-    fn a_second_call_waits_and_one_for_another_key_does_not() {
+    fn a_second_call_waits_and_one_for_another_key_or_with_another_secret_does_not() {
         let turns = Turns::new();
         {
-            let first = poll(pin!(turns.take(&KEY))).unwrap();
-            let mut second = pin!(turns.take(&KEY));
+            let first = poll(pin!(turns.take(&KEY, MINE))).unwrap();
+            let mut second = pin!(turns.take(&KEY, MINE));
             assert!(poll(second.as_mut()).is_none());
-            assert!(poll(pin!(turns.take(&OTHER))).is_some());
+            assert!(poll(pin!(turns.take(&OTHER, MINE))).is_some());
+            assert!(poll(pin!(turns.take(&KEY, WRONG))).is_some());
+            assert!(poll(pin!(turns.take(&KEY, None))).is_some());
             assert_eq!(busy(&turns), 1);
             drop(first);
             assert!(poll(second).is_some());
@@ -163,14 +173,14 @@ mod tests {
     #[test]
     fn calls_that_are_dropped_while_they_wait_leave_nothing_behind() {
         let turns = Turns::new();
-        let first = poll(pin!(turns.take(&KEY))).unwrap();
+        let first = poll(pin!(turns.take(&KEY, MINE))).unwrap();
         {
-            let mut waiting = pin!(turns.take(&KEY));
+            let mut waiting = pin!(turns.take(&KEY, MINE));
             assert!(poll(waiting.as_mut()).is_none());
             // Its turn has come, but it is dropped before it knows.
             drop(first);
         }
         assert_eq!(busy(&turns), 0);
-        assert!(poll(pin!(turns.take(&KEY))).is_some());
+        assert!(poll(pin!(turns.take(&KEY, MINE))).is_some());
     }
 }

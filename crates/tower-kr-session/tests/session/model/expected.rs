@@ -60,6 +60,14 @@ impl World {
         }
     }
 
+    fn end(&mut self, token: Token) -> State {
+        let state = self.state(token);
+        if state == State::Current {
+            self.sessions[token.session] = None;
+        }
+        state
+    }
+
     fn record(&mut self, token: Token) -> &mut Record {
         self.sessions[token.session]
             .as_mut()
@@ -108,13 +116,14 @@ impl Notes {
 
 #[derive(Clone)]
 enum View {
-    Absent { expired: bool },
+    Absent,
+    Expired(Token),
     Unknown(Token),
     Several(Vec<Token>),
     Alive(Token, Option<Record>),
     Superseded,
     Ambiguous,
-    Ended,
+    Ended(Token),
 }
 
 /// Why a call did not go on.
@@ -134,6 +143,8 @@ pub(crate) struct Expected {
 pub(crate) struct Request<'a> {
     world: &'a mut World,
     view: View,
+    /// The tokens of further cookies.
+    others: Vec<Token>,
     notes: Notes,
     written: BTreeMap<Key, Option<i64>>,
     cookie: Option<Cookie>,
@@ -200,13 +211,14 @@ impl<'a> Request<'a> {
             }
         }
         let view = match different[..] {
-            [] => View::Absent { expired: false },
+            [] => View::Absent,
             [token] => View::Unknown(token),
             _ => View::Several(different),
         };
         Self {
             world,
             view,
+            others: Vec::new(),
             notes: Notes::default(),
             written: BTreeMap::new(),
             cookie: None,
@@ -307,15 +319,15 @@ impl<'a> Request<'a> {
 
     fn status(&self) -> &'static str {
         let (notes, starts) = (&self.notes, self.notes.starts());
-        match self.view {
-            View::Ambiguous => "Ambiguous",
+        match &self.view {
+            View::Ambiguous if !notes.destroy && notes.sign_in.is_none() => "Ambiguous",
             _ if notes.destroy => ["Absent", "New"][usize::from(starts)],
             View::Alive(..) => ["Active", "New"][usize::from(self.started)],
             _ if notes.sign_in.is_some() => "New",
             View::Superseded => "Superseded",
-            View::Ended => "Expired",
-            View::Absent { .. } if starts => "New",
-            View::Absent { expired: true } => "Expired",
+            View::Ended(_) => "Expired",
+            View::Absent | View::Expired(_) if starts => "New",
+            View::Expired(_) => "Expired",
             _ => "Absent",
         }
     }
@@ -361,6 +373,7 @@ impl<'a> Request<'a> {
                     };
                     match (state, best) {
                         (State::Current, Some((_, State::Current))) => {
+                            self.others = tokens.clone();
                             self.view = View::Ambiguous;
                             return Ok(());
                         }
@@ -371,6 +384,7 @@ impl<'a> Request<'a> {
                     }
                 }
                 let (token, state) = best.expect("there are several");
+                self.others = tokens.into_iter().filter(|other| *other != token).collect();
                 self.settle(token, state);
             }
             _ => {}
@@ -386,15 +400,15 @@ impl<'a> Request<'a> {
                 self.view = View::Alive(token, Some(self.world.record(token).clone()));
             }
             State::Superseded => self.view = View::Superseded,
-            State::Missing => self.missing(),
+            State::Missing => self.missing(token),
         }
     }
 
-    fn missing(&mut self) {
+    fn missing(&mut self, token: Token) {
         self.view = if self.seen_alive {
-            View::Ended
+            View::Ended(token)
         } else {
-            View::Absent { expired: true }
+            View::Expired(token)
         };
     }
 
@@ -495,11 +509,11 @@ impl<'a> Request<'a> {
         }
         self.leave_other_owner();
         match &self.view {
-            View::Ambiguous => Err(Stop::Error("ambiguous")),
+            View::Ambiguous if !self.notes.destroy && !signing_in => Err(Stop::Error("ambiguous")),
             _ if self.notes.value(key).is_some() => Ok(None),
             View::Alive(token, _) | View::Unknown(token) => Ok(Some(*token)),
             View::Superseded if !signing_in => Err(Stop::Error("superseded")),
-            View::Ended if !signing_in => Err(Stop::Error("ended")),
+            View::Ended(_) if !signing_in => Err(Stop::Error("ended")),
             _ => Ok(None),
         }
     }
@@ -534,7 +548,7 @@ impl<'a> Request<'a> {
                 Err(Stop::Error("superseded"))
             }
             _ => {
-                self.missing();
+                self.missing(token);
                 match self.seen_alive {
                     true => Err(Stop::Error("ended")),
                     false => Ok(false),
@@ -632,18 +646,16 @@ impl<'a> Request<'a> {
     fn store_notes(&mut self, notes: &Notes) -> Result<(), Stop> {
         let signs_in = notes.sign_in.is_some();
         match self.view.clone() {
-            View::Ambiguous => return Err(Stop::Error("ambiguous")),
+            View::Ambiguous if !notes.destroy && !signs_in => return Err(Stop::Error("ambiguous")),
             View::Alive(token, _) | View::Unknown(token) if notes.destroy => {
-                let state = self.ask(true, |world| {
-                    let state = world.state(token);
-                    if state == State::Current {
-                        world.sessions[token.session] = None;
-                    }
-                    state
-                })?;
+                let state = self.ask(true, |world| world.end(token))?;
                 if state == State::Superseded && !signs_in {
                     self.view = View::Superseded;
                     return Err(Stop::Error("superseded"));
+                }
+                if state != State::Superseded {
+                    self.leave();
+                    self.end_others()?;
                 }
                 self.remove_cookie();
             }
@@ -677,6 +689,9 @@ impl<'a> Request<'a> {
                                 let rotation = token.rotation + 1;
                                 self.adopt(Token { rotation, ..token });
                             }
+                            if signs_in {
+                                self.end_others()?;
+                            }
                             return Ok(());
                         }
                         self.ask(true, |world| world.sessions[token.session] = None)?;
@@ -689,7 +704,7 @@ impl<'a> Request<'a> {
                         }
                     }
                     State::Missing => {
-                        self.missing();
+                        self.missing(token);
                         if self.seen_alive && !signs_in {
                             return Err(Stop::Error("ended"));
                         }
@@ -697,12 +712,19 @@ impl<'a> Request<'a> {
                 }
             }
             View::Superseded if !signs_in => return Err(Stop::Error("superseded")),
-            _ if notes.destroy => self.remove_cookie(),
-            View::Ended if !signs_in => return Err(Stop::Error("ended")),
+            View::Superseded if notes.destroy => self.remove_cookie(),
+            _ if notes.destroy => {
+                self.end_others()?;
+                self.remove_cookie();
+            }
+            View::Ended(_) if !signs_in => return Err(Stop::Error("ended")),
             _ => {}
         }
         if !notes.starts() {
             return Ok(());
+        }
+        if signs_in {
+            self.end_others()?;
         }
         let record = Record {
             values: notes
@@ -726,8 +748,20 @@ impl<'a> Request<'a> {
         Ok(())
     }
 
+    /// A sign-in, or the end of the session, ends those of the other cookies too.
+    fn end_others(&mut self) -> Result<(), Stop> {
+        let mut tokens = std::mem::take(&mut self.others);
+        if let View::Expired(token) | View::Ended(token) = self.view {
+            tokens.push(token);
+        }
+        for token in tokens {
+            self.ask(true, |world| world.end(token))?;
+        }
+        Ok(())
+    }
+
     fn leave(&mut self) {
-        self.view = View::Absent { expired: false };
+        self.view = View::Absent;
         self.seen_alive = false;
         self.started = false;
         self.written.clear();

@@ -1,5 +1,6 @@
-//! Random scripts of calls on the handle against a small sequential model: answers, statuses, cookies
-//! and what is stored in the end, with calls that are dropped or fail, and other requests in between.
+//! Random scripts of calls on the handle against a small sequential model: answers, statuses,
+//! cookies and what is stored in the end, with calls that are dropped or fail, and other requests
+//! in between.
 
 mod expected;
 
@@ -149,11 +150,12 @@ async fn make_all(
             _ => None,
         };
         if let Some((token, call)) = other {
-            app.with(Some(&tokens[token]), move |session| async move {
-                make(&session, call).await;
-                Ok(ok(""))
-            })
-            .await;
+            let _ = app
+                .with(Some(&tokens[token]), move |session| async move {
+                    make(&session, call).await;
+                    Ok(ok(""))
+                })
+                .await;
             continue;
         }
         app.remote.set(match fault {

@@ -1,0 +1,105 @@
+//! What a person sees on their terminal when the server listens.
+
+use std::{
+    io::{self, IsTerminal, Write},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    time::Duration,
+};
+
+use crate::option_values::as_written;
+
+/// A short summary of the server, for people. Programs read standard output.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Banner {
+    /// The name of the store.
+    pub(crate) store: &'static str,
+    pub(crate) idle_timeout: Duration,
+    pub(crate) absolute_timeout: Duration,
+}
+
+impl Banner {
+    /// Writes the summary to standard error, if that is a terminal.
+    pub(crate) fn show(self, scheme: &str, address: SocketAddr) {
+        let mut out = io::stderr();
+        if out.is_terminal() {
+            // If nobody can read it, that is no reason not to serve.
+            let _ = out.write_all(self.about(scheme, address).as_bytes());
+        }
+    }
+
+    fn about(self, scheme: &str, address: SocketAddr) -> String {
+        let open = match loopback(address) {
+            Some(loopback) => format!("\n  Open        {scheme}://{loopback}"),
+            None => String::new(),
+        };
+        let kept = match self.store {
+            "moka" | "memory" => "sessions end with the process",
+            _ => "sessions outlast the process",
+        };
+        let idle = as_written(self.idle_timeout);
+        let absolute = as_written(self.absolute_timeout);
+        format!(
+            "
+  Sessions    {scheme}://{address}{open}
+  Store       {}: {kept}
+  Timeouts    idle {idle}, absolute {absolute}
+  Stop        Ctrl-C
+
+",
+            self.store
+        )
+    }
+}
+
+/// Where a browser on this machine finds a server that listens on all addresses.
+fn loopback(address: SocketAddr) -> Option<SocketAddr> {
+    let port = address.port();
+    address.ip().is_unspecified().then(|| match address {
+        SocketAddr::V4(_) => (Ipv4Addr::LOCALHOST, port).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::LOCALHOST, port).into(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_about_the_demo_shows_it() {
+        let banner = Banner {
+            store: "moka",
+            idle_timeout: Duration::from_secs(10 * 60),
+            absolute_timeout: Duration::from_secs(12 * 60 * 60),
+        };
+        let shown = banner.about("https", "127.0.0.1:8080".parse().unwrap());
+        assert!(
+            include_str!("../../../docs/tutorial/demo.md").contains(&shown),
+            "{shown}"
+        );
+    }
+
+    #[test]
+    fn it_has_the_address_the_store_the_timeouts_and_how_to_stop() {
+        let banner = Banner {
+            store: "moka",
+            idle_timeout: Duration::from_secs(20),
+            absolute_timeout: Duration::from_secs(12 * 60 * 60),
+        };
+        let expected = "
+  Sessions    https://127.0.0.1:8080
+  Store       moka: sessions end with the process
+  Timeouts    idle 20s, absolute 12h
+  Stop        Ctrl-C
+
+";
+        let about = |address: &str| banner.about("https", address.parse().unwrap());
+        assert_eq!(about("127.0.0.1:8080"), expected);
+        for (all, loopback) in [
+            ("0.0.0.0:8080", "127.0.0.1:8080"),
+            ("[::]:8080", "[::1]:8080"),
+        ] {
+            let lines = format!("Sessions    https://{all}\n  Open        https://{loopback}\n");
+            assert!(about(all).contains(&lines), "{}", about(all));
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! The card of the values.
+
+use maud::{Markup, html};
+
+use super::{
+    curl::{self, Curl},
+    feedback::Feedback,
+    field::Field,
+    text::{quoted, shortened, until_over},
+};
+use crate::page::{action::Action, answer::Answer, snapshot::Snapshot};
+
+/// As many bytes of ASCII as fit into a key with the prefix of visitors' keys.
+const LONGEST_KEY: Option<u32> = Some(251);
+
+pub(super) fn card(snapshot: &Snapshot, feedback: &Feedback<'_>, curl: &Curl) -> Markup {
+    let answer = match feedback.answer {
+        Answer::Value(key, Some(value)) => Some(html! { (quoted(key)) " is " (quoted(value)) "." }),
+        Answer::Value(key, None) => Some(html! { "Nothing is stored at " (quoted(key)) "." }),
+        _ => None,
+    };
+    let field = |id, name, label, placeholder, longest, used| Field {
+        id,
+        name,
+        label,
+        placeholder,
+        longest,
+        autocomplete: "off",
+        used,
+        line: "stored",
+    };
+    let set = feedback.did(Action::Set);
+    let set_key = field("set-key", "key", "Key to set", "color", LONGEST_KEY, set);
+    let set_value = field("set-value", "value", "Value", "purple", None, false);
+    let get = answer.is_some();
+    let get_key = field("get-key", "get", "Key to get", "color", LONGEST_KEY, get);
+    html! {
+        section.card aria-labelledby="storing" {
+            h2 #storing { "Values" (until_over("", ", before the timeout")) }
+            form.row method="post" action=(Action::Set.path()) {
+                (set_key.show(feedback))
+                (set_value.show(feedback))
+                button #set { "Set" }
+            }
+            form.row method="get" action="/" {
+                (get_key.show(feedback))
+                button #get { "Get" }
+            }
+            (feedback.line("stored", &[Action::Set], answer))
+            div #values data-live {
+                @if snapshot.values.is_empty() {
+                    p.quiet { "The session holds nothing yet." }
+                } @else {
+                    table {
+                        caption { (until_over("Everything in the session", "Everything that was in the session")) }
+                        thead { tr { th scope="col" { "Key" } th scope="col" { "Value, as it is stored" } } }
+                        tbody {
+                            @for (key, value) in &snapshot.values {
+                                tr {
+                                    th scope="row" { code { (quoted(key)) } }
+                                    td { code { (quoted(&shortened(value))) } }
+                                }
+                            }
+                        }
+                    }
+                    p.quiet { "Keys that you set get the prefix " code { "user:" } "." }
+                }
+            }
+            (curl::block([
+                curl.get("/session/set?key=color&value=purple"),
+                curl.get("/session/get?key=color"),
+            ]))
+        }
+    }
+}
