@@ -1,52 +1,21 @@
 //! The server that the tutorial "Basic sessions" has built after step 2.
 
-use std::{error::Error, io::Write, net::TcpListener, process::ExitCode};
+use std::collections::HashMap;
 
-use axum::{Json, Router, response::Result, routing::get};
-use axum_server::tls_rustls::RustlsConfig;
+use axum::{
+    Json, Router,
+    extract::Query,
+    http::StatusCode,
+    response::{ErrorResponse, Result},
+    routing::get,
+};
 use serde_json::{Value, json};
 use tower_kr_session::{MemoryStore, Session, SessionKey, SessionLayer};
-use tracing_subscriber::EnvFilter;
 
 #[tokio::main]
-async fn main() -> ExitCode {
-    log();
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-async fn run() -> Result<(), Box<dyn Error>> {
-    let sessions = sessions();
-    sessions.check()?;
-    serve(app(sessions)).await
-}
-
-fn log() {
-    let levels = EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| EnvFilter::new("info,tower_kr_session=debug"));
-    let log = tracing_subscriber::fmt().with_writer(std::io::stderr);
-    log.with_env_filter(levels).init();
-}
-
-async fn serve(app: Router) -> Result<(), Box<dyn Error>> {
-    let names = ["localhost", "127.0.0.1"].map(String::from);
-    let identity = rcgen::generate_simple_self_signed(names)?;
-    let (certificate, key) = (identity.cert.der(), identity.signing_key.serialize_der());
-    let tls = RustlsConfig::from_der(vec![certificate.to_vec()], key).await?;
-
-    let port = std::env::var("PORT").map_or(Ok(8080), |port| port.parse())?;
-    let listener = TcpListener::bind(("127.0.0.1", port))?;
-    listener.set_nonblocking(true)?;
-    let address = listener.local_addr()?;
-    writeln!(std::io::stdout(), "listening on https://{address}")?;
-
-    let server = axum_server::from_tcp_rustls(listener, tls)?;
-    Ok(server.serve(app.into_make_service()).await?)
+async fn main() -> std::io::Result<()> {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
+    axum::serve(listener, app(sessions())).await
 }
 
 fn sessions() -> SessionLayer {
@@ -57,6 +26,11 @@ fn app(sessions: SessionLayer) -> Router {
     Router::new()
         .route("/hello", get(async || "Hello, Session World!"))
         .route("/session/counter", get(counter))
+        // GET, as in the original tutorial, so that the address bar of a browser is enough to try
+        // them. In an application, use POST for what changes something.
+        .route("/session/login", get(login))
+        .route("/session/whoami", get(whoami))
+        .route("/session/logout", get(logout))
         .layer(sessions)
 }
 
@@ -68,4 +42,37 @@ async fn counter(session: Session) -> Answer {
     let counter = session.increment(COUNTER, 1).await?;
     let answer = json!({ "message": "Counter incremented", "counter": counter });
     Ok(Json(answer))
+}
+
+type Parameters = Query<HashMap<String, String>>;
+
+async fn login(session: Session, query: Parameters) -> Answer {
+    let Some(user) = given(&query, "user") else {
+        return Err(missing("'user' query parameter", "/session/login?user=max"));
+    };
+    session.sign_in(user)?;
+    Ok(Json(json!({ "message": "Logged in", "user": user })))
+}
+
+async fn whoami(session: Session) -> Answer {
+    let Some(user) = session.owner().await? else {
+        let error = json!({ "error": "No active session or user not set" });
+        return Err((StatusCode::UNAUTHORIZED, Json(error)).into());
+    };
+    Ok(Json(json!({ "user": user.as_str() })))
+}
+
+async fn logout(session: Session) -> Answer {
+    session.sign_out()?;
+    Ok(Json(json!({ "message": "Session cleared" })))
+}
+
+/// Returns a query parameter, unless it is missing or blank.
+fn given<'a>(query: &'a Parameters, name: &str) -> Option<&'a String> {
+    query.get(name).filter(|value| !value.trim().is_empty())
+}
+
+fn missing(what: &str, example: &str) -> ErrorResponse {
+    let error = json!({ "error": format!("Missing {what}"), "example": example });
+    (StatusCode::BAD_REQUEST, Json(error)).into()
 }

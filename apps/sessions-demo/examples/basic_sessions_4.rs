@@ -1,9 +1,6 @@
 //! The server that the tutorial "Basic sessions" has built after step 4.
 
-use std::{
-    collections::HashMap, error::Error, io::Write, net::TcpListener, process::ExitCode,
-    time::Duration,
-};
+use std::{collections::HashMap, error::Error, io::Write, net::TcpListener, process::ExitCode};
 
 use axum::{
     Json, Router,
@@ -14,10 +11,7 @@ use axum::{
 };
 use axum_server::tls_rustls::RustlsConfig;
 use serde_json::{Value, json};
-use tower_kr_session::{
-    MemoryStore, Session, SessionKey, SessionLayer,
-    cookie::{CookieBuilder, SameSite, SecurePolicy},
-};
+use tower_kr_session::{MemoryStore, Session, SessionKey, SessionLayer};
 use tracing_subscriber::EnvFilter;
 
 #[tokio::main]
@@ -61,18 +55,8 @@ async fn serve(app: Router) -> Result<(), Box<dyn Error>> {
     Ok(server.serve(app.into_make_service()).await?)
 }
 
-fn cookie() -> CookieBuilder {
-    CookieBuilder::new("Kr.Session")
-        .http_only(true)
-        .same_site(SameSite::Lax)
-        .secure_policy(SecurePolicy::Always)
-}
-
 fn sessions() -> SessionLayer {
     SessionLayer::new(MemoryStore::new())
-        .cookie(cookie())
-        .idle_timeout(Duration::from_secs(20))
-        .io_timeout(Duration::from_secs(10))
 }
 
 fn app(sessions: SessionLayer) -> Router {
@@ -84,6 +68,8 @@ fn app(sessions: SessionLayer) -> Router {
         .route("/session/login", get(login))
         .route("/session/whoami", get(whoami))
         .route("/session/logout", get(logout))
+        .route("/session/set", get(set))
+        .route("/session/get", get(get_value))
         .layer(sessions)
 }
 
@@ -128,4 +114,30 @@ fn given<'a>(query: &'a Parameters, name: &str) -> Option<&'a String> {
 fn missing(what: &str, example: &str) -> ErrorResponse {
     let error = json!({ "error": format!("Missing {what}"), "example": example });
     (StatusCode::BAD_REQUEST, Json(error)).into()
+}
+
+async fn set(session: Session, query: Parameters) -> Answer {
+    let (Some(key), Some(value)) = (given(&query, "key"), given(&query, "value")) else {
+        let example = "/session/set?key=color&value=purple";
+        return Err(missing("'key' and/or 'value' query parameter(s)", example));
+    };
+    session.insert(&of_user(key), value)?;
+    let answer = json!({ "message": "Stored in session", "key": key, "value": value });
+    Ok(Json(answer))
+}
+
+async fn get_value(session: Session, query: Parameters) -> Answer {
+    let Some(key) = given(&query, "key") else {
+        return Err(missing("'key' query parameter", "/session/get?key=color"));
+    };
+    let Some(value) = session.get::<String>(&of_user(key)).await? else {
+        let error = json!({ "error": format!("Key '{key}' not found in session") });
+        return Err((StatusCode::NOT_FOUND, Json(error)).into());
+    };
+    Ok(Json(json!({ "key": key, "value": value })))
+}
+
+/// Sets users' values apart, so that `/session/set?key=counter` doesn't touch the counter.
+fn of_user(key: &str) -> String {
+    format!("user:{key}")
 }

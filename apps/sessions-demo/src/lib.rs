@@ -122,7 +122,8 @@ async fn sessions(args: &Args) -> Result<(SessionLayer, Housekeeping), StartErro
 }
 
 /// Compiles the examples of the README and the guides, which need axum. Those of `moving.md` are
-/// compiled by the crate that they are about, and blocks that say `ignore` by `apps/recipes`.
+/// compiled by the crate that they are about, and blocks that say `ignore` by `apps/recipes` or as
+/// examples.
 #[cfg(doctest)]
 mod documentation {
     macro_rules! documents {
@@ -153,10 +154,5 @@ mod documentation {
         BasicSessions = "../../../docs/tutorial/basic-sessions.md",
     );
     #[cfg(feature = "redis")]
-    documents!(
-        Redis = "../../../docs/guides/redis.md",
-        SessionsWithRedis = "../../../docs/tutorial/sessions-with-redis.md",
-    );
-    #[cfg(feature = "sqlite")]
-    documents!(SessionsWithSql = "../../../docs/tutorial/sessions-with-sql.md");
+    documents!(Redis = "../../../docs/guides/redis.md");
 }

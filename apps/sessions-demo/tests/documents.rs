@@ -111,7 +111,8 @@ fn each_document_with_rust_is_compiled() {
             });
             assert!(compiled, "no crate compiles the blocks of {path}");
         }
-        if printed > 0 && path != TUTORIAL {
+        let of_tutorial = path == TUTORIAL || STORES.iter().any(|(page, _)| *page == path);
+        if printed > 0 && !of_tutorial {
             let compared = sources.iter().any(|(source, code)| {
                 source == "apps/recipes/tests/printed.rs" && code.contains(&format!("\"{name}\""))
             });
@@ -121,6 +122,7 @@ fn each_document_with_rust_is_compiled() {
 }
 
 /// Prints the parts of a program step by step; see [`the_steps_of_the_tutorial_make_its_programs`].
+/// Each of [`STORES`] changes it.
 const TUTORIAL: &str = "docs/tutorial/basic-sessions.md";
 
 /// The path of each name that a `use` imports, which may be a tree.
@@ -211,8 +213,25 @@ impl Program {
     }
 }
 
-/// The examples that hold the program after each step of the tutorial that starts it.
-const STEPS: [(&str, &str); 4] = [
+fn document(path: &str) -> String {
+    fs::read_to_string(root().join(path)).expect("a text")
+}
+
+/// An example of the demo.
+fn example(name: &str) -> Program {
+    let source = document(&format!("apps/sessions-demo/examples/{name}"));
+    let lines: Vec<_> = source
+        .lines()
+        .skip_while(|line| line.starts_with("//!"))
+        .collect();
+    let mut program = Program::default();
+    program.add(&lines);
+    program
+}
+
+/// The examples that hold the program after each step of the tutorial.
+const STEPS: [(&str, &str); 5] = [
+    ("## 2.", "basic_sessions_1.rs"),
     ("## 3.", "basic_sessions_2.rs"),
     ("## 4.", "basic_sessions_3.rs"),
     ("## 5.", "basic_sessions_4.rs"),
@@ -221,8 +240,7 @@ const STEPS: [(&str, &str); 4] = [
 
 #[test]
 fn the_steps_of_the_tutorial_make_its_programs() {
-    let read = |path: &str| fs::read_to_string(root().join(path)).expect("a text");
-    let text = read(TUTORIAL);
+    let text = document(TUTORIAL);
     let (mut printed, mut done) = (Program::default(), 0);
     for (next, name) in STEPS {
         let until = text.find(&format!("\n{next}")).expect("a heading");
@@ -230,17 +248,35 @@ fn the_steps_of_the_tutorial_make_its_programs() {
             printed.add(&block);
         }
         done = until;
-        let source = read(&format!("apps/sessions-demo/examples/{name}"));
-        let lines: Vec<_> = source
-            .lines()
-            .skip_while(|line| line.starts_with("//!"))
-            .collect();
-        let mut program = Program::default();
-        program.add(&lines);
+        let program = example(name);
         assert_eq!(
             printed, program,
             "the steps before {next} make another {name}"
         );
+    }
+}
+
+/// The pages that change the store of the tutorial's program, and the examples that come of it.
+const STORES: [(&str, &str); 2] = [
+    (
+        "docs/tutorial/sessions-with-redis.md",
+        "basic_sessions_redis.rs",
+    ),
+    (
+        "docs/tutorial/sessions-with-sql.md",
+        "basic_sessions_sqlite.rs",
+    ),
+];
+
+#[test]
+fn another_store_changes_the_tutorials_program_as_its_page_says() {
+    for (page, name) in STORES {
+        let mut printed = example("basic_sessions.rs");
+        assert!(printed.imports.remove("tower_kr_session::MemoryStore"));
+        for (_, block) in blocks(&document(page)) {
+            printed.add(&block);
+        }
+        assert_eq!(printed, example(name), "{page} makes another {name}");
     }
 }
 
