@@ -1,11 +1,11 @@
 //! The options, each with an environment variable beside it.
 
 use std::{
+    env,
     io::{self, Write},
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
     process::ExitCode,
-    time::Duration,
 };
 
 use clap::{Command, CommandFactory, FromArgMatches, Parser, ValueEnum};
@@ -14,7 +14,7 @@ use kr_cookie::{CookieBuilder, SameSite, SecurePolicy};
 
 use crate::{
     error::StartError,
-    option_values::{address, connections, duration, port, sessions, switch, wait},
+    option_values::{Time, address, connections, port, sessions, switch, wait},
     page,
     redis_options::RedisOptions,
     store::StoreUrl,
@@ -22,8 +22,6 @@ use crate::{
     variables::{self, Variables},
     wrong_start,
 };
-
-const ABSOLUTE_TIMEOUT: Duration = Duration::from_secs(12 * 60 * 60);
 
 const NETWORK: &str = "Network";
 const TLS: &str = "TLS";
@@ -60,12 +58,18 @@ Exit status:
   1  It failed: it can't listen, or can't use its store
   2  An option, a variable, or a file that one of them names, is wrong";
 
-/// The Basic Sessions tutorial as a server: a counter, a sign-in and stored values, all in one
-/// session.
+/// The last lines of the short help.
+const SHORT: &str = "\
+Times have units, as in 20s, 10m or 500ms.
+--help has the details, the environment variables, and examples.";
+
+/// The Basic Sessions tutorial as a server, with a page that shows the session.
 #[derive(Debug, Clone, Parser)]
-#[command(version, max_term_width = 100, after_help = MORE)]
+#[command(version, max_term_width = 100, after_help = SHORT, after_long_help = MORE)]
 pub struct Args {
-    /// Print a script that completes the options in this shell, and exit.
+    /// Print a script for this shell's completion.
+    ///
+    /// It completes the options, and the values that they know.
     #[arg(long, value_enum, value_name = "SHELL")]
     pub completions: Option<Shell>,
 
@@ -102,8 +106,9 @@ pub struct Args {
     )]
     pub http: bool,
 
-    /// The certificate chain as a PEM file. Without it, a self-signed certificate is made at each
-    /// start.
+    /// The certificate chain [default: self-signed]
+    ///
+    /// It is a PEM file. Without it, a self-signed certificate is made at each start.
     #[arg(
         long,
         env = "SESSION_TLS_CERT",
@@ -112,7 +117,9 @@ pub struct Args {
     )]
     pub tls_cert: Option<PathBuf>,
 
-    /// The private key of --tls-cert as a PEM file.
+    /// The private key of --tls-cert.
+    ///
+    /// It is a PEM file, unencrypted.
     #[arg(
         long,
         env = "SESSION_TLS_KEY",
@@ -121,8 +128,10 @@ pub struct Args {
     )]
     pub tls_key: Option<PathBuf>,
 
-    /// When the session cookie is marked Secure. Over plain HTTP, clients keep no Secure cookie,
-    /// except Chromium, Firefox and curl on loopback.
+    /// When the cookie is Secure.
+    ///
+    /// Over plain HTTP, clients keep no Secure cookie, except Chromium, Firefox and curl on
+    /// loopback.
     #[arg(
         long,
         env = "SESSION_SECURE_POLICY",
@@ -133,7 +142,7 @@ pub struct Args {
     )]
     pub secure_policy: SecurePolicyOption,
 
-    /// The session cookie's SameSite attribute.
+    /// Its SameSite attribute.
     #[arg(
         long,
         env = "SESSION_SAME_SITE",
@@ -144,8 +153,9 @@ pub struct Args {
     )]
     pub same_site: SameSiteOption,
 
-    /// The session cookie's name. Servers on different ports of one host share cookies: give each
-    /// its own name.
+    /// The session cookie's name.
+    ///
+    /// Servers on different ports of one host share cookies: give each its own name.
     #[arg(
         long,
         env = "SESSION_COOKIE_NAME",
@@ -155,44 +165,48 @@ pub struct Args {
     )]
     pub cookie_name: String,
 
-    /// Bind sessions to the browser's device, if it can do that (experimental). A proof of the
-    /// device counts for this long [default without TIME: 10m]
+    /// Bind sessions to the device (experimental).
+    ///
+    /// Browsers that can't do that get sessions as ever. A proof of the device counts for this long
+    /// [default without TIME: 10m]
     #[arg(
         long,
         env = "SESSION_DEVICE_BINDING",
         value_name = "TIME",
         num_args = 0..=1,
         default_missing_value = "10m",
-        value_parser = duration,
         help_heading = COOKIE
     )]
-    pub device_binding: Option<Duration>,
+    pub device_binding: Option<Time>,
 
-    /// How long a session lives without a request, as in 20s, 10m or 500ms.
+    /// Life of an idle session.
+    ///
+    /// A session ends when no request used it for this long.
     #[arg(
         long,
         env = "SESSION_IDLE_TIMEOUT",
         value_name = "TIME",
         default_value = "20s",
-        value_parser = duration,
         allow_hyphen_values = true,
         help_heading = TIMEOUTS
     )]
-    pub idle_timeout: Duration,
+    pub idle_timeout: Time,
 
-    /// How long a session lives at most after its start or a sign-in, even if it is in use
-    /// [default: 12h]
+    /// Life of a session in use [default: 12h]
+    ///
+    /// A session ends this long after its start or its last sign-in, even if it is in use.
     #[arg(
         long,
         env = "SESSION_ABSOLUTE_TIMEOUT",
         value_name = "TIME",
-        value_parser = duration,
         allow_hyphen_values = true,
         help_heading = TIMEOUTS
     )]
-    pub absolute_timeout: Option<Duration>,
+    pub absolute_timeout: Option<Time>,
 
-    /// How many sessions a user may have; a further sign-in ends the user's oldest one.
+    /// Sessions of one user.
+    ///
+    /// A user may have this many. A further sign-in ends the user's oldest one.
     #[arg(
         long,
         env = "SESSION_MAX_PER_OWNER",
@@ -204,7 +218,9 @@ pub struct Args {
     )]
     pub max_sessions_per_owner: u32,
 
-    /// How long a call to the store may take, an hour at most.
+    /// Time for a store call.
+    ///
+    /// A call to the store may take this long, an hour at most.
     #[arg(
         long,
         env = "SESSION_IO_TIMEOUT",
@@ -214,9 +230,11 @@ pub struct Args {
         allow_hyphen_values = true,
         help_heading = TIMEOUTS
     )]
-    pub io_timeout: Duration,
+    pub io_timeout: Time,
 
-    /// How many connections may be open at a time; further ones wait. Each takes a file descriptor.
+    /// Open connections.
+    ///
+    /// This many may be open at a time. Further ones wait. Each takes a file descriptor.
     #[arg(
         long,
         env = "SESSION_MAX_CONNECTIONS",
@@ -228,8 +246,9 @@ pub struct Args {
     )]
     pub max_connections: u32,
 
-    /// How long a client may take to send the headers of a request, and then its body; an hour at
-    /// most.
+    /// Time to send a request.
+    ///
+    /// A client may take this long to send the headers, and then the body; an hour at most.
     #[arg(
         long,
         env = "SESSION_READ_TIMEOUT",
@@ -239,9 +258,11 @@ pub struct Args {
         allow_hyphen_values = true,
         help_heading = TIMEOUTS
     )]
-    pub read_timeout: Duration,
+    pub read_timeout: Time,
 
-    /// How long requests may go on after the signal to stop, an hour at most.
+    /// Time to finish at a stop.
+    ///
+    /// Requests may go on for this long after the signal to stop, an hour at most.
     #[arg(
         long,
         env = "SESSION_SHUTDOWN_TIMEOUT",
@@ -251,11 +272,13 @@ pub struct Args {
         allow_hyphen_values = true,
         help_heading = TIMEOUTS
     )]
-    pub shutdown_timeout: Duration,
+    pub shutdown_timeout: Time,
 
-    /// Where sessions are kept: moka or memory (both end with the process), or the URL of a store
-    /// that is built in, which starts with sqlite://, postgres://, mysql://, redis://, rediss://,
-    /// redis+sentinel:// or redis+cluster://. A postgres:// URL of PgBouncer or its like ends in
+    /// Where sessions are: moka, memory, or a URL.
+    ///
+    /// Sessions in moka and memory end with the process. A URL looks like sqlite://sessions.db, and
+    /// starts with sqlite://, postgres://, mysql://, redis://, rediss://, redis+sentinel:// or
+    /// redis+cluster://. A postgres:// URL of PgBouncer or its like ends in
     /// ?transaction_pooler=true.
     #[arg(
         long,
@@ -270,7 +293,9 @@ pub struct Args {
     #[command(flatten)]
     pub redis: RedisOptions,
 
-    /// How the log is written to standard error.
+    /// Format of the log.
+    ///
+    /// It goes to standard error.
     #[arg(
         long,
         env = "SESSION_LOG_FORMAT",
@@ -336,7 +361,10 @@ impl Args {
     }
 
     fn try_from_command_line() -> Result<Self, clap::Error> {
-        let options = options();
+        let options = match env::args_os().any(|argument| argument == "-h") {
+            true => short_options(),
+            false => options(),
+        };
         let matches = variables::parse(&options)?;
         Ok(Self {
             variables: Variables::of(&options, &matches),
@@ -362,13 +390,18 @@ impl Args {
     }
 
     /// The idle timeout. An absolute one that is named and shorter is meant for every session.
-    pub(crate) fn idle_timeout(&self) -> Duration {
-        let longest = self.absolute_timeout.unwrap_or(Duration::MAX);
-        self.idle_timeout.min(longest)
+    pub(crate) fn idle_timeout(&self) -> Time {
+        match &self.absolute_timeout {
+            Some(absolute) if absolute.duration() < self.idle_timeout.duration() => {
+                absolute.clone()
+            }
+            _ => self.idle_timeout.clone(),
+        }
     }
 
-    pub(crate) fn absolute_timeout(&self) -> Duration {
-        self.absolute_timeout.unwrap_or(ABSOLUTE_TIMEOUT)
+    pub(crate) fn absolute_timeout(&self) -> Time {
+        let named = self.absolute_timeout.clone();
+        named.unwrap_or_else(|| Time::hours(12))
     }
 
     pub(crate) fn cookie(&self) -> Result<CookieBuilder, StartError> {
@@ -423,6 +456,15 @@ fn options() -> Command {
     Args::command().mut_args(|option| option.hide_env_values(true))
 }
 
+/// The options for the short help, which has a line for each. clap hides a variable in both helps
+/// or in none.
+fn short_options() -> Command {
+    options().mut_args(|option| {
+        let has_value = option.get_action().takes_values();
+        option.hide_env(true).hide_possible_values(has_value)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -430,6 +472,7 @@ mod tests {
     #[test]
     fn the_options_fit_together() {
         options().debug_assert();
+        short_options().debug_assert();
     }
 
     #[test]

@@ -3,31 +3,39 @@
 use std::{
     io::{self, IsTerminal, Write},
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
-    time::Duration,
 };
 
-use crate::option_values::as_written;
+use crate::option_values::Time;
 
 /// A short summary of the server, for people. Programs read standard output.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Banner {
     /// The name of the store.
     pub(crate) store: &'static str,
-    pub(crate) idle_timeout: Duration,
-    pub(crate) absolute_timeout: Duration,
+    pub(crate) idle_timeout: Time,
+    pub(crate) absolute_timeout: Time,
 }
 
 impl Banner {
-    /// Writes the summary to standard error, if that is a terminal.
-    pub(crate) fn show(self, scheme: &str, address: SocketAddr) {
+    /// Says on standard error where the server listens: a terminal gets the summary, and anything
+    /// else a line of the log.
+    pub(crate) fn show(&self, scheme: &str, address: SocketAddr) {
         let mut out = io::stderr();
         if out.is_terminal() {
             // If nobody can read it, that is no reason not to serve.
             let _ = out.write_all(self.about(scheme, address).as_bytes());
+        } else {
+            tracing::info!(
+                address = format!("{scheme}://{address}"),
+                store = self.store,
+                idle_timeout = %self.idle_timeout,
+                absolute_timeout = %self.absolute_timeout,
+                "listening"
+            );
         }
     }
 
-    fn about(self, scheme: &str, address: SocketAddr) -> String {
+    fn about(&self, scheme: &str, address: SocketAddr) -> String {
         let open = match loopback(address) {
             Some(loopback) => format!("\n  Open        {scheme}://{loopback}"),
             None => String::new(),
@@ -36,17 +44,19 @@ impl Banner {
             "moka" | "memory" => "sessions end with the process",
             _ => "sessions outlast the process",
         };
-        let idle = as_written(self.idle_timeout);
-        let absolute = as_written(self.absolute_timeout);
+        let Self {
+            store,
+            idle_timeout: idle,
+            absolute_timeout: absolute,
+        } = self;
         format!(
             "
   Sessions    {scheme}://{address}{open}
-  Store       {}: {kept}
+  Store       {store}: {kept}
   Timeouts    idle {idle}, absolute {absolute}
   Stop        Ctrl-C
 
-",
-            self.store
+"
         )
     }
 }
@@ -68,8 +78,8 @@ mod tests {
     fn the_page_about_the_demo_shows_it() {
         let banner = Banner {
             store: "moka",
-            idle_timeout: Duration::from_secs(10 * 60),
-            absolute_timeout: Duration::from_secs(12 * 60 * 60),
+            idle_timeout: "10m".parse().unwrap(),
+            absolute_timeout: Time::hours(12),
         };
         let shown = banner.about("https", "127.0.0.1:8080".parse().unwrap());
         assert!(
@@ -82,8 +92,8 @@ mod tests {
     fn it_has_the_address_the_store_the_timeouts_and_how_to_stop() {
         let banner = Banner {
             store: "moka",
-            idle_timeout: Duration::from_secs(20),
-            absolute_timeout: Duration::from_secs(12 * 60 * 60),
+            idle_timeout: "20s".parse().unwrap(),
+            absolute_timeout: Time::hours(12),
         };
         let expected = "
   Sessions    https://127.0.0.1:8080

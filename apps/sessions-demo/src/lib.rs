@@ -48,6 +48,7 @@ pub use store::{Housekeeping, StoreUrl};
 use tower_kr_session::{ConfigError, SessionLayer, SessionLimit};
 
 use banner::Banner;
+use option_values::Time;
 use tls::Transport;
 
 /// Serves the demo with these options until SIGTERM or Ctrl-C.
@@ -90,8 +91,8 @@ fn start(args: &Args) -> Result<(), StartError> {
         let listener = serve::bind(args.address())?;
         let bounds = serve::Bounds {
             connections: args.max_connections as usize,
-            read: args.read_timeout,
-            shutdown: args.shutdown_timeout,
+            read: args.read_timeout.duration(),
+            shutdown: args.shutdown_timeout.clone(),
         };
         let banner = Banner {
             store,
@@ -105,16 +106,17 @@ fn start(args: &Args) -> Result<(), StartError> {
 /// Builds the session layer from the options.
 async fn sessions(args: &Args) -> Result<(SessionLayer, Housekeeping), StartError> {
     let tls = !args.http;
-    let (layer, housekeeping) = args.store.open(args.io_timeout, &args.redis).await?;
+    let io_timeout = args.io_timeout.duration();
+    let (layer, housekeeping) = args.store.open(io_timeout, &args.redis).await?;
     let layer = layer
-        .idle_timeout(args.idle_timeout())
-        .absolute_timeout(args.absolute_timeout())
+        .idle_timeout(args.idle_timeout().duration())
+        .absolute_timeout(args.absolute_timeout().duration())
         .cookie(args.cookie()?)
         .max_sessions_per_owner(SessionLimit::EndOldest(args.max_sessions_per_owner))
-        .io_timeout(args.io_timeout)
+        .io_timeout(io_timeout)
         // The listener has one scheme, so no header needs to be asked.
         .https_when(move |_| tls);
-    let layer = device_binding::around(layer, args.device_binding);
+    let layer = device_binding::around(layer, args.device_binding.as_ref().map(Time::duration));
     layer
         .check()
         .map_err(|error| settings::wrong(error, args))?;

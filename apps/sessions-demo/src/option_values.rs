@@ -1,10 +1,21 @@
 //! Reads the values of options. An error says what would be right.
 
-use std::{net::IpAddr, ops::RangeInclusive, str::FromStr, time::Duration};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    ops::RangeInclusive,
+    str::FromStr,
+    time::Duration,
+};
 
 pub(crate) fn address(text: &str) -> Result<IpAddr, String> {
-    text.parse()
-        .map_err(|_| "write an IP address, as in 127.0.0.1, 0.0.0.0 or ::1".to_owned())
+    text.parse().map_err(|_| match text.parse::<SocketAddr>() {
+        Ok(both) => format!(
+            "write the address alone, and give {} to --port",
+            both.port()
+        ),
+        Err(_) => "write an IP address, as in 127.0.0.1, 0.0.0.0 or ::1".to_owned(),
+    })
 }
 
 pub(crate) fn port(text: &str) -> Result<u16, String> {
@@ -35,32 +46,56 @@ pub(crate) fn switch(text: &str) -> Result<bool, String> {
     }
 }
 
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    match humantime::parse_duration(text) {
-        Ok(Duration::ZERO) => Err("must be longer than zero".to_owned()),
-        Ok(duration) => Ok(duration),
-        Err(_) => Err("write a time with its unit, as in 20s, 10m or 500ms".to_owned()),
+/// A time that an option gives. Messages repeat it as it was written: `24h` is no `1d` there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Time {
+    duration: Duration,
+    written: String,
+}
+
+impl Time {
+    pub(crate) fn hours(hours: u32) -> Self {
+        Self {
+            duration: Duration::from_secs(3600) * hours,
+            written: format!("{hours}h"),
+        }
+    }
+
+    pub(crate) fn duration(&self) -> Duration {
+        self.duration
+    }
+}
+
+impl FromStr for Time {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match humantime::parse_duration(text) {
+            Ok(Duration::ZERO) => Err("must be longer than zero".to_owned()),
+            Ok(duration) => Ok(Self {
+                duration,
+                // A line break in it would break the line of a message.
+                written: text.split_whitespace().collect::<Vec<_>>().join(" "),
+            }),
+            Err(_) => Err("write a time with its unit, as in 20s, 10m or 500ms".to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.written)
     }
 }
 
 /// A time for which the server waits. Nobody waits longer than an hour, and times near the end of
 /// the clock overflow.
-pub(crate) fn wait(text: &str) -> Result<Duration, String> {
-    match duration(text)? {
-        time if time > Duration::from_secs(60 * 60) => Err("must be at most 1h".to_owned()),
+pub(crate) fn wait(text: &str) -> Result<Time, String> {
+    match text.parse::<Time>()? {
+        time if time.duration > Duration::from_secs(60 * 60) => {
+            Err("must be at most 1h".to_owned())
+        }
         time => Ok(time),
-    }
-}
-
-/// Writes a time as options take it, without units whose length varies: 400d, not years and months.
-pub(crate) fn as_written(time: Duration) -> String {
-    const DAY: u64 = 24 * 60 * 60;
-    let days = time.as_secs() / DAY;
-    let rest = time - Duration::from_secs(days * DAY);
-    match (days, rest) {
-        (0, rest) => humantime::format_duration(rest).to_string(),
-        (days, Duration::ZERO) => format!("{days}d"),
-        (days, rest) => format!("{days}d {}", humantime::format_duration(rest)),
     }
 }
 
@@ -69,10 +104,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read_back() {
-        for text in ["500ms", "20s", "12h", "1d", "400d", "1d 30m", "1000000d 1s"] {
-            assert_eq!(as_written(duration(text).unwrap()), text);
+    fn a_time_is_repeated_as_it_was_written() {
+        for text in ["500ms", "24h", "1d", "90 min", "400d", "1d 30m", "1.5h"] {
+            assert_eq!(text.parse::<Time>().unwrap().to_string(), text);
         }
+        let time: Time = " 1d\n 30m ".parse().unwrap();
+        assert_eq!(time.to_string(), "1d 30m");
+        assert_eq!(time.duration(), Duration::from_secs(24 * 3600 + 30 * 60));
+    }
+
+    #[test]
+    fn a_port_beside_the_address_has_an_option_of_its_own() {
+        let says = |text| address(text).unwrap_err();
+        assert_eq!(
+            says("0.0.0.0:8080"),
+            "write the address alone, and give 8080 to --port"
+        );
+        assert!(says("localhost").starts_with("write an IP address"));
     }
 
     #[test]

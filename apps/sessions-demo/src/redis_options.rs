@@ -13,20 +13,25 @@ use crate::error::StartError;
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Store in Redis")]
 pub struct RedisOptions {
-    /// The authorities that sign the servers' certificates, as a PEM file, instead of the public
-    /// ones.
+    /// Authorities of the servers.
+    ///
+    /// They sign the servers' certificates. It is a PEM file; without it, the public ones count.
     #[arg(long, env = "SESSION_REDIS_CA", value_name = "FILE")]
     pub redis_ca: Option<PathBuf>,
 
-    /// The servers' password: the first line of this file, read for each new connection.
+    /// Password of the servers.
+    ///
+    /// It is the first line of this file, which is read for each new connection.
     #[arg(long, env = "SESSION_REDIS_PASSWORD_FILE", value_name = "FILE")]
     pub redis_password_file: Option<PathBuf>,
 
-    /// The user name of the sentinels, if they have users.
+    /// User name for the sentinels.
     #[arg(long, env = "SESSION_REDIS_SENTINEL_USER", value_name = "NAME")]
     pub redis_sentinel_user: Option<String>,
 
-    /// The sentinels' password: the first line of this file.
+    /// Password of the sentinels.
+    ///
+    /// It is the first line of this file.
     #[arg(
         long,
         env = "SESSION_REDIS_SENTINEL_PASSWORD_FILE",

@@ -16,7 +16,7 @@ use crate::{
     error::StartError,
     first_bytes::FirstBytes,
     listener::{Bounded, Peer},
-    option_values::as_written,
+    option_values::Time,
     plain_http::RefusePlainHttp,
     stop::StopSignals,
     tls::Transport,
@@ -34,14 +34,14 @@ pub(crate) fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
 }
 
 /// How many clients the server has at a time, and how long it waits for them.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Bounds {
     /// How many connections are open at a time.
     pub(crate) connections: usize,
     /// For the headers of a request, and then for its body.
     pub(crate) read: Duration,
     /// For requests to finish after a stop signal.
-    pub(crate) shutdown: Duration,
+    pub(crate) shutdown: Time,
 }
 
 /// Serves `app` until a stop signal, then lets requests finish.
@@ -55,12 +55,13 @@ pub(crate) async fn serve(
     let handle = Handle::new();
     // Before the server says that it listens: who reads that may send the signal at once.
     let stop = StopSignals::new().map_err(StartError::Serve)?;
+    let grace = bounds.shutdown.clone();
     tokio::spawn(announce(transport.scheme(), handle.clone(), banner));
     tokio::select! {
         served = accept(listener, transport, app, bounds, handle.clone()) => {
             served.map_err(StartError::Serve)?;
         }
-        () = drain(stop, &handle, bounds.shutdown) => {}
+        () = drain(stop, &handle, &grace) => {}
     }
     tracing::info!("stopped");
     Ok(())
@@ -103,13 +104,6 @@ async fn accept(
 
 async fn announce(scheme: &str, handle: Handle<Peer>, banner: Banner) {
     if let Some(Peer(address)) = handle.listening().await {
-        tracing::info!(
-            address = format!("{scheme}://{address}"),
-            store = banner.store,
-            idle_timeout = as_written(banner.idle_timeout),
-            absolute_timeout = as_written(banner.absolute_timeout),
-            "listening"
-        );
         banner.show(scheme, address);
         let mut out = io::stdout();
         // If nobody reads it any more, that is no reason not to serve.
@@ -119,13 +113,13 @@ async fn announce(scheme: &str, handle: Handle<Peer>, banner: Banner) {
 
 /// Stops the server gracefully at the first signal: it takes no more connections, and ends with the
 /// last one or after `grace`. Returns at the second signal.
-async fn drain(mut stop: StopSignals, handle: &Handle<Peer>, grace: Duration) {
+async fn drain(mut stop: StopSignals, handle: &Handle<Peer>, grace: &Time) {
     stop.next().await;
     tracing::info!(
         connections = handle.connection_count(),
-        "stopping; requests may finish within {grace:?}"
+        "stopping; requests may finish within {grace}"
     );
-    handle.graceful_shutdown(Some(grace));
+    handle.graceful_shutdown(Some(grace.duration()));
     stop.next().await;
     tracing::warn!("stopping at once");
 }
@@ -162,15 +156,17 @@ mod tests {
         );
         let listener = bind(([127, 0, 0, 1], 0).into()).unwrap();
         let address = listener.local_addr().unwrap();
+        let grace: Time = "30s".parse().unwrap();
+        let read = Duration::from_millis(10);
         let bounds = Bounds {
             connections: 100,
-            read: Duration::from_millis(10),
-            shutdown: GRACE,
+            read,
+            shutdown: grace.clone(),
         };
         let banner = Banner {
             store: "moka",
-            idle_timeout: GRACE,
-            absolute_timeout: GRACE,
+            idle_timeout: grace.clone(),
+            absolute_timeout: grace,
         };
         let server = tokio::spawn(serve(listener, Transport::Http, app, bounds, banner));
 
@@ -196,7 +192,7 @@ mod tests {
         };
         tokio::time::timeout(GRACE, closed).await.unwrap();
         // The server is patient with itself: a handler may take longer than a client.
-        tokio::time::sleep(10 * bounds.read).await;
+        tokio::time::sleep(10 * read).await;
         go_on.notify_one();
         let mut answer = String::new();
         client.read_to_string(&mut answer).await.unwrap();

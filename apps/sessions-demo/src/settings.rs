@@ -3,16 +3,13 @@
 use kr_cookie::CookieError;
 use tower_kr_session::ConfigError;
 
-use crate::{args::Args, error::StartError, option_values::as_written};
+use crate::{args::Args, error::StartError};
 
 pub(crate) fn wrong(error: ConfigError, args: &Args) -> StartError {
     match error {
         ConfigError::Cookie(error) => wrong_cookie(&error, args.name("--secure-policy")),
-        ConfigError::IdleTimeout {
-            idle_timeout,
-            absolute_timeout,
-        } => {
-            let [idle, absolute] = [idle_timeout, absolute_timeout].map(as_written);
+        ConfigError::IdleTimeout { .. } => {
+            let [idle, absolute] = [args.idle_timeout(), args.absolute_timeout()];
             let longest = args.name("--absolute-timeout");
             let why = format!(
                 "{idle} is longer than {longest} {absolute}, which ends a session even if it \
@@ -20,10 +17,12 @@ pub(crate) fn wrong(error: ConfigError, args: &Args) -> StartError {
             );
             StartError::option("--idle-timeout", why)
         }
-        ConfigError::Timeout { name, value } => {
-            let value = as_written(value);
-            let why = format!("{value} is too long; set 400d at most");
-            StartError::option(format!("--{}", name.replace('_', "-")), why)
+        ConfigError::Timeout { name, .. } => {
+            let (option, time) = match name {
+                "idle_timeout" => ("--idle-timeout", args.idle_timeout()),
+                _ => ("--absolute-timeout", args.absolute_timeout()),
+            };
+            StartError::option(option, format!("{time} is too long; set 400d at most"))
         }
         ConfigError::DeviceCookie => {
             let binding = args.name("--device-binding");
@@ -33,12 +32,13 @@ pub(crate) fn wrong(error: ConfigError, args: &Args) -> StartError {
             );
             StartError::option("--secure-policy", why)
         }
-        ConfigError::DeviceLifetime { lifetime, .. } if args.device_binding.is_some() => {
-            let lifetime = as_written(lifetime);
-            let why = format!("{lifetime} is out of bounds; set a time from 2s to 24h");
-            StartError::option("--device-binding", why)
-        }
-        error => StartError::Sessions(error),
+        error => match (&error, &args.device_binding) {
+            (ConfigError::DeviceLifetime { .. }, Some(lifetime)) => {
+                let why = format!("{lifetime} is out of bounds; set a time from 2s to 24h");
+                StartError::option("--device-binding", why)
+            }
+            _ => StartError::Sessions(error),
+        },
     }
 }
 

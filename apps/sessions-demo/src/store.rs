@@ -12,14 +12,14 @@ use crate::{error::StartError, redis_options::RedisOptions};
 const BUILT_IN: &[&str] = &[
     "moka",
     "memory",
-    #[cfg(feature = "redis")]
-    "redis",
     #[cfg(feature = "sqlite")]
     "sqlite",
     #[cfg(feature = "postgres")]
     "postgres",
     #[cfg(feature = "mysql")]
     "mysql",
+    #[cfg(feature = "redis")]
+    "redis",
 ];
 
 /// What a URL of a store may begin with, and the store that this means.
@@ -86,7 +86,10 @@ impl StoreUrl {
         redis: &RedisOptions,
     ) -> Result<(SessionLayer, Housekeeping), StartError> {
         if let Some(option) = redis.given().filter(|_| self.store() != Some("redis")) {
-            return Err(StartError::option(option, "needs a --store in Redis"));
+            return Err(StartError::option(
+                option,
+                "needs a --store in Redis, as in redis://127.0.0.1:6379",
+            ));
         }
         match self.store() {
             Some("moka") => {
@@ -120,7 +123,7 @@ impl StoreUrl {
                 let builder = tower_kr_session_sqlx::MysqlStore::builder();
                 self.open_sql_server(within(io_timeout, builder)).await
             }
-            Some(store) => Err(wrong(&format!("'{store}' is not built in"))),
+            Some(_) => Err(self.unknown()),
             None => Err(self.no_store()),
         }
     }
@@ -168,7 +171,7 @@ impl StoreUrl {
             .iter()
             .find(|(known, _)| known.eq_ignore_ascii_case(begin));
         let Some((scheme, store)) = known.filter(|(_, store)| BUILT_IN.contains(store)) else {
-            return wrong("names no store");
+            return self.unknown();
         };
         if *scheme != begin {
             return StartError::option("--store", format!("has capitals; write {scheme}"));
@@ -183,8 +186,36 @@ impl StoreUrl {
                 let why = format!("names no address; write {store} as in {address}");
                 StartError::option("--store", why)
             }
-            None => wrong("names no store"),
+            None => self.unknown(),
         }
+    }
+
+    /// Says which stores there are, and how one is written.
+    fn unknown(&self) -> StartError {
+        let example = BUILT_IN.iter().find_map(|store| address(store));
+        let why = format!(
+            "{} is no store of this build, which has {}; write one as in {}",
+            self.shown(),
+            BUILT_IN.join(", "),
+            example.unwrap_or("moka"),
+        );
+        StartError::option("--store", why)
+    }
+
+    /// What was written, up to where a password can be.
+    fn shown(&self) -> String {
+        const MOST: usize = 40;
+        let begin = self.0.split([':', '@']).next().unwrap_or_default();
+        let rest = &self.0[begin.len()..];
+        if begin.chars().count() > MOST || rest.starts_with('@') {
+            return "'…'".to_owned();
+        }
+        let rest = match rest {
+            "" => "",
+            _ if rest.starts_with("://") => "://…",
+            _ => ":…",
+        };
+        format!("'{}{rest}'", begin.escape_debug())
     }
 
     /// The store's name.
@@ -300,13 +331,6 @@ fn unusable(error: &dyn fmt::Display) -> StartError {
     }
 }
 
-/// Lists the stores, each as it is written.
-fn wrong(why: &str) -> StartError {
-    let stores = BUILT_IN.iter().map(|store| address(store).unwrap_or(store));
-    let stores: Vec<_> = stores.collect();
-    StartError::option("--store", format!("{why}; built in: {}", stores.join(", ")))
-}
-
 /// The URL of a store that needs one, as an example.
 fn address(store: &str) -> Option<&'static str> {
     let mut addresses = ADDRESSES.iter();
@@ -316,6 +340,24 @@ fn address(store: &str) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_message_repeats_what_was_written_without_a_password() {
+        for (text, shown) in [
+            ("disk", "'disk'"),
+            ("", "''"),
+            ("a\nb", "'a\\nb'"),
+            ("mongodb://max:hunter2@localhost", "'mongodb://…'"),
+            ("localhost:6379", "'localhost:…'"),
+            ("max:hunter2@localhost", "'max:…'"),
+            ("hunter2@localhost", "'…'"),
+        ] {
+            let url: StoreUrl = text.parse().unwrap();
+            assert_eq!(url.shown(), shown);
+        }
+        let long: StoreUrl = "ä".repeat(41).parse().unwrap();
+        assert_eq!(long.shown(), "'…'");
+    }
 
     #[test]
     fn debug_shows_the_scheme_alone() {

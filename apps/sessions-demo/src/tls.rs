@@ -74,10 +74,13 @@ impl Identity {
             )));
         }
         let private = PrivateKeyDer::from_pem_file(key).map_err(|error| {
-            wrong_key(explain(
-                &error,
-                "BEGIN PRIVATE KEY, RSA PRIVATE KEY or EC PRIVATE KEY, unencrypted",
-            ))
+            let expected = "BEGIN PRIVATE KEY, RSA PRIVATE KEY or EC PRIVATE KEY";
+            wrong_key(match std::fs::read_to_string(key) {
+                Ok(text) if text.contains("ENCRYPTED") => {
+                    format!("the key is encrypted; decrypt it, to a PEM file with {expected}")
+                }
+                _ => explain(&error, expected),
+            })
         })?;
         let private = crypto::ring::sign::any_supported_type(&private).map_err(|_| {
             wrong_key(
@@ -93,7 +96,7 @@ impl Identity {
                 Ok(Self(identity))
             }
             Err(rustls::Error::InconsistentKeys(_)) => Err(wrong_key(format!(
-                "is not the private key of the certificate in {}",
+                "not the private key of the certificate in {}",
                 cert.display()
             ))),
             Err(_) => Err(wrong_cert(

@@ -1,9 +1,6 @@
 //! Combinations of options that work, but not as most people expect.
 
-use crate::{
-    args::{Args, SecurePolicyOption},
-    option_values::as_written,
-};
+use crate::args::{Args, SecurePolicyOption};
 
 /// Returns a sentence for each of them.
 pub(crate) fn of(args: &Args) -> Vec<String> {
@@ -38,15 +35,15 @@ pub(crate) fn of(args: &Args) -> Vec<String> {
             )
         }));
     }
-    if let Some(absolute) = args.absolute_timeout
-        && absolute < args.idle_timeout
+    if let Some(absolute) = &args.absolute_timeout
+        && absolute.duration() < args.idle_timeout.duration()
     {
         warnings.push(format!(
             "{} {} is below {} {}: sessions end after the former, even if they are in use",
             args.name("--absolute-timeout"),
-            as_written(absolute),
+            absolute,
             args.name("--idle-timeout"),
-            as_written(args.idle_timeout)
+            args.idle_timeout
         ));
     }
     if !args.bind.is_loopback() {
@@ -88,6 +85,10 @@ mod tests {
             (
                 "--absolute-timeout 19s",
                 Some("--absolute-timeout 19s is below --idle-timeout 20s"),
+            ),
+            (
+                "--absolute-timeout 24h --idle-timeout 25h",
+                Some("--absolute-timeout 24h is below --idle-timeout 25h"),
             ),
             ("--bind 127.0.0.2", None),
             ("--bind ::1", None),

@@ -6,7 +6,7 @@ use std::{
     process::ExitCode,
 };
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ErrorKind};
 
 /// Prints what clap has to say: an error in one line, as all of a start, or the help or the
 /// version.
@@ -43,6 +43,10 @@ fn one_line(error: &clap::Error) -> String {
         .filter(|line| !line.is_empty())
         .collect();
     if error.kind() == ErrorKind::UnknownArgument {
+        let argument = error.get(ContextKind::InvalidArg).map(ToString::to_string);
+        if !argument.is_some_and(|argument| argument.starts_with("--")) {
+            lines.push("each option begins with two hyphens, as in --port 8080");
+        }
         lines.push("--help lists the options");
     }
     lines.join("; ")

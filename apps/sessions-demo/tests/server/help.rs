@@ -8,6 +8,7 @@ use crate::{
 crate::tests!(
     help_and_version_are_no_errors,
     help_is_grouped_has_examples_and_fits_the_terminal,
+    short_help_has_a_line_for_each_option,
     completions_are_scripts,
     what_can_not_be_printed_is_an_error,
 );
@@ -54,6 +55,37 @@ fn help_is_grouped_has_examples_and_fits_the_terminal() {
     // What stands in one piece, such as a default, is never broken.
     let long = help.lines().filter(|line| line.len() > 80);
     assert_eq!(long.collect::<Vec<_>>(), Vec::<&str>::new());
+}
+
+fn short_help_has_a_line_for_each_option() {
+    let help = run(&[("PORT", "x"), ("COLUMNS", "80")], &["-h"]);
+    assert!(help.status.success(), "{}", help.stderr);
+    let short = help.stdout;
+    assert!(short.lines().count() < 60, "{short}");
+    let last = "--help has the details, the environment variables, and examples.";
+    assert_eq!(short.lines().last(), Some(last), "{short}");
+    let options = |help: &str| -> Vec<String> {
+        let lines = help
+            .lines()
+            .filter_map(|line| line.trim_start().split(' ').next());
+        let options = lines.filter(|word| word.starts_with("--") && word.len() > 2);
+        options.map(ToOwned::to_owned).collect()
+    };
+    let long = run(&[], &["--help"]).stdout;
+    let of_short: Vec<_> = options(&short)
+        .into_iter()
+        .filter(|word| word != "--help")
+        .collect();
+    assert_eq!(of_short, options(&long), "{short}");
+    // Each with what it is for, in one line.
+    for line in short.lines().filter(|line| line.starts_with("      --")) {
+        assert!(line.trim_start().contains("  "), "{line}");
+    }
+    for heading in ["Network:", "TLS:", "Cookie:", "Store:", "Log:"] {
+        assert!(short.lines().any(|line| line == heading), "{short}");
+    }
+    assert!(long.contains("[env: SESSION_BIND]"), "{long}");
+    assert!(!short.contains("SESSION_"), "{short}");
 }
 
 fn completions_are_scripts() {

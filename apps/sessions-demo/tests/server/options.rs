@@ -126,7 +126,7 @@ fn a_bad_option_is_one_clear_line() {
         #[cfg(feature = "redis")]
         (
             &["--store", "foo"],
-            "--store names no store; built in: moka, memory, redis://127.0.0.1:6379",
+            "--store 'foo' is no store of this build, which has moka, memory",
         ),
         #[cfg(feature = "sqlite")]
         (
@@ -215,7 +215,7 @@ fn a_bad_option_is_one_clear_line() {
         #[cfg(not(feature = "postgres"))]
         (
             &["--store", "postgres://localhost"],
-            "'postgres' is not built in; built in: moka, memory",
+            "--store 'postgres://…' is no store of this build, which has moka, memory",
         ),
         #[cfg(feature = "sqlite")]
         (
@@ -224,9 +224,14 @@ fn a_bad_option_is_one_clear_line() {
         ),
         (
             &["--store", "mongodb://localhost"],
-            "built in: moka, memory",
+            "--store 'mongodb://…' is no store of this build, which has moka, memory",
         ),
-        (&["--store", "disk"], "built in: moka, memory"),
+        #[cfg(feature = "sqlite")]
+        (
+            &["--store", "disk"],
+            "redis; write one as in sqlite://sessions.db",
+        ),
+        (&["--store", ""], "--store '' is no store of this build"),
         (&["--tls-cert", "cert.pem"], "add --tls-key"),
         (&["--tls-key", "key.pem"], "add --tls-cert"),
         (
@@ -237,7 +242,35 @@ fn a_bad_option_is_one_clear_line() {
             &["--nope"],
             "unexpected argument '--nope' found; --help lists the options",
         ),
-        (&["extra"], "'extra'"),
+        (
+            &["extra"],
+            "'extra' found; each option begins with two hyphens, as in --port 8080; --help lists",
+        ),
+        (
+            &["-port", "80"],
+            "'-p' found; each option begins with two hyphens",
+        ),
+        (
+            &["--http", "false"],
+            "'false' found; each option begins with two hyphens",
+        ),
+        (
+            &["--bind", "0.0.0.0:80"],
+            "'0.0.0.0:80' for '--bind <IP>': write the address alone, and give 80 to --port",
+        ),
+        // Times are repeated as they were written.
+        (
+            &["--idle-timeout", "36h"],
+            "--idle-timeout 36h is longer than --absolute-timeout 12h",
+        ),
+        (
+            &["--absolute-timeout", "9601h"],
+            "--absolute-timeout 9601h is too long; set 400d at most",
+        ),
+        (
+            &["--device-binding", "24h 1s"],
+            "--device-binding 24h 1s is out of bounds",
+        ),
     ] {
         wrong_option(args, says);
     }
@@ -303,6 +336,10 @@ fn a_bad_certificate_is_one_clear_line() {
         "none.pem",
         "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
     );
+    let encrypted = dir.file(
+        "encrypted.pem",
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n",
+    );
     let no_key = dir.file(
         "nokey.pem",
         "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
@@ -319,6 +356,7 @@ fn a_bad_certificate_is_one_clear_line() {
         (&no_certificate, &key, &no_certificate, "X.509"),
         (&cert, &text, &text, "BEGIN PRIVATE KEY"),
         (&cert, &no_key, &no_key, "private key"),
+        (&cert, &encrypted, &encrypted, "the key is encrypted"),
         // The two files in each other's place.
         (&key, &cert, &key, "BEGIN CERTIFICATE"),
         (
@@ -368,7 +406,7 @@ fn a_password_is_never_shown() {
     }
     for url in [
         "user:hunter2@localhost",
-        "hunter2://localhost",
+        "hunter2@localhost",
         "memory:hunter2",
     ] {
         for ended in [

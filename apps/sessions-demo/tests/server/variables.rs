@@ -41,7 +41,7 @@ fn a_bad_variable_is_one_clear_line() {
         (
             "SESSION_STORE",
             "mongodb://user:secret@localhost",
-            "SESSION_STORE names no store; built in: moka, memory",
+            "SESSION_STORE 'mongodb://…' is no store of this build, which has moka, memory",
         ),
         (
             "SESSION_COOKIE_NAME",
