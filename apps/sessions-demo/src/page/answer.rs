@@ -3,7 +3,7 @@
 use http::StatusCode;
 use tower_kr_session::Session;
 
-use super::{problem::Problem, race, refused::Refused};
+use super::{problem::Problem, refused::Refused};
 use crate::{failure::Failure, query::Query, user_input::UserKey};
 
 /// The answer to the page's query, or to a form that was refused.
@@ -12,11 +12,6 @@ pub(super) enum Answer {
     /// A key, and the value stored at it.
     Value(String, Option<String>),
     WhoAmI,
-    /// What the two ways to count have counted.
-    Raced {
-        increment: i64,
-        plain: i64,
-    },
     Refused(Refused),
 }
 
@@ -33,12 +28,6 @@ impl Answer {
                 })),
                 Err(failure) => Err(failure.into()),
             };
-        }
-        if query.get("raced")?.is_some() {
-            return Ok(Self::Raced {
-                increment: session.get(race::INCREMENT).await?.unwrap_or_default(),
-                plain: session.get(race::PLAIN).await?.unwrap_or_default(),
-            });
         }
         Ok(match query.get("whoami")? {
             Some(_) => Self::WhoAmI,

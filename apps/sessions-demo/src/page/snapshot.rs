@@ -7,16 +7,24 @@ use tower_kr_session::{
     Timestamp,
 };
 
+use super::race;
 use crate::{device_binding::Device, routes::COUNTER};
 
 pub(super) struct Snapshot {
     pub(super) status: Status,
     pub(super) counter: i64,
+    pub(super) race: Option<Race>,
     /// Sorted by key.
     pub(super) values: Vec<(String, String)>,
     /// Facts of a live session.
     pub(super) live: Option<Live>,
     pub(super) user: Option<User>,
+}
+
+/// What the two ways to count have counted in the last race.
+pub(super) struct Race {
+    pub(super) increment: i64,
+    pub(super) plain: i64,
 }
 
 pub(super) struct Live {
@@ -48,12 +56,20 @@ impl Snapshot {
         };
         Ok(Self {
             status: session.status().await?,
+            race: race(session).await?,
             counter: session.get(COUNTER).await?.unwrap_or_default(),
             values: values.collect(),
             live: live(session).await?,
             user,
         })
     }
+}
+
+async fn race(session: &Session) -> Result<Option<Race>, SessionError> {
+    let increment = session.get(race::INCREMENT).await?.unwrap_or_default();
+    let plain = session.get(race::PLAIN).await?.unwrap_or_default();
+    // Before the first of them has counted, there is nothing to tell.
+    Ok((increment > 0).then_some(Race { increment, plain }))
 }
 
 async fn live(session: &Session) -> Result<Option<Live>, SessionError> {

@@ -7,13 +7,13 @@ use crate::{browser::Browser, support::Server, webdriver::Driver};
 crate::tests!(light, dark, narrow);
 
 fn light(driver: &Driver) {
-    take(driver, "light", |browser| browser.set_width(1100, false));
+    take(driver, "light", |browser| browser.set_width(1280, false));
 }
 
 fn dark(driver: &Driver) {
     take(driver, "dark", |browser| {
         browser.prefer_dark();
-        browser.set_width(1100, false);
+        browser.set_width(1280, false);
     });
 }
 

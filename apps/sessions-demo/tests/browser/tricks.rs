@@ -30,6 +30,14 @@ fn a_race_loses_no_increment(driver: &Driver) {
     browser.click("#race");
     browser.waits_for("#raced", |text| text.starts_with("50 of 50"));
     browser.assert_clean();
+
+    // The verdict stays, whatever is done next.
+    browser.click("#count");
+    browser.sees("#counted", "Counted: 1.");
+    browser.waits_for("#raced", |text| text.starts_with("50 of 50"));
+    browser.click("#logout");
+    browser.sees("#status", "None");
+    browser.sees("#raced", "");
 }
 
 fn a_race_takes_a_script(driver: &Driver) {
@@ -68,7 +76,7 @@ fn an_old_token_is_refused(driver: &Driver) {
     // It is offered after the sign-in, and on each view from then on.
     for path in ["/", "/?whoami=1"] {
         browser.click("#replay");
-        browser.waits_for("#signed", |text| {
+        browser.waits_for("#replayed", |text| {
             text.starts_with("The old token was refused: the sign-in replaced it")
         });
         assert_eq!(browser.focus(), "replay");

@@ -37,7 +37,7 @@ fn the_counter_and_the_sign_in_work(driver: &Driver) {
         assert_eq!(cookie[flag], true, "{cookie}");
     }
     browser.click("#replay");
-    browser.waits_for("#signed", |text| {
+    browser.waits_for("#replayed", |text| {
         text.starts_with("The old token was refused")
     });
     browser.click("#race");

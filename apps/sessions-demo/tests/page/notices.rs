@@ -75,7 +75,7 @@ async fn a_visitor_without_a_session_is_told_of_none() {
     let page = browser.get("/").await;
     assert_eq!(text(&page, "signed"), "Signed in. A session began.");
     assert!(!page.body.contains("Replay my old token"));
-    let why = "When a sign-in has replaced this browser's token, or a sign-out has ended it, ";
+    let why = "A sign-in replaces the token, and a sign-out ends it. Count up, then sign in";
     assert!(text(&page, "no-old-token").starts_with(why));
     assert!(page.body.contains("id=\"logout\""));
     let log = requests(&page);

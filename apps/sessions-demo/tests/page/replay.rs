@@ -43,7 +43,7 @@ async fn an_old_token_is_refused_and_shown_nowhere() {
     assert_eq!((answer.status, answer.header("location")), (303, Some("/")));
     let replayed = browser.get("/").await;
     assert_eq!(
-        text(&replayed, "signed"),
+        text(&replayed, "replayed"),
         "The old token was refused: the sign-in replaced it, and whoever copied it has nothing."
     );
     assert_eq!(text(&replayed, "user"), "max", "the new one goes on");
@@ -57,7 +57,7 @@ async fn an_old_token_is_refused_and_shown_nowhere() {
     assert!(browser.get("/").await.body.contains("Replay my old token"));
     browser.post("/page/replay", "").await;
     assert_eq!(
-        text(&browser.get("/").await, "signed"),
+        text(&browser.get("/").await, "replayed"),
         "The old token was refused: it opens no session any more."
     );
     // A token that lives is let in, so the refusals above mean something.
@@ -66,12 +66,12 @@ async fn an_old_token_is_refused_and_shown_nowhere() {
     browser.jar.insert(OLD, format!("Kr%2ESession%3D{alive}"));
     browser.post("/page/replay", "").await;
     assert_eq!(
-        text(&browser.get("/").await, "signed"),
+        text(&browser.get("/").await, "replayed"),
         "The old token was let in. That must not happen."
     );
     let mut nobody = Client::new(&app);
     nobody.post("/page/replay", "").await;
-    assert!(text(&nobody.get("/").await, "signed").starts_with("This browser had no token"));
+    assert!(text(&nobody.get("/").await, "replayed").starts_with("This browser had no token"));
 }
 
 /// The browser gets back what it sent as its session cookie, so that must have been a token.

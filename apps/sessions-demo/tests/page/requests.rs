@@ -13,7 +13,8 @@ pub(crate) fn requests(page: &Answer) -> Vec<String> {
     let (log, _) = log.split_once("</section>").unwrap();
     let cells = |row: &str| {
         // Without the last one, the time.
-        let cells = row.split("<td>").skip(1).take(5);
+        let cells = row.split("<td").skip(1).take(5);
+        let cells = cells.map(|cell| cell.split_once('>').unwrap().1);
         let cells = cells.map(|cell| cell.replace("<code>", "").replace("</code>", ""));
         let texts: Vec<_> = cells
             .map(|cell| cell.split('<').next().unwrap_or_default().to_owned())
@@ -31,7 +32,7 @@ async fn a_race_is_a_row_for_each_kind_of_request() {
         browser.post("/page/race/increment", "").await;
         browser.post("/page/race/plain", "").await;
     }
-    let log = requests(&browser.get("/?raced=1").await);
+    let log = requests(&browser.get("/").await);
     assert_eq!(log.len(), 3, "{log:?}");
     let plain = "POST /page/race/plain × 3 | 204 | count read + 1 | no | up to ";
     assert!(
@@ -42,6 +43,27 @@ async fn a_race_is_a_row_for_each_kind_of_request() {
         log[1].starts_with("POST /page/race/increment × 3 | 204 |"),
         "{log:?}"
     );
+}
+
+#[tokio::test]
+async fn the_verdict_of_a_race_stays_until_the_next_one_or_the_end_of_the_session() {
+    let mut browser = browser();
+    let verdict = "1 of 50 counted by increment. 2 of 50 by reading, adding and writing.";
+    assert!(!browser.get("/").await.body.contains(" of 50 counted"));
+    browser.post("/page/race/ready", "").await;
+    for way in ["increment", "plain", "plain"] {
+        browser.post(&format!("/page/race/{way}"), "").await;
+    }
+    for path in ["counter", "login", "set"] {
+        let form = "user=max&key=color&value=purple";
+        browser.post(&format!("/page/{path}"), form).await;
+        assert!(browser.get("/").await.body.contains(verdict), "{path}");
+    }
+    browser.post("/page/race/ready", "").await;
+    assert!(!browser.get("/").await.body.contains(" of 50 counted"));
+    browser.post("/page/race/increment", "").await;
+    browser.post("/page/logout", "").await;
+    assert!(!browser.get("/").await.body.contains(" of 50 counted"));
 }
 
 #[tokio::test]

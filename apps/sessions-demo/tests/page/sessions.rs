@@ -34,7 +34,7 @@ async fn sessions_of_one_user_are_listed_and_ended_by_that_user_alone() {
 }
 
 #[tokio::test]
-async fn the_own_session_is_signed_out_here_and_others_are_revoked() {
+async fn the_own_session_has_one_way_to_sign_out_and_others_are_revoked() {
     let app = app(MokaStore::new());
     let [mut laptop, mut phone] = [(); 2].map(|()| Client::new(&app));
     for client in [&mut laptop, &mut phone] {
@@ -42,8 +42,15 @@ async fn the_own_session_is_signed_out_here_and_others_are_revoked() {
     }
     let page = laptop.get("/").await;
     let own = text(&page, "id");
-    // Beside the sign-in too, by the same name.
-    assert_eq!(page.body.matches("Sign out here").count(), 2);
+    assert_eq!(page.body.matches(">Sign out<").count(), 1);
+    assert_eq!(page.body.matches(">Sign out everywhere else<").count(), 1);
     assert_eq!(page.body.matches(">Revoke<").count(), 1);
     assert!(!page.body.contains(&format!("Revoke {own}")));
+
+    laptop.post("/page/revoke-others", "").await;
+    let page = laptop.get("/").await;
+    for button in ["Revoke", "Sign out everywhere else"] {
+        assert!(!page.body.contains(&format!(">{button}<")), "{button}");
+    }
+    assert!(page.body.contains("Nowhere else."), "{}", page.body);
 }

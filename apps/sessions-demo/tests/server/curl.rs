@@ -413,7 +413,7 @@ fn the_commands_on_the_page_work() {
     let browser = Browser::new(&server, &dir, "jar.txt");
     let counted = |count| format!(r#"{{"message":"Counter incremented","counter":{count}}}"#);
     let anonymous = commands(&browser.get("/").body);
-    let [count, race, login, who, replay, logout, set, get] = &anonymous[..] else {
+    let [count, login, who, logout, replay, set, get, race] = &anonymous[..] else {
         panic!("{anonymous:?}")
     };
     let run = |command: &str| shell(dir.path(), command);

@@ -3,17 +3,18 @@ import { keep } from './place.js';
 
 const RUNNERS = 50;
 const button = document.getElementById('race');
-const told = document.getElementById('raced');
+// Another tab may have put a new one in its place.
+const told = () => document.getElementById('raced');
 const post = (path) => fetch(`/page/race/${path}`, { method: 'POST' });
 
 async function race() {
   button.disabled = true;
-  told.textContent = '';
+  told().textContent = '';
   try {
     // Starts the session if there is none: each of many first requests would start one of its own.
     await post('ready');
   } catch {
-    told.textContent = "The server didn't answer.";
+    told().textContent = "The server didn't answer.";
     button.disabled = false;
     return;
   }

@@ -14,7 +14,7 @@ pub(super) fn card(about: &About, notice: &Notice) -> Markup {
             @match (&notice.set_cookie, notice.action) {
                 (Some(set_cookie), _) => {
                     p { "The last action answered with" }
-                    pre #set-cookie tabindex="0" { code { "Set-Cookie: " (set_cookie) } }
+                    pre #set-cookie { code { "Set-Cookie: " (set_cookie) } }
                     (attributes(set_cookie))
                 }
                 (None, Some(_)) => p #set-cookie { "The last action set no cookie: the token stayed as it was." },

@@ -5,6 +5,8 @@ mod counter;
 mod curl;
 mod feedback;
 mod field;
+mod race;
+mod replay;
 mod requests;
 mod ring;
 mod session;
@@ -45,22 +47,32 @@ pub(super) fn page(
             header.top {
                 h1 { "Sessions" }
                 p {
-                    "The browser keeps a random token. Everything on this page lives on the server, in the store "
+                    "See how a server-side session works: your browser keeps only a random token; everything else on this page lives on the server, in the store "
                     strong #store { (about.store) } "."
+                }
+                nav aria-label="Things to try" {
+                    "Try: " a href="#race-card" { "race 100 requests" } ", " a href="#replay-card" { "replay a stolen token" }
+                    ", " a href="#session-card" { "watch it time out" } "."
                 }
             }
             main {
-                (session::card(snapshot))
-                div.actions {
+                div.column.now {
+                    (session::card(snapshot))
+                    (cookie::card(about, notice))
+                }
+                div.column {
                     (counter::card(snapshot, &feedback, &curl))
-                    (sign_in::card(snapshot, old, &feedback, &curl))
+                    (sign_in::card(snapshot, &feedback, &curl))
+                    (replay::card(old, &feedback, &curl))
                     (values::card(snapshot, &feedback, &curl))
                 }
-                (cookie::card(about, notice))
-                @if let Some(user) = &snapshot.user {
-                    (sessions::card(user, snapshot.live.as_ref(), &feedback, &curl))
+                div.column.server {
+                    (race::card(snapshot, &curl))
+                    (requests::card(visits))
+                    @if let Some(user) = &snapshot.user {
+                        (sessions::card(user, snapshot.live.as_ref(), &feedback, &curl))
+                    }
                 }
-                (requests::card(visits))
             }
             footer { p { "The same session answers as JSON: " a href="/session/whoami" { "/session/whoami" }
                 " says who is signed in, and " code { "/session/counter" } " counts up, once at each request." }

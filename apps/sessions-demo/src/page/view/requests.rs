@@ -13,7 +13,7 @@ pub(super) fn card(visits: &[Visit]) -> Markup {
             h2 #requested { "The last requests" }
             div #log data-live {
                 @if visits.is_empty() {
-                    p.quiet { "None yet. Only those of this session are shown, and they go with it." }
+                    p.quiet { "None yet. Count up: what your session asks of the server shows here, and what each request stored." }
                 } @else {
                     div.wide role="region" aria-label="Requests, the newest first" tabindex="0" { (table(visits)) }
                 }
@@ -44,7 +44,7 @@ fn row(visit: &Visit) -> Markup {
             td { code { (visit.method) " " (visit.route) } @if visit.times > 1 { " × " (visit.times) } }
             td { (visit.status.as_u16()) }
             td { (visit.stored) }
-            td { (cookie) }
+            td.kept[visit.cookie == Cookie::Kept] { (cookie) }
             td { @if visit.times > 1 { "up to " } (took(visit.took)) }
             td { (time(visit.at)) }
         }

@@ -44,7 +44,10 @@ pub(super) fn card(snapshot: &Snapshot) -> Markup {
 fn status_text(status: Status) -> (&'static str, &'static str) {
     match status {
         Status::New => ("New", "This request started it."),
-        Status::Active => ("Active", "Every request that uses it fills the ring again."),
+        Status::Active => (
+            "Active",
+            "Every request that uses it fills the ring again. When the ring is empty, the session is over.",
+        ),
         Status::Expired => (
             "Over",
             "The cookie names a session that is gone: it timed out, was ended, or the server forgot it.",
@@ -63,7 +66,7 @@ fn status_text(status: Status) -> (&'static str, &'static str) {
         ),
         _ => (
             "None",
-            "No cookie yet. Whatever is stored first starts a session.",
+            "This browser has no session yet. Count up, sign in, or set a value to start one.",
         ),
     }
 }

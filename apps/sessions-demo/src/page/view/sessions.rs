@@ -24,12 +24,16 @@ pub(super) fn card(
     let example = example.map_or_else(|| "ID".to_owned(), |session| session.id.to_string());
     html! {
         section.card.everywhere aria-labelledby="everywhere" {
-            h2 #everywhere { "Your sessions" }
-            ul #sessions .sessions data-live {
-                @for session in &user.sessions { (entry(session, is_this(&session))) }
-            }
-            form method="post" action=(Action::RevokeOthers.path()) {
-                button #revoke-others .danger aria-describedby="revoked" { "Sign out everywhere else" }
+            h2 #everywhere { "Where you are signed in" }
+            div #sessions data-live {
+                ul.sessions { @for session in &user.sessions { (entry(session, is_this(&session))) } }
+                @if user.sessions.len() > 1 {
+                    form method="post" action=(Action::RevokeOthers.path()) {
+                        button #revoke-others .danger aria-describedby="revoked" { "Sign out everywhere else" }
+                    }
+                } @else {
+                    p.quiet { "Nowhere else. Sign in by the same name in a private window, and you can sign it out from here." }
+                }
             }
             (feedback.line("revoked", &[Action::Revoke, Action::RevokeOthers], None))
             (curl::block([
@@ -53,11 +57,7 @@ fn entry(session: &SessionSummary, is_this: bool) -> Markup {
                 p.quiet { "Last used " (time(session.last_used_at)) ", " (lives) " at least until " (time(session.expires_at)) }
                 p.quiet { "Began " (time(session.created_at)) " " code { (session.id) } }
             }
-            @if is_this {
-                form method="post" action=(Action::Logout.path()) {
-                    button.danger { "Sign out here" }
-                }
-            } @else {
+            @if !is_this {
                 form method="post" action=(Action::Revoke.path()) {
                     input type="hidden" name="id" value=(session.id);
                     button.danger aria-label=(format!("Revoke {}", session.id)) { "Revoke" }

@@ -9,14 +9,9 @@ use super::{
     field::Field,
     text::{quoted, time, until_over},
 };
-use crate::page::{action::Action, answer::Answer, replay::OldToken, snapshot::Snapshot};
+use crate::page::{action::Action, answer::Answer, snapshot::Snapshot};
 
-pub(super) fn card(
-    snapshot: &Snapshot,
-    OldToken(is_replayable): OldToken,
-    feedback: &Feedback<'_>,
-    curl: &Curl,
-) -> Markup {
+pub(super) fn card(snapshot: &Snapshot, feedback: &Feedback<'_>, curl: &Curl) -> Markup {
     let user = snapshot.user.as_ref();
     let answer =
         matches!(feedback.answer, Answer::WhoAmI).then(|| who(user.map(|user| user.name.as_str())));
@@ -31,7 +26,6 @@ pub(super) fn card(
         line: "signed",
     };
     let can_sign_out = !matches!(snapshot.status, Status::Absent | Status::Expired);
-    let replayed = feedback.did(Action::Replay);
     html! {
         section.card aria-labelledby="signing" {
             h2 #signing { "Sign-in" }
@@ -50,26 +44,15 @@ pub(super) fn card(
                 @if can_sign_out {
                     form method="post" action=(Action::Logout.path()) {
                         button #logout autofocus[feedback.did(Action::Login)] aria-describedby="signed" {
-                            @if user.is_some() { "Sign out here" } @else { "End the session" }
+                            @if user.is_some() { "Sign out" } @else { "End the session" }
                         }
                     }
                 }
-                @if is_replayable {
-                    form method="post" action=(Action::Replay.path()) {
-                        button #replay autofocus[replayed] aria-describedby="signed" { "Replay my old token" }
-                    }
-                }
             }
-            @if !is_replayable {
-                p.quiet #no-old-token {
-                    "When a sign-in has replaced this browser's token, or a sign-out has ended it, you can replay the old one here for 10 minutes."
-                }
-            }
-            (feedback.line("signed", &[Action::Login, Action::Logout, Action::Replay], answer))
+            (feedback.line("signed", &[Action::Login, Action::Logout], answer))
             (curl::block([
                 curl.get("/session/login?user=max"),
                 curl.get("/session/whoami"),
-                curl.replay(),
                 curl.get("/session/logout"),
             ]))
         }
