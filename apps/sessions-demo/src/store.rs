@@ -106,6 +106,8 @@ impl StoreUrl {
                 Ok((layer, Housekeeping::default()))
             }
             #[cfg(feature = "sqlite")]
+            Some("sqlite") if self.0 == "sqlite://" => Err(no_file()),
+            #[cfg(feature = "sqlite")]
             Some("sqlite") => {
                 let builder = tower_kr_session_sqlx::SqliteStore::builder();
                 let builder = within(io_timeout, builder);
@@ -177,9 +179,7 @@ impl StoreUrl {
             return StartError::option("--store", format!("has capitals; write {scheme}"));
         }
         if self.0 == "sqlite::memory:" {
-            let why =
-                "names no file, as in sqlite://sessions.db; for sessions in memory write memory";
-            return StartError::option("--store", why);
+            return no_file();
         }
         match address(store) {
             Some(address) => {
@@ -329,6 +329,12 @@ fn unusable(error: &dyn fmt::Display) -> StartError {
         option: "--store".to_owned(),
         why: error.to_string(),
     }
+}
+
+/// A URL of SQLite without a file would be a database in memory, and another one per connection.
+fn no_file() -> StartError {
+    let why = "names no file, as in sqlite://sessions.db; for sessions in memory write memory";
+    StartError::option("--store", why)
 }
 
 /// The URL of a store that needs one, as an example.

@@ -42,6 +42,9 @@ fn one_line(error: &clap::Error) -> String {
         })
         .filter(|line| !line.is_empty())
         .collect();
+    if error.kind() == ErrorKind::TooManyValues {
+        lines.push("write it without a value");
+    }
     if error.kind() == ErrorKind::UnknownArgument {
         let argument = error.get(ContextKind::InvalidArg).map(ToString::to_string);
         if !argument.is_some_and(|argument| argument.starts_with("--")) {

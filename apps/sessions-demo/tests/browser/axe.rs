@@ -10,7 +10,7 @@ use crate::{browser::Browser, support::Server, webdriver::Driver};
 crate::tests!(light, dark, narrow, forced_colors);
 
 fn light(driver: &Driver) {
-    check(driver, |browser| browser.set_width(1100, false));
+    check(driver, |browser| browser.set_width(1280, false));
 }
 
 fn dark(driver: &Driver) {

@@ -135,6 +135,11 @@ fn a_bad_option_is_one_clear_line() {
         ),
         #[cfg(feature = "sqlite")]
         (
+            &["--store", "sqlite://"],
+            "--store names no file, as in sqlite://sessions.db",
+        ),
+        #[cfg(feature = "sqlite")]
+        (
             &["--store", "sqlite://:memory:"],
             "use a file, or the memory store",
         ),
@@ -249,6 +254,10 @@ fn a_bad_option_is_one_clear_line() {
         (
             &["-port", "80"],
             "'-p' found; each option begins with two hyphens",
+        ),
+        (
+            &["--http=false"],
+            "'false' for '--http' found; no more were expected; write it without a value",
         ),
         (
             &["--http", "false"],
