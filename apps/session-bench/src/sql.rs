@@ -20,13 +20,14 @@ use crate::{
     drive::{Driver, Target},
     routes::routes,
     scenario::Scenario,
+    stats::median,
 };
 
 /// How many requests wait for the database at the same time.
 pub const TASKS: usize = 32;
 
-/// Roughly how long a measurement takes.
-const REQUESTS: u32 = 4_000;
+/// How many requests a store answers before it is the other's turn: less than a second's.
+const REQUESTS: u32 = 1_600;
 
 /// How many connections each store has.
 const CONNECTIONS: u32 = 10;
@@ -50,6 +51,14 @@ pub struct Place {
     postgres: PostgresServer,
     mariadb: MariadbServer,
     folder: Scratch,
+}
+
+/// Two stores beside each other.
+pub struct Comparison {
+    /// The median of the requests per second of each store.
+    pub rates: [f64; 2],
+    /// The median of our rate relative to the peer's in the same round.
+    pub ratio: f64,
 }
 
 impl Database {
@@ -94,20 +103,31 @@ impl Place {
         })
     }
 
-    /// Returns the requests per second of both stores, each the best of `rounds`; they take turns.
-    pub fn compare(&self, database: Database, scenario: Scenario, rounds: usize) -> [f64; 2] {
-        let mut best = [0.0_f64; 2];
-        for _ in 0..rounds {
-            for (store, best) in Store::ALL.into_iter().zip(&mut best) {
-                let mut driver = Driver::connect(self.router(database, store));
-                let targets: Vec<Target> =
-                    (0..TASKS).map(|_| scenario.target(&mut driver)).collect();
-                driver.time_concurrently(&targets, REQUESTS / 10);
-                let took: Duration = driver.time_concurrently(&targets, REQUESTS);
-                *best = best.max(took.as_secs_f64().recip());
+    /// Compares both stores over many short rounds, in which each has its turn first as often as
+    /// the other: what slows the machine down for seconds slows both.
+    pub fn compare(&self, database: Database, scenario: Scenario, rounds: usize) -> Comparison {
+        let mut stores = Store::ALL.map(|store| {
+            let mut driver = Driver::connect(self.router(database, store));
+            let targets: Vec<Target> = (0..TASKS).map(|_| scenario.target(&mut driver)).collect();
+            driver.time_concurrently(&targets, REQUESTS / 10);
+            (driver, targets)
+        });
+        let mut rates = Store::ALL.map(|_| Vec::new());
+        for round in 0..rounds {
+            for turn in 0..Store::ALL.len() {
+                let store = (round + turn) % Store::ALL.len();
+                let (driver, targets) = &mut stores[store];
+                let took: Duration = driver.time_concurrently(targets, REQUESTS);
+                rates[store].push(took.as_secs_f64().recip());
             }
         }
-        best
+        let [ours, theirs] = &rates;
+        let ratios = ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs);
+        let ratio = median(ratios.collect());
+        Comparison {
+            rates: rates.map(median),
+            ratio,
+        }
     }
 
     /// Returns a router whose store is connected.

@@ -65,7 +65,11 @@ impl Series {
     }
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+/// Returns the value in the middle.
+///
+/// # Panics
+/// If there is none.
+pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
 }
