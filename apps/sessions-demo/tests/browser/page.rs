@@ -232,13 +232,15 @@ fn a_form_that_fails_comes_back_with_what_was_written(driver: &Driver) {
 fn a_user_signs_out_here(driver: &Driver) {
     let server = Server::start(&["--idle-timeout", "10m"]);
     let browser = Browser::open(driver, &server);
-    browser.sign_in("max");
-    browser.sees("#logout", "Sign out");
-    browser.click("#logout");
-    browser.sees(
-        "#signed",
-        "Signed out. The session and its cookie are gone.",
-    );
+    for (button, name) in [("#logout", "Sign out"), ("#logout-here", "Sign out here")] {
+        browser.sign_in("max");
+        browser.sees(button, name);
+        browser.click(button);
+        browser.sees(
+            "#signed",
+            "Signed out. The session and its cookie are gone.",
+        );
+    }
     browser.assert_clean();
 }
 

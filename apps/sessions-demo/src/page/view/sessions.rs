@@ -57,7 +57,11 @@ fn entry(session: &SessionSummary, is_this: bool) -> Markup {
                 p.quiet { "Last used " (time(session.last_used_at)) ", " (lives) " at least until " (time(session.expires_at)) }
                 p.quiet { "Began " (time(session.created_at)) " " code { (session.id) } }
             }
-            @if !is_this {
+            @if is_this {
+                form method="post" action=(Action::Logout.path()) {
+                    button #logout-here .danger { "Sign out here" }
+                }
+            } @else {
                 form method="post" action=(Action::Revoke.path()) {
                     input type="hidden" name="id" value=(session.id);
                     button.danger aria-label=(format!("Revoke {}", session.id)) { "Revoke" }
