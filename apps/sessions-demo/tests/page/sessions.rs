@@ -42,7 +42,12 @@ async fn the_own_session_is_signed_out_and_others_are_revoked() {
     }
     let page = laptop.get("/").await;
     let own = text(&page, "id");
-    let buttons = ["Sign out", "Sign out here", "Sign out everywhere else", "Revoke"];
+    let buttons = [
+        "Sign out",
+        "Sign out here",
+        "Sign out everywhere else",
+        "Revoke",
+    ];
     for button in buttons {
         let times = page.body.matches(&format!(">{button}<")).count();
         assert_eq!(times, 1, "{button}");

@@ -409,7 +409,12 @@ mod tests {
         let largest = usize::try_from(caches.largest_value().unwrap()).unwrap();
         let key = StoreKey::session(SessionId::from_bytes([1; 16]));
         let value = StoreValue::new(vec![7; largest], ValueClass::Anonymous);
-        assert!(caches.put_if(&key, None, value, Duration::MAX).await.unwrap());
+        assert!(
+            caches
+                .put_if(&key, None, value, Duration::MAX)
+                .await
+                .unwrap()
+        );
         store.run_pending_tasks();
         assert!(caches.get(&key).await.unwrap().is_some());
     }
@@ -424,7 +429,10 @@ mod tests {
         assert!(put.unwrap());
         store.run_pending_tasks();
         let entry = caches.shares[0].cache.get(&key).unwrap();
-        let left = entry.value().alive_until.saturating_duration_since(Instant::now());
+        let left = entry
+            .value()
+            .alive_until
+            .saturating_duration_since(Instant::now());
         let century = Duration::from_secs(3_153_600_000);
         assert!(
             left < century && left + RECLAIM_GRACE + MARGIN > century,
