@@ -27,7 +27,7 @@ pub(super) fn problem(status: StatusCode, message: &str) -> Markup {
         &html! {
             main.problem {
                 h1 { "That did not work" }
-                p #problem { (message) "." }
+                p.wrong #problem { (message) "." }
                 p.quiet { "Status " (status) }
                 p { a.button href="/" autofocus { "Back to the session" } }
             }

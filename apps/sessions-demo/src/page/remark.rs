@@ -51,6 +51,11 @@ impl Remark {
         }
     }
 
+    /// Whether something went wrong, or there was nothing to do it with.
+    pub(super) const fn is_failure(self) -> bool {
+        matches!(self, Self::NoSession | Self::NoToken | Self::LetIn)
+    }
+
     pub(super) fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|remark| remark.name() == name)
     }

@@ -35,7 +35,7 @@ fn check(driver: &Driver, look: fn(&Browser)) {
     look(&browser);
     finds_nothing(&browser, "no session");
     browser.click("#race");
-    browser.waits_for("#raced", |text| text.starts_with("50 of 50"));
+    browser.waits_for("#raced", |text| text.starts_with("increment: 50 of 50"));
     finds_nothing(&browser, "after a race");
     for browser in [&other, &browser] {
         browser.sign_in("max");

@@ -49,10 +49,11 @@ fn use_all_forms(browser: &Browser) {
     browser.sees("#stored", "Stored.");
     browser.write("#get-key", "color");
     browser.click("#get");
-    browser.sees("#stored", "color is purple.");
+    browser.sees("#got", "color is purple.");
+    browser.sees("#stored", "");
     browser.write("#get-key", "size");
     browser.click("#get");
-    browser.sees("#stored", "Nothing is stored at size.");
+    browser.sees("#got", "Nothing is stored at size.");
 
     browser.click("#logout");
     browser.sees(
@@ -518,7 +519,7 @@ fn race_replay_and_requests_are_seen_without_scrolling(driver: &Driver) {
         json!([])
     );
     browser.click("#race");
-    browser.waits_for("#raced", |text| text.starts_with("50 of 50"));
+    browser.waits_for("#raced", |text| text.starts_with("increment: 50 of 50"));
     browser.sign_in("max");
     let all = "['#raced', '#replay', '#log tr:nth-child(4)', '#status']";
     assert_eq!(unseen(all), json!([]));

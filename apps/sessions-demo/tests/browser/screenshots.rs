@@ -35,7 +35,7 @@ fn take(driver: &Driver, name: &str, look: fn(&Browser)) {
     browser.click("#count");
     browser.sees("#counter", "1");
     browser.click("#race");
-    browser.waits_for("#raced", |text| text.starts_with("50 of 50"));
+    browser.waits_for("#raced", |text| text.starts_with("increment: 50 of 50"));
     for browser in [&other, &browser] {
         browser.sign_in("max");
     }

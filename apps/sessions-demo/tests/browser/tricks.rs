@@ -4,6 +4,7 @@ use crate::{browser::Browser, support::Server, webdriver::Driver};
 
 crate::tests!(
     a_race_loses_no_increment,
+    a_phone_shows_the_verdict_of_a_race,
     a_race_takes_a_script,
     a_server_that_is_gone_is_told,
     an_old_token_is_refused,
@@ -16,28 +17,48 @@ fn a_race_loses_no_increment(driver: &Driver) {
     let browser = Browser::open(driver, &server);
     browser.click("#race");
     let raced = browser.waits_for("#raced", |text| !text.is_empty());
-    let rest = raced
-        .strip_prefix("50 of 50 counted by increment. ")
-        .unwrap();
-    let plain = rest
-        .strip_suffix(" of 50 by reading, adding and writing.")
-        .unwrap();
+    let (increment, plain) = raced.split_once('\n').unwrap();
+    assert_eq!(increment, "increment: 50 of 50");
+    let rest = plain.strip_prefix("read, add, write: ").unwrap();
+    let (plain, lost) = rest.split_once(" of 50; ").unwrap();
     let plain: u32 = plain.parse().unwrap();
     assert!((1..50).contains(&plain), "{raced}");
+    assert!(
+        lost.starts_with(&format!("{} lost: ", 50 - plain)),
+        "{raced}"
+    );
+    let colors = "return [...document.querySelectorAll('#raced p')]
+         .map((element) => getComputedStyle(element).color)";
+    let colors = browser.script(colors);
+    assert_ne!(colors[0], colors[1], "what was lost looks like a failure");
     assert_eq!(browser.focus(), "race");
     browser.assert_clean();
 
     browser.click("#race");
-    browser.waits_for("#raced", |text| text.starts_with("50 of 50"));
+    browser.waits_for("#raced", |text| text.starts_with("increment: 50 of 50"));
     browser.assert_clean();
 
     // The verdict stays, whatever is done next.
     browser.click("#count");
     browser.sees("#counted", "Counted: 1.");
-    browser.waits_for("#raced", |text| text.starts_with("50 of 50"));
+    browser.waits_for("#raced", |text| text.starts_with("increment: 50 of 50"));
     browser.click("#logout");
     browser.sees("#status", "None");
     browser.sees("#raced", "");
+}
+
+fn a_phone_shows_the_verdict_of_a_race(driver: &Driver) {
+    let server = Server::start(&["--idle-timeout", "10m"]);
+    let browser = Browser::open(driver, &server);
+    browser.set_width(360, true);
+    // The button is the last thing in view.
+    browser.script("document.getElementById('race').scrollIntoView({ block: 'end' })");
+    browser.submit("#race");
+    browser.waits_for("#raced", |text| text.starts_with("increment: 50 of 50"));
+    let beyond =
+        "return document.getElementById('raced').getBoundingClientRect().bottom - innerHeight";
+    browser.waits_for_script(beyond, |beyond| beyond.as_f64().unwrap() <= 0.0);
+    browser.assert_clean();
 }
 
 fn a_race_takes_a_script(driver: &Driver) {
@@ -60,6 +81,8 @@ fn a_server_that_is_gone_is_told(driver: &Driver) {
     browser.script("document.dispatchEvent(new Event('visibilitychange'))");
     browser.click("#race");
     browser.sees("#raced", "The server didn't answer.");
+    let classes = browser.script("return document.getElementById('raced').className");
+    assert_eq!(classes, "told wrong");
     assert_eq!(browser.script("return document.title"), "Sessions");
     let disabled = "return document.getElementById('race').disabled";
     assert_eq!(browser.script(disabled), false);

@@ -41,9 +41,7 @@ fn the_counter_and_the_sign_in_work(driver: &Driver) {
         text.starts_with("The old token was refused")
     });
     browser.click("#race");
-    browser.waits_for("#raced", |text| {
-        text.starts_with("50 of 50 counted by increment.")
-    });
+    browser.waits_for("#raced", |text| text.starts_with("increment: 50 of 50"));
     browser.click("#logout");
     browser.sees("#status", "None");
     assert!(browser.session_cookie().is_none());

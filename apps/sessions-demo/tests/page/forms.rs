@@ -52,7 +52,13 @@ async fn the_forms_change_the_session_and_lead_back_to_the_page() {
     );
 
     let page = browser.get("/?get=color").await;
-    assert_eq!(text(&page, "stored"), "color is deep purple.");
+    assert_eq!(text(&page, "got"), "color is deep purple.");
+    assert!(!attributes(&page, "get-key").contains("value="));
+    let page = browser.get("/?get=size").await;
+    assert_eq!(text(&page, "got"), "Nothing is stored at size.");
+    assert_eq!(text(&page, "stored"), "");
+    assert!(page.body.contains("<p class=\"told wrong\" id=\"got\""));
+    assert!(attributes(&page, "get-key").contains("value=\"size\""));
     let page = browser.get("/?whoami=1").await;
     assert_eq!(text(&page, "signed"), "You are max.");
 

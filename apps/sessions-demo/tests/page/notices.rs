@@ -2,7 +2,7 @@
 
 use tower_kr_session::MokaStore;
 
-use crate::{app, browser, requests::requests, support::Client, text};
+use crate::{app, attributes, browser, requests::requests, support::Client, text};
 
 #[tokio::test]
 async fn what_was_set_is_told_once_and_without_the_token() {
@@ -63,18 +63,20 @@ async fn a_session_that_was_ended_elsewhere_says_so_at_the_next_action() {
 async fn a_visitor_without_a_session_is_told_of_none() {
     let mut browser = browser();
     let page = browser.get("/").await;
-    for id in ["logout", "replay", "unscripted"] {
+    for id in ["logout", "unscripted"] {
         assert!(!page.body.contains(&format!("id=\"{id}\"")), "{id}");
     }
     browser.post("/page/logout", "").await;
     let page = browser.get("/").await;
     assert_eq!(text(&page, "signed"), "There was no session.");
-    assert!(!page.body.contains("Replay my old token"));
+    assert!(page.body.contains("<p class=\"told wrong\" id=\"signed\""));
+    assert!(attributes(&page, "replay").contains(" disabled "));
 
     browser.post("/page/login", "user=max").await;
     let page = browser.get("/").await;
     assert_eq!(text(&page, "signed"), "Signed in. A session began.");
-    assert!(!page.body.contains("Replay my old token"));
+    assert!(page.body.contains("<p class=\"told\" id=\"signed\""));
+    assert!(attributes(&page, "replay").contains(" disabled "));
     let why = "A sign-in replaces the token, and a sign-out ends it. Count up, then sign in";
     assert!(text(&page, "no-old-token").starts_with(why));
     assert!(page.body.contains("id=\"logout\""));
@@ -89,7 +91,7 @@ async fn a_visitor_without_a_session_is_told_of_none() {
     browser.post("/page/login", "user=max").await;
     let page = browser.get("/").await;
     assert!(text(&page, "signed").starts_with("Signed in. The token changed"));
-    assert!(page.body.contains("Replay my old token"));
+    assert!(!attributes(&page, "replay").contains("disabled"));
     let log = requests(&page);
     assert!(log[0].starts_with("POST /page/login | 303 | user, new token | yes"));
 }

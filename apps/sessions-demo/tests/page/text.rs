@@ -38,7 +38,12 @@ async fn what_visitors_write_turns_no_sentence_around() {
         let pieces: Vec<&str> = page.body.split('\u{202e}').collect();
         assert!(pieces.len() > 2, "{}", page.body);
         for piece in &pieces[..pieces.len() - 1] {
-            let inside = ["<bdi>", "<bdi>user:", "<bdi>&quot;"];
+            let inside = [
+                "<bdi>",
+                "<bdi>user:",
+                "<bdi>&quot;",
+                "dir=\"auto\" value=\"",
+            ];
             assert!(inside.iter().any(|tag| piece.ends_with(tag)), "{piece}");
         }
     };

@@ -419,9 +419,9 @@ fn the_commands_on_the_page_work() {
     let run = |command: &str| shell(dir.path(), command);
     assert_eq!(run(count), counted(1));
     let raced = run(race);
-    let rest = raced.strip_prefix("50 of 50 counted by increment. ");
-    let plain = rest.and_then(|rest| rest.strip_suffix(" of 50 by reading, adding and writing."));
-    let plain: u32 = plain.expect(&raced).parse().unwrap();
+    let rest = raced.strip_prefix("increment: 50 of 50\nread, add, write: ");
+    let plain = rest.and_then(|rest| rest.split_once(" of 50; "));
+    let plain: u32 = plain.expect(&raced).0.parse().unwrap();
     assert!((1..50).contains(&plain), "{raced}");
     assert_eq!(run(login), r#"{"message":"Logged in","user":"max"}"#);
     assert_eq!(run(who), r#"{"user":"max"}"#);

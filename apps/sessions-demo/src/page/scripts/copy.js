@@ -6,9 +6,14 @@ for (const command of commands) {
   button.type = 'button';
   button.textContent = 'Copy';
   button.addEventListener('click', async () => {
-    const copied = navigator.clipboard.writeText(command.textContent);
-    button.textContent = await copied.then(() => 'Copied', () => "Can't copy");
-    setTimeout(() => (button.textContent = 'Copy'), 2000);
+    const writing = navigator.clipboard.writeText(command.textContent);
+    const copied = await writing.then(() => true, () => false);
+    button.textContent = copied ? 'Copied' : "Can't copy";
+    button.classList.toggle('danger', !copied);
+    setTimeout(() => {
+      button.textContent = 'Copy';
+      button.classList.remove('danger');
+    }, 2000);
   });
   command.after(button);
 }

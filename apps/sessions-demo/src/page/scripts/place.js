@@ -10,8 +10,11 @@ addEventListener('submit', keep);
 
 const place = sessionStorage.getItem(KEY);
 sessionStorage.removeItem(KEY);
-if (place !== null) {
-  const restore = () => scrollTo(0, Number(place));
+
+// Calls this once the view is where it was, if it was kept.
+export function restored(then) {
   // The browser scrolls to what gets the focus, at the first frame.
-  addEventListener('load', () => requestAnimationFrame(() => requestAnimationFrame(restore)));
+  if (place !== null) addEventListener('load', () => requestAnimationFrame(() => requestAnimationFrame(then)));
 }
+
+restored(() => scrollTo(0, Number(place)));

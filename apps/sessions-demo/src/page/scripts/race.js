@@ -1,5 +1,5 @@
 // "Race me": 50 increments and 50 plain writes, all at once. The server then tells what it counted.
-import { keep } from './place.js';
+import { keep, restored } from './place.js';
 
 const RUNNERS = 50;
 const button = document.getElementById('race');
@@ -10,11 +10,13 @@ const post = (path) => fetch(`/page/race/${path}`, { method: 'POST' });
 async function race() {
   button.disabled = true;
   told().textContent = '';
+  told().classList.remove('wrong');
   try {
     // Starts the session if there is none: each of many first requests would start one of its own.
     await post('ready');
   } catch {
     told().textContent = "The server didn't answer.";
+    told().classList.add('wrong');
     button.disabled = false;
     return;
   }
@@ -28,5 +30,8 @@ async function race() {
 if (button) {
   document.getElementById('racing').hidden = false;
   button.addEventListener('click', race);
-  if (location.search === '?raced=1') button.focus({ preventScroll: true });
+  if (location.search === '?raced=1') {
+    button.focus({ preventScroll: true });
+    restored(() => told().scrollIntoView({ block: 'nearest' }));
+  }
 }

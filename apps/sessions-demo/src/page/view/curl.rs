@@ -35,7 +35,7 @@ impl Curl {
              curl -skZ --parallel-max 100 --no-progress-meter -o /dev/null -b jar.txt -d '' \\\n  \
              '{base}/page/race/{{increment,plain}}?[1-50]'; \\\n\
              curl -sk -b jar.txt '{base}/' | \\\n  \
-             grep -o '[0-9][0-9]* of 50 [^<]*'"
+             grep -o '[a-z, ]*: [0-9][0-9]* of 50[^<]*'"
         )
     }
 

@@ -32,8 +32,11 @@ impl Feedback<'_> {
         Some(&refused.message)
     }
 
-    /// Returns what was written into the field of this id, if its form was refused.
+    /// Returns what was written into the field of this id, if its form failed.
     pub(super) fn written(&self, id: &str) -> Option<&str> {
+        if let Answer::Value(key, None) = self.answer {
+            return (id == "get-key").then_some(key);
+        }
         let mut input = self.refused()?.input.iter();
         let (_, value) = input.find(|(field, _)| *field == id)?;
         Some(value)
@@ -46,8 +49,11 @@ impl Feedback<'_> {
         let done = self.notice.action.filter(|action| actions.contains(action));
         let takes_focus =
             matches!(done, Some(Action::Revoke | Action::RevokeOthers)) || self.error(id).is_some();
+        let failed = self.error(id).is_some()
+            || answer.is_some() && matches!(self.answer, Answer::Value(_, None))
+            || done.is_some() && self.notice.remark.is_some_and(Remark::is_failure);
         html! {
-            p.told.wrong[self.error(id).is_some()] id=(id) role="status"
+            p.told.wrong[failed] id=(id) role="status"
                 tabindex=[takes_focus.then_some("-1")] autofocus[takes_focus] {
                 @if let Some(error) = self.error(id) { (error) "." }
                 @else if let Some(answer) = answer { (answer) }

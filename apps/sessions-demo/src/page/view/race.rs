@@ -5,6 +5,9 @@ use maud::{Markup, html};
 use super::curl::{self, Curl};
 use crate::page::snapshot::{Race, Snapshot};
 
+/// How many requests count in each way.
+const RUNNERS: i64 = 50;
+
 pub(super) fn card(snapshot: &Snapshot, curl: &Curl) -> Markup {
     html! {
         section #race-card .card aria-labelledby="racers" {
@@ -19,21 +22,30 @@ pub(super) fn card(snapshot: &Snapshot, curl: &Curl) -> Markup {
                 }
             }
             noscript { p.quiet { "A race of 100 requests takes a script, or curl." } }
-            p.told #raced role="status" data-live { @if let Some(race) = &snapshot.race { (verdict(race)) } }
+            div.told #raced role="status" data-live { @if let Some(race) = &snapshot.race { (verdict(race)) } }
             (curl::block([curl.race()]))
         }
     }
 }
 
-/// A bar and a sentence for each way to count. The bars show what the sentences say.
+/// A bar and a line for each way to count. The bar shows what the line says.
 fn verdict(race: &Race) -> Markup {
     html! {
-        svg.bars viewBox="0 0 50 7" preserveAspectRatio="none" aria-hidden="true" {
-            rect.track width="50" height="3" {}
-            rect.right width=(race.increment) height="3" {}
-            rect.track y="4" width="50" height="3" {}
-            rect.lost y="4" width=(race.plain) height="3" {}
+        (count("increment", race.increment))
+        (count("read, add, write", race.plain))
+    }
+}
+
+fn count(name: &str, count: i64) -> Markup {
+    let lost = RUNNERS - count;
+    html! {
+        svg.bar viewBox={ "0 0 " (RUNNERS) " 1" } preserveAspectRatio="none" aria-hidden="true" {
+            rect.track width=(RUNNERS) height="1" {}
+            rect.lost[lost > 0] width=(count) height="1" {}
         }
-        (race.increment) " of 50 counted by increment. " (race.plain) " of 50 by reading, adding and writing."
+        p.wrong[lost > 0] {
+            (name) ": " (count) " of " (RUNNERS)
+            @if lost > 0 { "; " (lost) " lost: each wrote back what it had read, plus 1" }
+        }
     }
 }

@@ -22,8 +22,11 @@ pub(super) fn card(
                     button #replay autofocus[feedback.did(Action::Replay)] aria-describedby="replayed" { "Replay my old token" }
                 }
             } @else {
-                p.quiet #no-old-token {
-                    "A sign-in replaces the token, and a sign-out ends it. Count up, then sign in: you can then replay the old one here for 10 minutes."
+                div.row {
+                    p.quiet #no-old-token {
+                        "A sign-in replaces the token, and a sign-out ends it. Count up, then sign in: you can then replay the old one here for 10 minutes."
+                    }
+                    button #replay type="button" disabled aria-describedby="no-old-token" { "Replay my old token" }
                 }
             }
             (feedback.line("replayed", &[Action::Replay], None))

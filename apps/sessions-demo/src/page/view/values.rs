@@ -19,7 +19,7 @@ pub(super) fn card(snapshot: &Snapshot, feedback: &Feedback<'_>, curl: &Curl) ->
         Answer::Value(key, None) => Some(html! { "Nothing is stored at " (quoted(key)) "." }),
         _ => None,
     };
-    let field = |id, name, label, placeholder, longest, used| Field {
+    let field = |id, name, label, placeholder, longest, used, line| Field {
         id,
         name,
         label,
@@ -27,13 +27,37 @@ pub(super) fn card(snapshot: &Snapshot, feedback: &Feedback<'_>, curl: &Curl) ->
         longest,
         autocomplete: "off",
         used,
-        line: "stored",
+        line,
     };
     let set = feedback.did(Action::Set);
-    let set_key = field("set-key", "key", "Key to set", "color", LONGEST_KEY, set);
-    let set_value = field("set-value", "value", "Value", "purple", None, false);
+    let set_key = field(
+        "set-key",
+        "key",
+        "Key to set",
+        "color",
+        LONGEST_KEY,
+        set,
+        "stored",
+    );
+    let set_value = field(
+        "set-value",
+        "value",
+        "Value",
+        "purple",
+        None,
+        false,
+        "stored",
+    );
     let get = answer.is_some();
-    let get_key = field("get-key", "get", "Key to get", "color", LONGEST_KEY, get);
+    let get_key = field(
+        "get-key",
+        "get",
+        "Key to get",
+        "color",
+        LONGEST_KEY,
+        get,
+        "got",
+    );
     html! {
         section.card aria-labelledby="storing" {
             h2 #storing { "Values" (until_over("", ", before the timeout")) }
@@ -42,11 +66,12 @@ pub(super) fn card(snapshot: &Snapshot, feedback: &Feedback<'_>, curl: &Curl) ->
                 (set_value.show(feedback))
                 button #set { "Set" }
             }
+            (feedback.line("stored", &[Action::Set], None))
             form.row method="get" action="/" {
                 (get_key.show(feedback))
                 button #get { "Get" }
             }
-            (feedback.line("stored", &[Action::Set], answer))
+            (feedback.line("got", &[], answer))
             div #values data-live {
                 @if snapshot.values.is_empty() {
                     p.quiet { "The session holds nothing yet." }
