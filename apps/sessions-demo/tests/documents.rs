@@ -292,6 +292,7 @@ fn the_tutorial_shows_the_error_of_its_wrong_setting() {
 fn what_a_page_prints_as_a_whole_program_is_one() {
     for (page, program) in [
         ("docs/guides/quick-start.md", "quick_start.rs"),
+        ("docs/guides/quick-start.md", "quick_start_sign_in.rs"),
         ("docs/tutorial/basic-sessions.md", "basic_sessions.rs"),
     ] {
         let text = fs::read_to_string(root().join(page)).expect("a page");
