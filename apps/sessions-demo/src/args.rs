@@ -58,8 +58,10 @@ Exit status:
   1  It failed: it can't listen, or can't use its store
   2  An option, a variable, or a file that one of them names, is wrong";
 
-/// The last lines of the short help.
+/// The last lines of the short help. A line of an option has no room for its values.
 const SHORT: &str = "\
+WHEN is always, same-as-request or none. MODE is lax, strict or none.
+FORMAT is text or json.
 Times have units, as in 20s, 10m or 500ms.
 --help has the details, the environment variables, and examples.";
 
@@ -375,6 +377,11 @@ impl Args {
     /// Returns the name of what was set: an option, or the variable that it comes from.
     pub(crate) fn name<'a>(&'a self, option: &'a str) -> &'a str {
         self.variables.name(option)
+    }
+
+    /// The variables that look like one of an option, and are none.
+    pub(crate) fn unknown_variables(&self) -> &[String] {
+        self.variables.unknown()
     }
 
     /// Lets an error name the variable that an option comes from.

@@ -56,6 +56,10 @@ pub enum StartError {
     #[error("can't make a self-signed certificate: {0}")]
     SelfSigned(#[from] rcgen::Error),
 
+    /// Programs can't be told where the server listens.
+    #[error("can't write the address to standard output: {0}")]
+    Announce(#[source] io::Error),
+
     /// The server couldn't be set up, or broke down.
     #[error("the server failed: {0}")]
     Serve(#[source] io::Error),
@@ -75,7 +79,11 @@ impl StartError {
     pub fn exit_status(&self) -> u8 {
         match self {
             Self::Option { .. } | Self::File { .. } | Self::Sessions(_) => 2,
-            Self::Store { .. } | Self::Bind { .. } | Self::SelfSigned(_) | Self::Serve(_) => 1,
+            Self::Store { .. }
+            | Self::Bind { .. }
+            | Self::SelfSigned(_)
+            | Self::Announce(_)
+            | Self::Serve(_) => 1,
         }
     }
 

@@ -56,12 +56,13 @@ pub(crate) async fn serve(
     // Before the server says that it listens: who reads that may send the signal at once.
     let stop = StopSignals::new().map_err(StartError::Serve)?;
     let grace = bounds.shutdown.clone();
-    tokio::spawn(announce(transport.scheme(), handle.clone(), banner));
+    let announced = tokio::spawn(announce(transport.scheme(), handle.clone(), banner));
     tokio::select! {
         served = accept(listener, transport, app, bounds, handle.clone()) => {
             served.map_err(StartError::Serve)?;
         }
         () = drain(stop, &handle, &grace) => {}
+        Ok(Err(error)) = announced => return Err(StartError::Announce(error)),
     }
     tracing::info!("stopped");
     Ok(())
@@ -102,12 +103,16 @@ async fn accept(
     }
 }
 
-async fn announce(scheme: &str, handle: Handle<Peer>, banner: Banner) {
-    if let Some(Peer(address)) = handle.listening().await {
-        banner.show(scheme, address);
-        let mut out = io::stdout();
+async fn announce(scheme: &str, handle: Handle<Peer>, banner: Banner) -> io::Result<()> {
+    let Some(Peer(address)) = handle.listening().await else {
+        return Ok(());
+    };
+    banner.show(scheme, address);
+    let mut out = io::stdout();
+    match writeln!(out, "listening on {scheme}://{address}").and_then(|()| out.flush()) {
         // If nobody reads it any more, that is no reason not to serve.
-        let _ = writeln!(out, "listening on {scheme}://{address}").and_then(|()| out.flush());
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
     }
 }
 

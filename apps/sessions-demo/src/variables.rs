@@ -7,9 +7,16 @@ use clap::{
     parser::ValueSource,
 };
 
-/// The options that come from a variable, each with its name: `--store` and `SESSION_STORE`.
+/// Desktops set this one for programs of their own.
+const OF_DESKTOPS: &str = "SESSION_MANAGER";
+
+/// The variables that are set.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Variables(Vec<(String, String)>);
+pub(crate) struct Variables {
+    /// The options that come from a variable, each with its name: `--store` and `SESSION_STORE`.
+    used: Vec<(String, String)>,
+    unknown: Vec<String>,
+}
 
 impl Variables {
     pub(crate) fn of(command: &Command, matches: &ArgMatches) -> Self {
@@ -18,12 +25,20 @@ impl Variables {
         });
         let names = options
             .filter_map(|option| Some((format!("--{}", option.get_long()?), variable(option)?)));
-        Self(names.collect())
+        Self {
+            used: names.collect(),
+            unknown: unknown(command),
+        }
+    }
+
+    /// The names that begin like those of the options, and belong to none.
+    pub(crate) fn unknown(&self) -> &[String] {
+        &self.unknown
     }
 
     /// Returns the variable that this option comes from, or else the option itself.
     pub(crate) fn name<'a>(&'a self, option: &'a str) -> &'a str {
-        let named = self.0.iter().find(|(from, _)| from == option);
+        let named = self.used.iter().find(|(from, _)| from == option);
         named.map_or(option, |(_, variable)| variable)
     }
 }
@@ -39,6 +54,17 @@ pub(crate) fn parse(command: &Command) -> Result<ArgMatches, clap::Error> {
         // The command line is wrong, or asks for the help, which names every variable.
         Err(_) => command.clone().try_get_matches(),
     }
+}
+
+fn unknown(command: &Command) -> Vec<String> {
+    let known: Vec<_> = command.get_arguments().filter_map(variable).collect();
+    let set = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let mut unknown: Vec<_> = set
+        .filter(|name| name.starts_with("SESSION_") && name != OF_DESKTOPS)
+        .filter(|name| !known.contains(name))
+        .collect();
+    unknown.sort();
+    unknown
 }
 
 fn without(command: &Command, unwanted: impl Fn(&Arg) -> bool) -> Command {

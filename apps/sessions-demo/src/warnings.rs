@@ -1,10 +1,17 @@
-//! Combinations of options that work, but not as most people expect.
+//! Options and variables that work, but not as most people expect.
 
 use crate::args::{Args, SecurePolicyOption};
 
 /// Returns a sentence for each of them.
 pub(crate) fn of(args: &Args) -> Vec<String> {
     let mut warnings = Vec::new();
+    let unknown = args.unknown_variables();
+    if !unknown.is_empty() {
+        warnings.push(format!(
+            "{}: no option has such a variable; --help lists the variables",
+            unknown.join(", ")
+        ));
+    }
     if args.http && args.secure_policy == SecurePolicyOption::Always {
         warnings.push(format!(
             "{}: the session cookie may not stick: over plain HTTP clients keep no Secure cookie, \

@@ -13,13 +13,16 @@ crate::tests!(
     what_can_not_be_printed_is_an_error,
 );
 
-/// A disk that is full, say.
+/// A disk that is full, say. A server that can't say where it listens is of no use to programs.
 fn what_can_not_be_printed_is_an_error() {
     for option in ["--help", "--version", "--completions=bash"] {
         let ended = run_by_shell(&format!("exec \"$0\" {option} >/dev/full"));
         failed(&ended, "can't write to standard output: No space left");
         assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
     }
+    let ended = run_by_shell("exec \"$0\" --port 0 >/dev/full");
+    let says = "can't write the address to standard output: No space left";
+    failed(&ended, says);
 }
 
 fn help_and_version_are_no_errors() {
@@ -83,6 +86,13 @@ fn short_help_has_a_line_for_each_option() {
     }
     for heading in ["Network:", "TLS:", "Cookie:", "Store:", "Log:"] {
         assert!(short.lines().any(|line| line == heading), "{short}");
+    }
+    for values in [
+        "WHEN is always, same-as-request or none.",
+        "MODE is lax, strict or none.",
+        "FORMAT is text or json.",
+    ] {
+        assert!(short.contains(values), "{short}");
     }
     assert!(long.contains("[env: SESSION_BIND]"), "{long}");
     assert!(!short.contains("SESSION_"), "{short}");

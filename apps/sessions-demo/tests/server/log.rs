@@ -38,6 +38,17 @@ fn options_that_surprise_are_warned_about() {
     ] {
         assert!(log.contains(says), "{log}");
     }
+    // A value may be a secret.
+    let misspelled = [
+        ("PORT", "0"),
+        ("SESSION_IDLE_TIME", "hunter2"),
+        ("SESSION_MANAGER", "local/desktop"),
+    ];
+    let log = Server::start_with(&misspelled, &[]).stop().stderr;
+    let says = "SESSION_IDLE_TIME: no option has such a variable; --help lists the variables";
+    assert!(log.contains(says), "{log}");
+    assert!(!log.contains("hunter2"), "{log}");
+    assert!(!log.contains("SESSION_MANAGER"), "{log}");
     assert!(!warned(&[], "WARN"));
 }
 

@@ -165,6 +165,11 @@ fn a_bad_option_is_one_clear_line() {
         ),
         #[cfg(feature = "redis")]
         (
+            &["--store", "redis://127.0.0.1:abc"],
+            "the port is no number up to 65535; write redis://host:port",
+        ),
+        #[cfg(feature = "redis")]
+        (
             &["--store", "redis://:p@secret#word@127.0.0.1:1"],
             "percent-encode",
         ),

@@ -166,11 +166,23 @@ fn connection_info(url: &str) -> Result<ConnectionInfo, ConnectError> {
     url.into_connection_info().map(prepared).map_err(|error| {
         // The client's messages name the faulty part, never its text.
         let fault = error.to_string();
-        let fault = fault.trim_end_matches(" - InvalidClientConfig");
+        let fault = match has_wrong_port(url) {
+            true => "the port is no number up to 65535",
+            false => fault.trim_end_matches(" - InvalidClientConfig"),
+        };
         invalid(&format!(
             "{fault}; write redis://host:port, or rediss://host:port for TLS"
         ))
     })
+}
+
+fn has_wrong_port(url: &str) -> bool {
+    let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    // Colons inside an IPv6 address come before its bracket.
+    let port = host.rsplit_once(':').map(|(_, port)| port);
+    port.is_some_and(|port| !port.ends_with(']') && port.parse::<u16>().is_err())
 }
 
 /// Adds what every connection needs.
@@ -324,7 +336,16 @@ mod tests {
             ("redis+cluster://:sesame@one/3", "no databases"),
             ("redis+cluster://:sesame@", "a host is missing"),
             ("redis://:sesame@host/x", "database"),
-            ("redis://:sesame@host:99999", "parse"),
+            (
+                "redis://:sesame@host:99999",
+                "the port is no number up to 65535",
+            ),
+            ("redis://:sesame@[::1]:abc/2", "the port is no number"),
+            (
+                "redis+cluster://:sesame@one:1,two:x",
+                "the port is no number",
+            ),
+            ("redis://:sesame@[::1/2", "did not parse"),
         ] {
             let message = match Target::parse(url) {
                 Err(error) => error.to_string(),
