@@ -19,45 +19,27 @@ pub(super) fn card(snapshot: &Snapshot, feedback: &Feedback<'_>, curl: &Curl) ->
         Answer::Value(key, None) => Some(html! { "Nothing is stored at " (quoted(key)) "." }),
         _ => None,
     };
-    let field = |id, name, label, placeholder, longest, used, line| Field {
+    let field = |id, name, label, placeholder, line| Field {
         id,
         name,
         label,
         placeholder,
-        longest,
+        longest: None,
         autocomplete: "off",
-        used,
+        used: false,
         line,
     };
-    let set = feedback.did(Action::Set);
-    let set_key = field(
-        "set-key",
-        "key",
-        "Key to set",
-        "color",
-        LONGEST_KEY,
-        set,
-        "stored",
-    );
-    let set_value = field(
-        "set-value",
-        "value",
-        "Value",
-        "purple",
-        None,
-        false,
-        "stored",
-    );
-    let get = answer.is_some();
-    let get_key = field(
-        "get-key",
-        "get",
-        "Key to get",
-        "color",
-        LONGEST_KEY,
-        get,
-        "got",
-    );
+    let set_key = Field {
+        longest: LONGEST_KEY,
+        used: feedback.did(Action::Set),
+        ..field("set-key", "key", "Key to set", "color", "stored")
+    };
+    let set_value = field("set-value", "value", "Value", "purple", "stored");
+    let get_key = Field {
+        longest: LONGEST_KEY,
+        used: answer.is_some(),
+        ..field("get-key", "get", "Key to get", "color", "got")
+    };
     html! {
         section.card aria-labelledby="storing" {
             h2 #storing { "Values" (until_over("", ", before the timeout")) }
