@@ -88,14 +88,14 @@ fn valid() -> Vec<Cell> {
         }),
         optional(record.retired.as_ref().map(|retired| retired.at)),
         record
-            .owner
-            .as_ref()
-            .map_or(Cell::Null, |owner| Cell::Bytes(owner.as_str().into())),
-        record
             .label
             .as_ref()
             .map_or(Cell::Null, |label| Cell::Bytes(label.as_str().into())),
         device(record),
+        record
+            .owner
+            .as_ref()
+            .map_or(Cell::Null, |owner| Cell::Bytes(owner.as_str().into())),
         Cell::Bytes(record.values.as_bytes().to_vec()),
     ];
     assert_eq!(cells.len(), 1 + HEAD.len() + 1);
@@ -136,10 +136,10 @@ pub fn sql_row(data: &[u8]) {
     assert_eq!(row.0[9], Cell::Flag(record.persistent));
     assert_eq!(row.0[10], Cell::Bytes(record.secret.as_bytes().to_vec()));
     let owner = record.owner.as_ref().map(|owner| owner.as_str().into());
-    assert_eq!(row.0[13], owner.map_or(Cell::Null, Cell::Bytes));
+    assert_eq!(row.0[15], owner.map_or(Cell::Null, Cell::Bytes));
     let label = record.label.as_ref().map(|label| label.as_str().into());
-    assert_eq!(row.0[14], label.map_or(Cell::Null, Cell::Bytes));
-    assert_eq!(row.0[15], device(&record));
+    assert_eq!(row.0[13], label.map_or(Cell::Null, Cell::Bytes));
+    assert_eq!(row.0[14], device(&record));
     assert_eq!(row.0[16], Cell::Bytes(record.values.as_bytes().to_vec()));
     check_record(record);
 }

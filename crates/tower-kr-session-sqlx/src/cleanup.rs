@@ -97,14 +97,12 @@ impl<D: Dialect> SqlStore<D> {
     /// # Errors
     /// If the database can't answer.
     pub async fn reclaim(&self, now: Timestamp, batch: u32) -> Result<u64, StoreError> {
-        let _turn = self.turns().to_write().await;
         let arguments =
             [row::past_slot(now), i64::from(batch)].map(|number| Argument::Integer(Some(number)));
         self.write(&self.statements().reclaim, &arguments).await
     }
 
     async fn forget_revocations(&self, now: Timestamp) -> Result<(), StoreError> {
-        let _turn = self.turns().to_write().await;
         let before = now.as_unix_millis().saturating_sub(REMEMBER_REVOCATION);
         let arguments = [Argument::Integer(Some(before))];
         self.write(&self.statements().forget_revocations, &arguments)

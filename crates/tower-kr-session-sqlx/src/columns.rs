@@ -10,7 +10,7 @@ use tower_kr_session::{
 /// The format of the other columns and the values, in the column `version`.
 pub(crate) const VERSION: i64 = 1;
 
-/// The columns that every call reads and writes, in this order.
+/// The columns that every call reads, in this order. The owner, which has an index, is the last.
 pub(crate) const HEAD: [&str; 15] = [
     "version",
     "created_at",
@@ -24,9 +24,9 @@ pub(crate) const HEAD: [&str; 15] = [
     "secret",
     "retired_secret",
     "retired_at",
-    "owner",
     "label",
     "device",
+    "owner",
 ];
 
 /// The columns of a row: the id is column 0, then the [`HEAD`], then the values.
@@ -62,18 +62,18 @@ pub(crate) fn read_head(row: &impl Columns) -> Result<Record, DecodeError> {
         (None, None) => None,
         _ => return Err(DecodeError::Corrupt),
     };
-    record.owner = match row.bytes(13)? {
+    record.owner = match row.bytes(15)? {
         Some(owner) => Some(Owner::new(text(owner)?).map_err(|_| DecodeError::Corrupt)?),
         None => None,
     };
-    record.label = match row.bytes(14)? {
+    record.label = match row.bytes(13)? {
         Some(label) => {
             let label = Label::new(text(label)?).map_err(|_| DecodeError::Corrupt)?;
             Some(Box::new(label))
         }
         None => None,
     };
-    if let Some(device) = row.bytes(15)? {
+    if let Some(device) = row.bytes(14)? {
         record.set_device(device)?;
     }
     Ok(record)

@@ -16,8 +16,8 @@ pub trait Sealed: Database<Arguments: Send> {
     /// The settings of the builder for this database alone.
     type Settings: Clone + fmt::Debug + Default + Send + Sync + 'static;
 
-    /// Whether the database takes one writer at a time. The writers of this process then queue
-    /// here, in order, instead of polling for the database's lock.
+    /// Whether the database takes one writer at a time. The store then [keeps](crate::kept) its
+    /// connections.
     const SINGLE_WRITER: bool;
 
     /// Whether the commit goes along with the last statement of a transaction, in one message.

@@ -1,4 +1,4 @@
-//! Borrows a connection of the pool for one call.
+//! Borrows a connection for one call.
 
 use std::future::Future;
 
@@ -8,19 +8,21 @@ use crate::{
     dialect::{Argument, Dialect},
     error::DatabaseFailure,
     health::{Health, give_back},
+    kept::Place,
     names::checked,
     statements::Statements,
 };
 
-/// A connection of the pool, and its state.
+/// A connection, and its state.
 ///
 /// A call can be cut off at any point: its future is dropped. If that happens while a statement is
 /// under way or a transaction is open, or if the network fails, the state of the connection is
-/// unknown. It is then closed, which rolls back its transaction. Back in the pool, it would put its
+/// unknown. It is then closed, which rolls back its transaction. Given back, it would put its
 /// next user into somebody else's transaction.
 pub(crate) struct Lease<'a, D: Dialect> {
     /// There until it is dropped.
-    connection: Option<PoolConnection<D>>,
+    connection: Option<Held<D>>,
+    place: Option<Place<'a, D::Connection>>,
     pool: &'a Pool<D>,
     health: &'a Health,
     statements: &'a Statements,
@@ -29,9 +31,17 @@ pub(crate) struct Lease<'a, D: Dialect> {
     in_transaction: bool,
 }
 
+/// Where a connection belongs.
+pub(crate) enum Held<D: Dialect> {
+    Pooled(PoolConnection<D>),
+    /// To a place.
+    Kept(D::Connection),
+}
+
 impl<'a, D: Dialect> Lease<'a, D> {
     pub(crate) const fn new(
-        connection: PoolConnection<D>,
+        connection: Held<D>,
+        place: Option<Place<'a, D::Connection>>,
         pool: &'a Pool<D>,
         health: &'a Health,
         statements: &'a Statements,
@@ -39,6 +49,7 @@ impl<'a, D: Dialect> Lease<'a, D> {
     ) -> Self {
         Self {
             connection: Some(connection),
+            place,
             pool,
             health,
             statements,
@@ -142,6 +153,10 @@ impl<'a, D: Dialect> Lease<'a, D> {
         let Some(connection) = &mut self.connection else {
             return Err(sqlx::Error::PoolClosed.into());
         };
+        let connection = match connection {
+            Held::Pooled(connection) => &mut **connection,
+            Held::Kept(connection) => connection,
+        };
         match self.health.guard(statement(connection)).await {
             Ok(done) => {
                 self.busy = false;
@@ -157,12 +172,16 @@ impl<'a, D: Dialect> Lease<'a, D> {
 
 impl<D: Dialect> Drop for Lease<'_, D> {
     fn drop(&mut self) {
-        if let Some(connection) = self.connection.take() {
-            if self.busy || self.in_transaction {
-                drop(connection.detach());
-            } else {
-                give_back(connection);
+        let unknown = self.busy || self.in_transaction;
+        match self.connection.take() {
+            Some(Held::Pooled(connection)) if unknown => drop(connection.detach()),
+            Some(Held::Pooled(connection)) => give_back(connection),
+            Some(Held::Kept(connection)) if !unknown => {
+                if let Some(place) = &self.place {
+                    place.put(connection);
+                }
             }
+            Some(Held::Kept(_)) | None => {}
         }
     }
 }

@@ -52,6 +52,7 @@ mod error;
 // SQLite is no server, so some of it goes unused.
 #[cfg_attr(not(any(feature = "postgres", feature = "mysql")), allow(dead_code))]
 mod health;
+mod kept;
 mod lease;
 mod migrate;
 #[cfg(feature = "mysql")]

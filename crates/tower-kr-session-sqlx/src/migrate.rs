@@ -24,8 +24,7 @@ impl<D: Dialect> SqlStore<D> {
     /// If the database can't be reached or refuses, a table is somebody else's or was dropped, or
     /// the schema is of a later release. Nothing is changed then.
     pub async fn migrate(&self) -> Result<(), SetupError> {
-        let _turn = self.turns().to_write().await;
-        let mut lease = self.lease().await?;
+        let mut lease = self.writer().await?;
         lease.begin().await?;
         lease.call(D::lock_schema).await?;
         let migrated = self.migrate_in(&mut lease).await;

@@ -40,9 +40,60 @@ pub(crate) const VALUES: &str = "session_values";
 /// the length of a row as it was writes no page of a large value anew.
 pub(crate) const REVISION: &str = "revision";
 
-/// The arguments for the [`HEAD`](columns::HEAD), the slot, the values if they are to be written,
-/// and the id.
-pub(crate) fn arguments(id: SessionId, record: &Record, values: bool) -> Vec<Argument<'_>> {
+/// What a statement writes, besides the columns of the [`HEAD`](columns::HEAD) without an index.
+#[derive(Clone, Copy)]
+pub(crate) struct Written {
+    /// The owner and the slot. SQLite writes the pages of an index whenever a statement names its
+    /// column, so one that changes neither doesn't.
+    pub(crate) indexed: bool,
+    pub(crate) values: bool,
+}
+
+impl Written {
+    pub(crate) const ALL: Self = Self {
+        indexed: true,
+        values: true,
+    };
+
+    pub(crate) const EACH: [Self; 4] = [
+        Self {
+            indexed: false,
+            values: false,
+        },
+        Self {
+            indexed: false,
+            values: true,
+        },
+        Self {
+            indexed: true,
+            values: false,
+        },
+        Self::ALL,
+    ];
+
+    /// Its place in [`EACH`](Self::EACH).
+    pub(crate) const fn index(self) -> usize {
+        2 * self.indexed as usize + self.values as usize
+    }
+
+    /// The columns, in the order of the [`arguments`].
+    pub(crate) fn columns(self) -> Vec<&'static str> {
+        let mut columns = HEAD.to_vec();
+        if self.indexed {
+            columns.push(SLOT_COLUMN);
+        } else {
+            columns.pop();
+        }
+        if self.values {
+            columns.push(VALUES);
+        }
+        columns
+    }
+}
+
+/// The arguments for the columns of the [`HEAD`](columns::HEAD) and the slot, the values if they
+/// are to be written, and the id.
+pub(crate) fn arguments(id: SessionId, record: &Record, written: Written) -> Vec<Argument<'_>> {
     use Argument::{Bytes, Flag, Id, Integer};
     let time = |time: Timestamp| Integer(Some(time.as_unix_millis()));
     let limit = |limit: Duration| Integer(Some(millis(limit)));
@@ -60,12 +111,15 @@ pub(crate) fn arguments(id: SessionId, record: &Record, values: bool) -> Vec<Arg
         Bytes(Some(record.secret.as_bytes())),
         Bytes(retired.map(|retired| &retired.secret.as_bytes()[..])),
         Integer(retired.map(|retired| retired.at.as_unix_millis())),
-        Bytes(record.owner.as_ref().map(|owner| owner.as_str().as_bytes())),
         Bytes(record.label.as_ref().map(|label| label.as_str().as_bytes())),
         Bytes(record.device()),
-        Integer(Some(slot_of(record))),
     ];
-    if values {
+    if written.indexed {
+        let owner = record.owner.as_ref();
+        arguments.push(Bytes(owner.map(|owner| owner.as_str().as_bytes())));
+        arguments.push(Integer(Some(slot_of(record))));
+    }
+    if written.values {
         arguments.push(Bytes(Some(record.values.as_bytes())));
     }
     arguments.push(Id(Some(id)));
@@ -142,7 +196,7 @@ pub(crate) fn past_slot(now: Timestamp) -> i64 {
     now.as_unix_millis().div_euclid(SLOT_MILLIS)
 }
 
-fn slot_of(record: &Record) -> i64 {
+pub(crate) fn slot_of(record: &Record) -> i64 {
     let owned = if record.owner.is_some() {
         OWNED_MILLIS
     } else {

@@ -8,7 +8,7 @@ use crate::{
     columns::HEAD,
     dialect::Dialect,
     names::{Names, checked},
-    row::{REVISION, SLOT_COLUMN, SLOT_MILLIS, VALUES},
+    row::{REVISION, SLOT_COLUMN, SLOT_MILLIS, VALUES, Written},
 };
 
 /// How long a revocation is remembered, in milliseconds: far longer than a sign-in can take.
@@ -41,18 +41,13 @@ pub(crate) struct Statements {
     pub(crate) lock_any: SqlStr,
     /// Head, slot, values and id. Fails if there is a row of this id.
     pub(crate) insert: SqlStr,
-    /// Head, slot and id.
-    pub(crate) update_head: SqlStr,
-    /// Head, slot, values and id.
-    pub(crate) update: SqlStr,
-    /// Head, slot, id and the revision that the row must have. Changes no row, or fails, if it has
-    /// another, or if somebody holds it. Never waits for a lock.
-    pub(crate) replace_head: SqlStr,
-    /// Head, slot, values, id and revision. As `replace_head`.
-    pub(crate) replace: SqlStr,
+    /// For each [`Written`].
+    update: [SqlStr; 4],
+    /// For each [`Written`].
+    replace: [SqlStr; 4],
     /// `$1` id.
     pub(crate) delete: SqlStr,
-    /// `$1` id, `$2` the revision that the row must have. As `replace_head`.
+    /// `$1` id, `$2` the revision that the row must have. As [`replace`](Self::replace).
     pub(crate) delete_unchanged: SqlStr,
     /// `$1` owner. Returns id, head and revision.
     pub(crate) list: SqlStr,
@@ -86,21 +81,21 @@ impl Statements {
     pub(crate) fn new<D: Dialect>(names: &Names, lock_timeout: Duration) -> Self {
         let fill = |template: &str| names.sql::<D>(template);
         let head = HEAD.join(", ");
-        // The head comes first, then the slot, the values and the id.
-        let slot = HEAD.len() + 1;
-        let mut assignments: Vec<String> = HEAD
-            .iter()
-            .enumerate()
-            .map(|(index, column)| format!("{column} = ${}", index + 1))
-            .collect();
-        assignments.push(format!("{SLOT_COLUMN} = ${slot}"));
-        assignments.push(format!("{REVISION} = {REVISION} + 1"));
-        let assignments = assignments.join(", ");
         let select_head = format!("SELECT id, {head}, {REVISION} FROM {{sessions}}");
         let select = format!("SELECT id, {head}, {VALUES}, {REVISION} FROM {{sessions}}");
-        let update_head = format!("UPDATE {{sessions}} SET {assignments}");
-        let update = format!("{update_head}, {VALUES} = ${}", slot + 1);
-        let arguments: Vec<String> = (1..=slot + 2).map(|number| format!("${number}")).collect();
+        let update = |written: Written| {
+            let columns = written.columns();
+            let numbered = columns.iter().zip(1..);
+            let assignments: Vec<_> = numbered
+                .map(|(column, n)| format!("{column} = ${n}"))
+                .collect();
+            let assignments = assignments.join(", ");
+            let update =
+                format!("UPDATE {{sessions}} SET {assignments}, {REVISION} = {REVISION} + 1");
+            (update, columns.len() + 1)
+        };
+        let inserted = Written::ALL.columns();
+        let arguments: Vec<_> = (1..=inserted.len() + 1).map(|n| format!("${n}")).collect();
         let lock_row = D::LOCK_ROW;
         // The inner query looks without a lock, so that only what it finds is locked.
         let held = format!("WHERE id = (SELECT id FROM {{sessions}} WHERE {HELD}){lock_row}");
@@ -126,16 +121,18 @@ impl Statements {
             lock_head: fill(&format!("{select_head} {held}")),
             lock_any: fill(&format!("{select_head} WHERE id = $1{lock_row}")),
             insert: fill(&format!(
-                "INSERT INTO {{sessions}} ({head}, {SLOT_COLUMN}, {VALUES}, id) VALUES ({})",
+                "INSERT INTO {{sessions}} ({}, id) VALUES ({})",
+                inserted.join(", "),
                 arguments.join(", ")
             )),
-            update_head: fill(&format!("{update_head} WHERE id = ${}", slot + 1)),
-            update: fill(&format!("{update} WHERE id = ${}", slot + 2)),
-            replace_head: fill(&format!(
-                "{no_wait}{update_head} WHERE {}",
-                unchanged(slot + 1)
-            )),
-            replace: fill(&format!("{no_wait}{update} WHERE {}", unchanged(slot + 2))),
+            update: Written::EACH.map(|written| {
+                let (update, id) = update(written);
+                fill(&format!("{update} WHERE id = ${id}"))
+            }),
+            replace: Written::EACH.map(|written| {
+                let (update, id) = update(written);
+                fill(&format!("{no_wait}{update} WHERE {}", unchanged(id)))
+            }),
             delete: fill("DELETE FROM {sessions} WHERE id = $1"),
             delete_unchanged: fill(&format!(
                 "{no_wait}DELETE FROM {{sessions}} WHERE {}",
@@ -170,5 +167,17 @@ impl Statements {
             reclaim: fill(&D::RECLAIM.replace("{past}", &past)),
             forget_revocations: fill(&D::FORGET.replace("{past}", &forgotten)),
         }
+    }
+
+    /// Changes a row. Its arguments: what is written, and the id.
+    pub(crate) const fn update(&self, written: Written) -> &SqlStr {
+        &self.update[written.index()]
+    }
+
+    /// Changes a row that nobody else has changed or holds. Its arguments: what is written, the id
+    /// and the revision that the row must have. If it has another, or if somebody holds it, the
+    /// statement changes no row, or fails. It never waits for a lock.
+    pub(crate) const fn replace(&self, written: Written) -> &SqlStr {
+        &self.replace[written.index()]
     }
 }

@@ -8,7 +8,8 @@ use std::{
     time::Duration,
 };
 
-use sqlx::{Pool, SqlStr};
+use sqlx::{Pool, SqlStr, pool::PoolConnection};
+use tokio::time::timeout;
 use tower_kr_session::{
     Cursor, Owner, Page, SessionId, SessionStore, SessionSummary, StoreError, Timestamp,
     store::{ApplyOutcome, CreateOutcome, Delta, Instants, Record, RemoveOutcome, SecretHash},
@@ -19,12 +20,13 @@ use crate::{
     dialect::{Argument, Dialect},
     error::DatabaseFailure,
     health::{Failure, Health, Supervisor},
-    lease::Lease,
+    kept::{Kept, Place},
+    lease::{Held, Lease},
     names::Names,
-    row,
+    row::{self, Written},
     start::Start,
     statements::Statements,
-    turns::{Turns, WriteTurn},
+    turns::Turns,
 };
 
 /// A transaction that the database undoes is run this often at most. On MariaDB with
@@ -49,6 +51,8 @@ struct Shared<D: Dialect> {
     names: Names,
     statements: Statements,
     turns: Turns,
+    /// There if the database is a file, unless its pool has but one connection.
+    kept: Option<Kept<D::Connection>>,
     /// Whether a pooler may run each statement on another connection of the server. Then none stays
     /// prepared, and even a single one needs a transaction around it.
     behind_pooler: bool,
@@ -63,6 +67,7 @@ impl<D: Dialect> SqlStore<D> {
         lock_timeout: Duration,
         behind_pooler: bool,
     ) -> Self {
+        let connections = pool.options().get_max_connections();
         Self(Arc::new(Shared {
             pool,
             health,
@@ -71,7 +76,8 @@ impl<D: Dialect> SqlStore<D> {
             settings,
             statements: Statements::new::<D>(&names, lock_timeout),
             names,
-            turns: Turns::new(D::SINGLE_WRITER),
+            turns: Turns::default(),
+            kept: (D::SINGLE_WRITER && connections > 1).then(|| Kept::new(connections)),
             behind_pooler,
         }))
     }
@@ -90,10 +96,6 @@ impl<D: Dialect> SqlStore<D> {
         &self.0.statements
     }
 
-    pub(crate) fn turns(&self) -> &Turns {
-        &self.0.turns
-    }
-
     pub(crate) fn health(&self) -> &Health {
         &self.0.health
     }
@@ -110,6 +112,58 @@ impl<D: Dialect> SqlStore<D> {
     /// Borrows a connection, also while the store isn't set up yet.
     pub(crate) async fn lease(&self) -> Result<Lease<'_, D>, DatabaseFailure> {
         let shared = &*self.0;
+        let Some(kept) = &shared.kept else {
+            let connection = self.acquire().await?;
+            return Ok(self.lease_of(Held::Pooled(connection), None));
+        };
+        let options = shared.pool.options();
+        match timeout(options.get_acquire_timeout(), kept.to_read()).await {
+            Ok(place) => self.lease_at(place).await,
+            Err(_) => {
+                let most = options.get_max_connections();
+                Err(DatabaseFailure::busy(most, shared.health.place()))
+            }
+        }
+    }
+
+    /// Like [`lease`](Self::lease), but to write with.
+    pub(crate) async fn writer(&self) -> Result<Lease<'_, D>, DatabaseFailure> {
+        match &self.0.kept {
+            Some(kept) => self.lease_at(kept.to_write().await).await,
+            None => self.lease().await,
+        }
+    }
+
+    async fn lease_at<'a>(
+        &'a self,
+        place: Place<'a, D::Connection>,
+    ) -> Result<Lease<'a, D>, DatabaseFailure> {
+        let open = place.take().filter(|_| !self.0.pool.is_closed());
+        let connection = match open {
+            Some(connection) => connection,
+            None => self.acquire().await?.detach(),
+        };
+        Ok(self.lease_of(Held::Kept(connection), Some(place)))
+    }
+
+    fn lease_of<'a>(
+        &'a self,
+        connection: Held<D>,
+        place: Option<Place<'a, D::Connection>>,
+    ) -> Lease<'a, D> {
+        let shared = &*self.0;
+        Lease::new(
+            connection,
+            place,
+            &shared.pool,
+            &shared.health,
+            &shared.statements,
+            shared.behind_pooler,
+        )
+    }
+
+    async fn acquire(&self) -> Result<PoolConnection<D>, DatabaseFailure> {
+        let shared = &*self.0;
         let settings = &shared.settings;
         shared
             .supervisor
@@ -120,41 +174,22 @@ impl<D: Dialect> SqlStore<D> {
             self.renew().await?;
             acquired = shared.health.guard(shared.pool.acquire()).await;
         }
-        let connection =
-            acquired.map_err(|failure| shared.health.failure(&shared.pool, failure))?;
-        Ok(Lease::new(
-            connection,
-            &shared.pool,
-            &shared.health,
-            &shared.statements,
-            shared.behind_pooler,
-        ))
+        acquired.map_err(|failure| shared.health.failure(&shared.pool, failure))
     }
 
+    /// Begins a transaction that writes, once it is its turn.
     async fn begin(&self) -> Result<Lease<'_, D>, DatabaseFailure> {
         self.0.start.check()?;
-        let mut lease = self.lease().await?;
+        let mut lease = self.writer().await?;
         lease.begin().await?;
         Ok(lease)
     }
 
-    /// Waits for the turn to write to this session, where all writers share one queue. Returns
-    /// `None` if the secret is wrong: it is checked first, so that a stranger takes nobody's place.
-    async fn turn_of(
-        &self,
-        id: SessionId,
-        secret: &SecretHash,
-    ) -> Result<Option<WriteTurn<'_>>, DatabaseFailure> {
-        if let Some(turn) = self.0.turns.try_to_write() {
-            return Ok(Some(turn));
-        }
-        // A reader waits for no writer.
+    /// Whether this is the current or the retired secret of a session.
+    async fn is_held(&self, id: SessionId, secret: &SecretHash) -> Result<bool, DatabaseFailure> {
         let holder = [Argument::Id(Some(id)), row::secret(secret)];
         let held = self.fetch(&self.0.statements.held, &holder).await?;
-        Ok(match held.is_empty() {
-            true => None,
-            false => Some(self.0.turns.to_write().await),
-        })
+        Ok(!held.is_empty())
     }
 
     /// Runs one statement that changes rows, with the store's own isolation and lock timeout.
@@ -174,13 +209,13 @@ impl<D: Dialect> SqlStore<D> {
         .await
     }
 
-    /// Runs one statement, and returns how many rows it has changed.
+    /// Runs one statement that changes rows, and returns how many.
     async fn execute(
         &self,
         sql: &SqlStr,
         arguments: &[Argument<'_>],
     ) -> Result<u64, DatabaseFailure> {
-        let mut lease = self.lease_for_statements().await?;
+        let mut lease = self.lease_to_write().await?;
         let rows = lease.execute(sql, arguments).await;
         lease.end(rows, |_| true).await
     }
@@ -200,6 +235,14 @@ impl<D: Dialect> SqlStore<D> {
     pub(crate) async fn lease_for_statements(&self) -> Result<Lease<'_, D>, DatabaseFailure> {
         self.0.start.check()?;
         let mut lease = self.lease().await?;
+        lease.begin_single().await?;
+        Ok(lease)
+    }
+
+    /// Borrows a connection for one statement that writes, once it is its turn.
+    pub(crate) async fn lease_to_write(&self) -> Result<Lease<'_, D>, DatabaseFailure> {
+        self.0.start.check()?;
+        let mut lease = self.writer().await?;
         lease.begin_single().await?;
         Ok(lease)
     }
@@ -241,9 +284,8 @@ impl<D: Dialect> SessionStore for SqlStore<D> {
         record: Record,
         _: Timestamp,
     ) -> Result<CreateOutcome, StoreError> {
-        let _turn = self.0.turns.to_write().await;
         let Some(owner) = &record.owner else {
-            let arguments = row::arguments(id, &record, true);
+            let arguments = row::arguments(id, &record, Written::ALL);
             return again(|| async {
                 let inserted = self.execute(&self.0.statements.insert, &arguments).await;
                 Ok(created(inserted.map(drop))?)
@@ -268,14 +310,14 @@ impl<D: Dialect> SessionStore for SqlStore<D> {
         at: Instants,
     ) -> Result<ApplyOutcome, StoreError> {
         let _token_turn = self.0.turns.with_token(id, secret).await;
-        if delta.sign_in.is_none()
-            && let Some(applied) = self.apply_unlocked(id, secret, delta, at).await?
-        {
-            return Ok(applied);
-        }
-        let Some(_turn) = self.turn_of(id, secret).await? else {
+        if delta.sign_in.is_none() {
+            if let Some(applied) = self.apply_unlocked(id, secret, delta, at).await? {
+                return Ok(applied);
+            }
+        } else if D::SINGLE_WRITER && !self.is_held(id, secret).await? {
+            // Nobody waits to write behind a wrong secret.
             return Ok(ApplyOutcome::Missing);
-        };
+        }
         again(|| async {
             let mut lease = self.begin().await?;
             let applied = self.apply_in(&mut lease, id, secret, delta, at).await;
@@ -295,7 +337,6 @@ impl<D: Dialect> SessionStore for SqlStore<D> {
         at: Instants,
     ) -> Result<RemoveOutcome, StoreError> {
         let Some(secret) = secret else {
-            let _turn = self.0.turns.to_write().await;
             return again(|| async {
                 let mut lease = self.begin().await?;
                 let removed = self.remove_any_in(&mut lease, id, at).await;
@@ -307,9 +348,6 @@ impl<D: Dialect> SessionStore for SqlStore<D> {
         if let Some(outcome) = self.remove_unlocked(id, secret, at).await? {
             return Ok(outcome);
         }
-        let Some(_turn) = self.turn_of(id, secret).await? else {
-            return Ok(RemoveOutcome::Missing);
-        };
         again(|| async {
             let mut lease = self.begin().await?;
             let removed = self.remove_in(&mut lease, id, secret, at).await;
@@ -349,7 +387,6 @@ impl<D: Dialect> SessionStore for SqlStore<D> {
         except: Option<SessionId>,
         now: Timestamp,
     ) -> Result<u64, StoreError> {
-        let _turn = self.0.turns.to_write().await;
         again(|| async {
             let mut lease = self.begin().await?;
             let removed = self.remove_owned_in(&mut lease, owner, except, now).await;

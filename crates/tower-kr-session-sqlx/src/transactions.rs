@@ -26,7 +26,7 @@ use crate::{
     dialect::{Argument, Dialect},
     error::DatabaseFailure,
     lease::Lease,
-    row,
+    row::{self, Written},
     store::SqlStore,
 };
 
@@ -51,14 +51,10 @@ impl<D: Dialect> SqlStore<D> {
             lease.execute(share, &[row::owner(&sign_in.owner)]).await?;
         }
         let values = edits_values(delta);
-        let (lock, update, read) = if values {
-            (&sql.lock, &sql.update, row::read::<D> as Read<D>)
+        let (lock, read) = if values {
+            (&sql.lock, row::read::<D> as Read<D>)
         } else {
-            (
-                &sql.lock_head,
-                &sql.update_head,
-                row::read_head::<D> as Read<D>,
-            )
+            (&sql.lock_head, row::read_head::<D> as Read<D>)
         };
         let holder = [Argument::Id(Some(id)), row::secret(secret)];
         let rows = lease.fetch(lock, &holder).await?;
@@ -76,8 +72,12 @@ impl<D: Dialect> SqlStore<D> {
         }
         let applied = record.apply(secret, delta, at);
         if matches!(applied, ApplyOutcome::Applied(_)) {
-            let arguments = row::arguments(id, &record, values);
-            lease.execute_last(update, &arguments).await?;
+            let written = Written {
+                indexed: true,
+                values,
+            };
+            let arguments = row::arguments(id, &record, written);
+            lease.execute_last(sql.update(written), &arguments).await?;
         }
         Ok(applied)
     }
@@ -103,7 +103,7 @@ impl<D: Dialect> SqlStore<D> {
                 CreateOutcome::Exists
             });
         }
-        let arguments = row::arguments(id, record, true);
+        let arguments = row::arguments(id, record, Written::ALL);
         let insert = &self.statements().insert;
         let inserted = lease.execute_last(insert, &arguments).await;
         Ok(created(inserted)?)

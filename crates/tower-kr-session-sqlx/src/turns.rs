@@ -1,72 +1,29 @@
-//! Queues within this process, in which calls wait for their turn to write.
+//! Queues within this process, in which calls wait for their turn to change a session.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::sync::{Mutex as Queue, MutexGuard as Writer, OwnedMutexGuard};
+use tokio::sync::{Mutex as Queue, OwnedMutexGuard};
 use tower_kr_session::{SessionId, store::SecretHash};
-
-/// The calls of this process that a call waits for before it takes a connection to write.
-pub(crate) struct Turns {
-    tokens: Tokens,
-    /// There if the database takes one writer at a time.
-    writers: Option<Queue<()>>,
-}
-
-/// A turn to write, where writers take turns. The next one goes on when it is dropped.
-pub(crate) type WriteTurn<'a> = Option<Writer<'a, ()>>;
-
-impl Turns {
-    pub(crate) fn new(single_writer: bool) -> Self {
-        Self {
-            tokens: Tokens::default(),
-            writers: single_writer.then(Queue::default),
-        }
-    }
-
-    /// The turn among the calls that change this session with this secret.
-    pub(crate) async fn with_token(&self, id: SessionId, secret: &SecretHash) -> TokenTurn<'_> {
-        self.tokens.turn(id, secret).await
-    }
-
-    /// The turn to write.
-    pub(crate) async fn to_write(&self) -> WriteTurn<'_> {
-        match &self.writers {
-            Some(writers) => Some(writers.lock().await),
-            None => None,
-        }
-    }
-
-    /// The turn to write, unless one has to wait for it.
-    pub(crate) fn try_to_write(&self) -> Option<WriteTurn<'_>> {
-        match &self.writers {
-            Some(writers) => writers.try_lock().ok().map(Some),
-            None => Some(None),
-        }
-    }
-}
 
 /// A queue for each token in use, removed with its last call.
 ///
 /// A session that gets many requests at once uses one connection, not the whole pool. The secret is
 /// part of the key, so calls with a wrong secret wait for each other only.
 #[derive(Default)]
-struct Tokens(Mutex<HashMap<Token, Arc<Queue<()>>>>);
+pub(crate) struct Turns(Mutex<HashMap<Token, Arc<Queue<()>>>>);
 
 type Token = (SessionId, [u8; 32]);
 
-impl Tokens {
+impl Turns {
     /// The turn to change this session with this secret.
-    async fn turn(&self, id: SessionId, secret: &SecretHash) -> TokenTurn<'_> {
+    pub(crate) async fn with_token(&self, id: SessionId, secret: &SecretHash) -> TokenTurn<'_> {
         let token = (id, *secret.as_bytes());
         // Made before the wait, so that a call that is dropped while it waits leaves nothing
         // behind.
-        let place = Place {
-            tokens: self,
-            token,
-        };
+        let place = Place { turns: self, token };
         let queue = Arc::clone(self.queues().entry(token).or_default());
         TokenTurn {
             _queue: queue.lock_owned().await,
@@ -87,13 +44,13 @@ pub(crate) struct TokenTurn<'a> {
 }
 
 struct Place<'a> {
-    tokens: &'a Tokens,
+    turns: &'a Turns,
     token: Token,
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        if let Entry::Occupied(queue) = self.tokens.queues().entry(self.token)
+        if let Entry::Occupied(queue) = self.turns.queues().entry(self.token)
             && Arc::strong_count(queue.get()) == 1
         {
             queue.remove();
@@ -115,23 +72,23 @@ mod tests {
 
     #[tokio::test]
     async fn one_token_takes_turns_and_no_other_waits_for_it() {
-        let tokens = Tokens::default();
-        let first = tokens.turn(ID, &secret(1)).await;
-        let _stranger = tokens.turn(ID, &secret(2)).await;
-        let waits = timeout(Duration::from_millis(5), tokens.turn(ID, &secret(1))).await;
+        let turns = Turns::default();
+        let first = turns.with_token(ID, &secret(1)).await;
+        let _stranger = turns.with_token(ID, &secret(2)).await;
+        let waits = timeout(Duration::from_millis(5), turns.with_token(ID, &secret(1))).await;
         assert!(waits.is_err());
         drop(first);
-        drop(tokens.turn(ID, &secret(1)).await);
+        drop(turns.with_token(ID, &secret(1)).await);
     }
 
     #[tokio::test]
     async fn a_queue_is_gone_with_its_last_call() {
-        let tokens = Tokens::default();
-        let first = tokens.turn(ID, &secret(1)).await;
-        let dropped = timeout(Duration::from_millis(5), tokens.turn(ID, &secret(1))).await;
+        let turns = Turns::default();
+        let first = turns.with_token(ID, &secret(1)).await;
+        let dropped = timeout(Duration::from_millis(5), turns.with_token(ID, &secret(1))).await;
         assert!(dropped.is_err());
-        assert_eq!(tokens.queues().len(), 1, "the first call is still at it");
+        assert_eq!(turns.queues().len(), 1, "the first call is still at it");
         drop(first);
-        assert_eq!(tokens.queues().len(), 0);
+        assert_eq!(turns.queues().len(), 0);
     }
 }

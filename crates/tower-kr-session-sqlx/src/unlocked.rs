@@ -15,7 +15,7 @@ use crate::{
     dialect::{Argument, Dialect},
     error::DatabaseFailure,
     lease::Lease,
-    row,
+    row::{self, Written},
     store::SqlStore,
     transactions::edits_values,
 };
@@ -89,21 +89,22 @@ impl<'a, D: Dialect> Borrowed<'a, D> {
         let Some(mut record) = seen else {
             return Ok(Some(ApplyOutcome::Missing));
         };
+        let slot = row::slot_of(&record);
         let applied = record.apply(secret, delta, at);
         if !matches!(applied, ApplyOutcome::Applied(_)) {
             // What the request has seen may be out of date by now.
             return Ok(delta.seen.is_none().then_some(applied));
         }
-        let sql = self.store.statements();
-        let replace = if values {
-            &sql.replace
-        } else {
-            &sql.replace_head
+        // Only a sign-in, which never comes here, changes the owner.
+        let written = Written {
+            indexed: row::slot_of(&record) != slot,
+            values,
         };
-        let mut arguments = row::arguments(id, &record, values);
+        let mut arguments = row::arguments(id, &record, written);
         arguments.push(row::revision(&record));
-        let written = self.write(replace, &arguments).await?;
-        Ok(written.then_some(applied))
+        let replace = self.store.statements().replace(written);
+        let replaced = self.write(replace, &arguments).await?;
+        Ok(replaced.then_some(applied))
     }
 
     async fn remove(
@@ -150,14 +151,11 @@ impl<'a, D: Dialect> Borrowed<'a, D> {
         sql: &SqlStr,
         arguments: &[Argument<'_>],
     ) -> Result<bool, DatabaseFailure> {
-        let _turn = match self.store.turns().try_to_write() {
-            Some(turn) => turn,
-            None => {
-                // Who waits for a turn keeps no connection from those who read.
-                self.end(Ok::<_, DatabaseFailure>(())).await?;
-                self.store.turns().to_write().await
-            }
-        };
+        if D::SINGLE_WRITER {
+            // Who waits for their turn keeps no connection from those who read.
+            self.end(Ok::<_, DatabaseFailure>(())).await?;
+            self.lease = Some(self.store.lease_to_write().await?);
+        }
         match self.lease().await?.execute(sql, arguments).await {
             Ok(rows) => Ok(rows > 0),
             // The database did nothing.

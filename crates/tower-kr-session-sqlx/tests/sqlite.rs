@@ -10,7 +10,7 @@ use std::{
     process::{Child, Command, ExitCode, Stdio},
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -24,6 +24,7 @@ use sqlx::{
 use support::{
     DEADLINE, Holder,
     browser::Browser,
+    calls,
     common::{self, Fixture},
     delta, now, set, until,
 };
@@ -31,9 +32,13 @@ use test_support::{Check, Scratch, block_on, run};
 use tokio::task::JoinSet;
 use tower_kr_session::{
     ManualClock, Owner, SessionLayer, SessionStore, StoreError,
-    store::{ApplyOutcome, Instants, RemoveOutcome, SecretHash, contract},
+    store::{ApplyOutcome, Instants, RemoveOutcome, SecretHash, SignIn, contract},
 };
 use tower_kr_session_sqlx::{SetupError, SqliteStore};
+use tracing::{
+    Event, Metadata, Subscriber,
+    span::{Attributes, Id, Record as SpanRecord},
+};
 
 /// The test binary starts itself again as another process that shares the file: `<work> <file>
 /// <holder>`.
@@ -44,6 +49,7 @@ fn main() -> ExitCode {
         block_on(work_in_another_process(&work));
         return ExitCode::SUCCESS;
     }
+    tracing::subscriber::set_global_default(StatementCount).unwrap();
     let scratch = Scratch::new();
     let _ = FILE.set(scratch.path().join("sessions.db"));
     run(common::checks(SharedFile).into_iter().chain(own_checks()))
@@ -63,6 +69,8 @@ fn own_checks() -> Vec<Check> {
         a_file_that_can_only_be_read_is_unavailable_for_writes,
         a_layer_over_a_file_that_can_only_be_read_is_not_ready,
         a_touch_does_not_write_the_values,
+        a_change_writes_one_page,
+        the_guide_has_the_statements_of_each_call,
         some_of_a_users_sessions_cost_as_much_whatever_their_number,
         several_can_open_a_new_file_at_once,
         urls_are_checked,
@@ -71,9 +79,42 @@ fn own_checks() -> Vec<Check> {
         names_are_checked,
         an_attached_database_serves_as_schema,
         a_pool_of_ones_own_serves,
+        a_pool_can_be_closed_under_a_store,
         timeouts_may_be_as_long_as_one_likes,
         the_guide_has_the_schema,
     ]
+}
+
+/// The name of the thread whose statements are counted.
+const COUNTED_THREAD: &str = "counted";
+
+static COUNTED: AtomicUsize = AtomicUsize::new(0);
+
+/// Counts the statements that sqlx logs on that thread.
+struct StatementCount;
+
+impl Subscriber for StatementCount {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target() == "sqlx::query"
+    }
+
+    fn event(&self, _: &Event<'_>) {
+        if std::thread::current().name() == Some(COUNTED_THREAD) {
+            COUNTED.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &SpanRecord<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
 }
 
 static FILE: OnceLock<PathBuf> = OnceLock::new();
@@ -351,25 +392,28 @@ async fn a_wrong_secret_costs_nobody_a_place_in_a_queue() {
         let store = store.clone();
         tokio::spawn(async move { holder.increment(&store).await.unwrap() })
     };
-    until("the first call has the turn", || async {
-        store.pool().num_idle() < store.pool().size() as usize
-    })
-    .await;
     let mut strangers = JoinSet::new();
     for number in 0..50 {
         let store = store.clone();
         strangers.spawn(async move {
-            if number % 2 == 0 {
-                let at = Instants::at(now());
-                let removed = store.remove(holder.id, Some(&support::secret()), at).await;
-                assert_eq!(removed.unwrap(), RemoveOutcome::Missing);
-            } else {
-                let applied = holder.stranger().apply(&store, set("a", b"1")).await;
-                assert_eq!(applied.unwrap(), ApplyOutcome::Missing);
-            }
+            let delta = match number % 3 {
+                0 => {
+                    let at = Instants::at(now());
+                    let removed = store.remove(holder.id, Some(&support::secret()), at).await;
+                    return assert_eq!(removed.unwrap(), RemoveOutcome::Missing);
+                }
+                1 => set("a", b"1"),
+                _ => {
+                    let mut delta = delta();
+                    delta.sign_in = Some(SignIn::new(Owner::new("eva").unwrap(), now()));
+                    delta
+                }
+            };
+            let applied = holder.stranger().apply(&store, delta).await;
+            assert_eq!(applied.unwrap(), ApplyOutcome::Missing);
         });
     }
-    // All of them are answered while the writers wait.
+    // All of them are answered while whoever writes waits.
     strangers.join_all().await;
     assert!(!first.is_finished(), "the file was locked all the time");
     let second = {
@@ -501,6 +545,46 @@ async fn a_touch_does_not_write_the_values() {
         .unwrap()
         .len();
     assert!(wal > 0 && wal < 200_000, "five touches wrote {wal} bytes");
+}
+
+/// No page of an index, that is: neither the owner nor the slot changes.
+async fn a_change_writes_one_page() {
+    const HEADER: u64 = 32;
+    const FRAME: u64 = 24 + 4096;
+    let (scratch, store) = fresh().await;
+    let holder = Holder::new(&store).await;
+    let mut sign_in = delta();
+    sign_in.sign_in = Some(SignIn::new(Owner::new("eva").unwrap(), now()));
+    let mut checkpoint = connection(&scratch.path().join("own.db")).await;
+    for (change, pages) in [(set("a", b"1"), 1), (sign_in, 3), (set("a", b"2"), 1)] {
+        let row = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut checkpoint);
+        assert_eq!(row.await.unwrap().get::<i64, _>(0), 0, "not busy");
+        holder.apply(&store, change).await.unwrap();
+        let wal = std::fs::metadata(scratch.path().join("own.db-wal")).unwrap();
+        assert_eq!(wal.len(), HEADER + pages * FRAME);
+    }
+}
+
+/// There are no round trips to a file. A message is what waits for the thread of the connection.
+async fn the_guide_has_the_statements_of_each_call() {
+    let scratch = Scratch::new();
+    let options = SqliteConnectOptions::new()
+        .filename(scratch.path().join("own.db"))
+        .thread_name(|_| COUNTED_THREAD.to_owned())
+        .create_if_missing(true);
+    let pool = SqlitePoolOptions::new().max_connections(1);
+    let store = SqliteStore::builder()
+        .build(pool.connect_with(options).await.unwrap())
+        .unwrap();
+    store.migrate().await.unwrap();
+    calls::are_in_the_guide(&store, 4, async || {
+        until("the connection is back", || async {
+            store.pool().num_idle() == 1
+        })
+        .await;
+        COUNTED.load(Ordering::SeqCst)
+    })
+    .await;
 }
 
 async fn some_of_a_users_sessions_cost_as_much_whatever_their_number() {
@@ -706,6 +790,18 @@ async fn a_pool_of_ones_own_serves() {
     store.migrate().await.unwrap();
     let holder = Holder::new(&store).await;
     assert_eq!(holder.increment(&store).await.unwrap(), 1);
+}
+
+/// The connection of those who write keeps nobody waiting.
+async fn a_pool_can_be_closed_under_a_store() {
+    let (_scratch, store) = fresh().await;
+    let holder = Holder::new(&store).await;
+    assert_eq!(holder.increment(&store).await.unwrap(), 1);
+    tokio::time::timeout(DEADLINE, store.pool().close())
+        .await
+        .unwrap();
+    let refused = holder.apply(&store, set("a", b"1")).await;
+    assert!(is_unavailable(&refused), "{refused:?}");
 }
 
 async fn timeouts_may_be_as_long_as_one_likes() {

@@ -1,6 +1,7 @@
 //! What the tests of both databases share.
 
 pub(crate) mod browser;
+pub(crate) mod calls;
 pub(crate) mod common;
 
 use std::time::{Duration, SystemTime};
