@@ -20,6 +20,9 @@ use crate::{
     transport::Candidates,
 };
 
+/// What a call finds out before it asks the store.
+type Check = fn(&mut Request) -> Result<(), SessionError>;
+
 /// The session of one request; all its handles share it.
 pub(super) struct Inner {
     pub(super) config: Arc<Config>,
@@ -81,20 +84,32 @@ impl Inner {
     /// If an earlier call of this request failed or was dropped, or has not ended within the I/O
     /// timeout: one that was polled once and is kept without being polled on.
     pub(super) async fn turn(&self) -> Result<Turn<'_>, SessionError> {
-        let now = self.config.now();
-        let at = self.request().contact(now, self.config.token_name());
-        let turn = self.turn_at(at).await?;
-        self.request().check()?;
-        Ok(turn)
+        self.turn_if(Request::check).await
     }
 
     /// As [`turn`](Self::turn), for a call that finds out what became of earlier ones.
     pub(super) async fn turn_to_reload(&self) -> Result<Turn<'_>, SessionError> {
-        let now = self.config.now();
-        let at = self.request().contact(now, self.config.token_name());
+        self.turn_if(Request::check_to_reload).await
+    }
+
+    async fn turn_if(&self, check: Check) -> Result<Turn<'_>, SessionError> {
+        let (at, checked) = self.try_turn(check);
+        if let Some(checked) = checked {
+            let turn = Turn { inner: self, at };
+            return checked.map(|()| turn);
+        }
         let turn = self.turn_at(at).await?;
-        self.request().check_to_reload()?;
+        check(&mut self.request())?;
         Ok(turn)
+    }
+
+    /// Begins the turn if nobody else has it or waits for it: what most calls find takes one lock.
+    fn try_turn(&self, check: Check) -> (Instants, Option<Result<(), SessionError>>) {
+        let now = self.config.now();
+        let mut request = self.request();
+        let at = request.contact(now, self.config.token_name());
+        let begins = self.line.get().is_none() && request.begin_turn();
+        (at, begins.then(|| check(&mut request)))
     }
 
     /// As [`turn`](Self::turn), without a look at what became of earlier calls.
@@ -168,20 +183,22 @@ impl Turn<'_> {
     /// Makes sure that the record is here, if there is one. A load may be dropped: the next call
     /// asks anew.
     pub(super) async fn load(&self) -> Result<(), SessionError> {
-        loop {
-            let Some(token) = self.request().to_load() else {
-                return Ok(());
-            };
+        let mut next = self.request().to_load();
+        while let Some(token) = next {
             let answer = self.config().store.load(token.id(), self.at.first_contact);
             let answer = answer.within(self.config().io_timeout).await;
             let record = answer.map_err(|error| self.request().fail(error))?;
             let state = self.judge(token, record.as_deref())?;
-            let ambiguous = self.request().loaded(token, state, record);
+            let mut request = self.request();
+            let ambiguous = request.loaded(token, state, record);
+            next = request.to_load();
+            drop(request);
             if ambiguous {
                 let what = "cookies of several live sessions";
                 self.config().events.ambiguous(what, self.at.now);
             }
         }
+        Ok(())
     }
 
     /// How a token stands to the record of its id.
