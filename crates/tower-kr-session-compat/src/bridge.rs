@@ -208,9 +208,8 @@ pub struct Handed<V: Version> {
 }
 
 impl<V: Version> Handed<V> {
-    /// The response is ready. Returns whether there is something to save.
-    fn end(&self, status: StatusCode) -> bool {
-        self.store.0.end();
+    /// Whether there is something to save now that the response is ready.
+    fn saves(&self, status: StatusCode) -> bool {
         let saves = self.settings.always_save || V::is_modified(&self.session);
         saves && !status.is_server_error()
     }
@@ -218,6 +217,7 @@ impl<V: Version> Handed<V> {
     /// Hands what the handler left to the session layer.
     async fn save<B: Default>(&self, response: &mut Response<B>) {
         let (settings, session, store) = (&self.settings, &self.session, &self.store.0);
+        store.end();
         let saved = settings.save(session, store).await;
         let age = match (saved, store.end_if_deleted()) {
             (Err(error), _) | (_, Err(error)) => return refuse(error, response),
@@ -272,7 +272,7 @@ where
                 let (Some(handed), Ok(response)) = (handed.take(), outcome) else {
                     return polled;
                 };
-                if !handed.end(response.status()) {
+                if !handed.saves(response.status()) {
                     if let Err(error) = handed.store.0.end_if_deleted() {
                         refuse(error, response);
                     }
