@@ -15,10 +15,10 @@ pub(crate) struct Kept<C> {
 }
 
 impl<C> Kept<C> {
-    /// Keeps this many connections, at least two.
-    pub(crate) const fn new(connections: u32) -> Self {
+    /// Keeps this many connections, but at least two.
+    pub(crate) fn new(connections: u32) -> Self {
         Self {
-            readers: Shelf::new(connections as usize - 1),
+            readers: Shelf::new(connections.saturating_sub(1).max(1)),
             writer: Shelf::new(1),
         }
     }
@@ -39,16 +39,18 @@ struct Shelf<C> {
 }
 
 impl<C> Shelf<C> {
-    const fn new(places: usize) -> Self {
+    fn new(places: u32) -> Self {
+        let places = usize::try_from(places).unwrap_or(usize::MAX);
         Self {
-            places: Semaphore::const_new(places),
-            idle: Mutex::new(Vec::new()),
+            places: Semaphore::new(places.min(Semaphore::MAX_PERMITS)),
+            idle: Mutex::default(),
         }
     }
 
     async fn place(&self) -> Place<'_, C> {
         Place {
             shelf: self,
+            // An error if the semaphore is closed, which nobody does.
             _permit: self.places.acquire().await.ok(),
         }
     }

@@ -82,7 +82,8 @@ impl<D: Dialect> SqlStore<D> {
         }))
     }
 
-    /// Returns the store's pool of connections.
+    /// Returns the store's pool of connections, out of which an [`SqliteStore`](crate::SqliteStore)
+    /// takes and keeps its own.
     #[must_use]
     pub fn pool(&self) -> &Pool<D> {
         &self.0.pool
