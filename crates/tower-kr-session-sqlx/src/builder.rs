@@ -82,7 +82,7 @@ impl<D: Dialect> SqlStoreBuilder<D> {
         self
     }
 
-    /// The most connections that the pool opens. Default: 10, on SQLite 4.
+    /// The most connections that the store opens. Default: 10, on SQLite 4, one of which writes.
     ///
     /// Has no effect on a pool of yours.
     #[must_use]

@@ -15,7 +15,7 @@ pub(crate) struct Kept<C> {
 }
 
 impl<C> Kept<C> {
-    /// Keeps this many connections, but at least two.
+    /// Keeps this many connections, or two.
     pub(crate) fn new(connections: u32) -> Self {
         Self {
             readers: Shelf::new(connections.saturating_sub(1).max(1)),
@@ -74,5 +74,10 @@ impl<C> Place<'_, C> {
 
     pub(crate) fn put(&self, connection: C) {
         self.shelf.idle().push(connection);
+    }
+
+    /// Closes all connections that nobody uses just now.
+    pub(crate) fn close(&self) {
+        self.shelf.idle().clear();
     }
 }

@@ -21,8 +21,7 @@ use crate::{
 /// next user into somebody else's transaction.
 pub(crate) struct Lease<'a, D: Dialect> {
     /// There until it is dropped.
-    connection: Option<Held<D>>,
-    place: Option<Place<'a, D::Connection>>,
+    connection: Option<Held<'a, D>>,
     pool: &'a Pool<D>,
     health: &'a Health,
     statements: &'a Statements,
@@ -31,17 +30,15 @@ pub(crate) struct Lease<'a, D: Dialect> {
     in_transaction: bool,
 }
 
-/// Where a connection belongs.
-pub(crate) enum Held<D: Dialect> {
+/// Where a connection comes from, and goes to afterwards.
+pub(crate) enum Held<'a, D: Dialect> {
     Pooled(PoolConnection<D>),
-    /// To a place.
-    Kept(D::Connection),
+    Kept(D::Connection, Place<'a, D::Connection>),
 }
 
 impl<'a, D: Dialect> Lease<'a, D> {
     pub(crate) const fn new(
-        connection: Held<D>,
-        place: Option<Place<'a, D::Connection>>,
+        connection: Held<'a, D>,
         pool: &'a Pool<D>,
         health: &'a Health,
         statements: &'a Statements,
@@ -49,7 +46,6 @@ impl<'a, D: Dialect> Lease<'a, D> {
     ) -> Self {
         Self {
             connection: Some(connection),
-            place,
             pool,
             health,
             statements,
@@ -155,7 +151,7 @@ impl<'a, D: Dialect> Lease<'a, D> {
         };
         let connection = match connection {
             Held::Pooled(connection) => &mut **connection,
-            Held::Kept(connection) => connection,
+            Held::Kept(connection, _) => connection,
         };
         match self.health.guard(statement(connection)).await {
             Ok(done) => {
@@ -163,8 +159,13 @@ impl<'a, D: Dialect> Lease<'a, D> {
                 Ok(done)
             }
             Err(failure) => {
-                self.busy = !failure.leaves_connection_usable();
-                Err(self.health.failure(self.pool, failure))
+                let usable = failure.leaves_connection_usable();
+                let failure = self.health.failure(self.pool, failure);
+                // A pool replaces its connections in time. One that is kept goes with any error
+                // that may be of the file.
+                let of_the_file = !D::IS_SERVER && !failure.locked && !failure.taken;
+                self.busy = !usable || of_the_file;
+                Err(failure)
             }
         }
     }
@@ -176,12 +177,10 @@ impl<D: Dialect> Drop for Lease<'_, D> {
         match self.connection.take() {
             Some(Held::Pooled(connection)) if unknown => drop(connection.detach()),
             Some(Held::Pooled(connection)) => give_back(connection),
-            Some(Held::Kept(connection)) if !unknown => {
-                if let Some(place) = &self.place {
-                    place.put(connection);
-                }
+            Some(Held::Kept(connection, place)) if !unknown && !self.pool.is_closed() => {
+                place.put(connection);
             }
-            Some(Held::Kept(_)) | None => {}
+            Some(Held::Kept(..)) | None => {}
         }
     }
 }

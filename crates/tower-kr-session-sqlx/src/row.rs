@@ -55,6 +55,11 @@ impl Written {
         values: true,
     };
 
+    pub(crate) const HEAD: Self = Self {
+        indexed: true,
+        values: false,
+    };
+
     pub(crate) const EACH: [Self; 4] = [
         Self {
             indexed: false,
@@ -64,10 +69,7 @@ impl Written {
             indexed: false,
             values: true,
         },
-        Self {
-            indexed: true,
-            values: false,
-        },
+        Self::HEAD,
         Self::ALL,
     ];
 
@@ -91,8 +93,7 @@ impl Written {
     }
 }
 
-/// The arguments for the columns of the [`HEAD`](columns::HEAD) and the slot, the values if they
-/// are to be written, and the id.
+/// The arguments for the [`columns`](Written::columns), and the id.
 pub(crate) fn arguments(id: SessionId, record: &Record, written: Written) -> Vec<Argument<'_>> {
     use Argument::{Bytes, Flag, Id, Integer};
     let time = |time: Timestamp| Integer(Some(time.as_unix_millis()));

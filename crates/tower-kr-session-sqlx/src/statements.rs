@@ -41,8 +41,10 @@ pub(crate) struct Statements {
     pub(crate) lock_any: SqlStr,
     /// Head, slot, values and id. Fails if there is a row of this id.
     pub(crate) insert: SqlStr,
-    /// For each [`Written`].
-    update: [SqlStr; 4],
+    /// Head, slot and id. Changes a row.
+    pub(crate) update_head: SqlStr,
+    /// Head, slot, values and id. Changes a row.
+    pub(crate) update: SqlStr,
     /// For each [`Written`].
     replace: [SqlStr; 4],
     /// `$1` id.
@@ -94,6 +96,8 @@ impl Statements {
                 format!("UPDATE {{sessions}} SET {assignments}, {REVISION} = {REVISION} + 1");
             (update, columns.len() + 1)
         };
+        let (update_head, update_head_id) = update(Written::HEAD);
+        let (update_all, update_id) = update(Written::ALL);
         let inserted = Written::ALL.columns();
         let arguments: Vec<_> = (1..=inserted.len() + 1).map(|n| format!("${n}")).collect();
         let lock_row = D::LOCK_ROW;
@@ -125,10 +129,8 @@ impl Statements {
                 inserted.join(", "),
                 arguments.join(", ")
             )),
-            update: Written::EACH.map(|written| {
-                let (update, id) = update(written);
-                fill(&format!("{update} WHERE id = ${id}"))
-            }),
+            update_head: fill(&format!("{update_head} WHERE id = ${update_head_id}")),
+            update: fill(&format!("{update_all} WHERE id = ${update_id}")),
             replace: Written::EACH.map(|written| {
                 let (update, id) = update(written);
                 fill(&format!("{no_wait}{update} WHERE {}", unchanged(id)))
@@ -167,11 +169,6 @@ impl Statements {
             reclaim: fill(&D::RECLAIM.replace("{past}", &past)),
             forget_revocations: fill(&D::FORGET.replace("{past}", &forgotten)),
         }
-    }
-
-    /// Changes a row. Its arguments: what is written, and the id.
-    pub(crate) const fn update(&self, written: Written) -> &SqlStr {
-        &self.update[written.index()]
     }
 
     /// Changes a row that nobody else has changed or holds. Its arguments: what is written, the id

@@ -51,7 +51,7 @@ struct Shared<D: Dialect> {
     names: Names,
     statements: Statements,
     turns: Turns,
-    /// There if the database is a file, unless its pool has but one connection.
+    /// There if the database takes one writer at a time, unless the pool has but one connection.
     kept: Option<Kept<D::Connection>>,
     /// Whether a pooler may run each statement on another connection of the server. Then none stays
     /// prepared, and even a single one needs a transaction around it.
@@ -82,8 +82,10 @@ impl<D: Dialect> SqlStore<D> {
         }))
     }
 
-    /// Returns the store's pool of connections, out of which an [`SqliteStore`](crate::SqliteStore)
-    /// takes and keeps its own.
+    /// Returns the store's pool of connections.
+    ///
+    /// An [`SqliteStore`](crate::SqliteStore) takes connections out of it and keeps them. They
+    /// close with the store, or with the calls that come after the pool was closed.
     #[must_use]
     pub fn pool(&self) -> &Pool<D> {
         &self.0.pool
@@ -95,6 +97,10 @@ impl<D: Dialect> SqlStore<D> {
 
     pub(crate) fn statements(&self) -> &Statements {
         &self.0.statements
+    }
+
+    pub(crate) fn keeps_connections(&self) -> bool {
+        self.0.kept.is_some()
     }
 
     pub(crate) fn health(&self) -> &Health {
@@ -115,16 +121,15 @@ impl<D: Dialect> SqlStore<D> {
         let shared = &*self.0;
         let Some(kept) = &shared.kept else {
             let connection = self.acquire().await?;
-            return Ok(self.lease_of(Held::Pooled(connection), None));
+            return Ok(self.lease_of(Held::Pooled(connection)));
         };
         let options = shared.pool.options();
-        match timeout(options.get_acquire_timeout(), kept.to_read()).await {
-            Ok(place) => self.lease_at(place).await,
-            Err(_) => {
-                let most = options.get_max_connections();
-                Err(DatabaseFailure::busy(most, shared.health.place()))
-            }
-        }
+        let lease = async { self.lease_at(kept.to_read().await).await };
+        let in_time = timeout(options.get_acquire_timeout(), lease).await;
+        in_time.unwrap_or_else(|_| {
+            let most = options.get_max_connections();
+            Err(DatabaseFailure::busy(most, shared.health.place()))
+        })
     }
 
     /// Like [`lease`](Self::lease), but to write with.
@@ -139,23 +144,20 @@ impl<D: Dialect> SqlStore<D> {
         &'a self,
         place: Place<'a, D::Connection>,
     ) -> Result<Lease<'a, D>, DatabaseFailure> {
-        let open = place.take().filter(|_| !self.0.pool.is_closed());
-        let connection = match open {
+        if self.0.pool.is_closed() {
+            place.close();
+        }
+        let connection = match place.take() {
             Some(connection) => connection,
             None => self.acquire().await?.detach(),
         };
-        Ok(self.lease_of(Held::Kept(connection), Some(place)))
+        Ok(self.lease_of(Held::Kept(connection, place)))
     }
 
-    fn lease_of<'a>(
-        &'a self,
-        connection: Held<D>,
-        place: Option<Place<'a, D::Connection>>,
-    ) -> Lease<'a, D> {
+    fn lease_of<'a>(&'a self, connection: Held<'a, D>) -> Lease<'a, D> {
         let shared = &*self.0;
         Lease::new(
             connection,
-            place,
             &shared.pool,
             &shared.health,
             &shared.statements,
@@ -458,7 +460,6 @@ impl<D: Dialect> fmt::Debug for SqlStore<D> {
         f.debug_struct("SqlStore")
             .field("database", &D::NAME)
             .field("table", &format_args!("{}", self.0.names))
-            .field("connections", &self.0.pool.size())
             .finish_non_exhaustive()
     }
 }

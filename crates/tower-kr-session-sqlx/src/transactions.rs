@@ -51,10 +51,20 @@ impl<D: Dialect> SqlStore<D> {
             lease.execute(share, &[row::owner(&sign_in.owner)]).await?;
         }
         let values = edits_values(delta);
-        let (lock, read) = if values {
-            (&sql.lock, row::read::<D> as Read<D>)
+        let (lock, read, update, written) = if values {
+            (
+                &sql.lock,
+                row::read::<D> as Read<D>,
+                &sql.update,
+                Written::ALL,
+            )
         } else {
-            (&sql.lock_head, row::read_head::<D> as Read<D>)
+            (
+                &sql.lock_head,
+                row::read_head::<D> as Read<D>,
+                &sql.update_head,
+                Written::HEAD,
+            )
         };
         let holder = [Argument::Id(Some(id)), row::secret(secret)];
         let rows = lease.fetch(lock, &holder).await?;
@@ -72,12 +82,8 @@ impl<D: Dialect> SqlStore<D> {
         }
         let applied = record.apply(secret, delta, at);
         if matches!(applied, ApplyOutcome::Applied(_)) {
-            let written = Written {
-                indexed: true,
-                values,
-            };
             let arguments = row::arguments(id, &record, written);
-            lease.execute_last(sql.update(written), &arguments).await?;
+            lease.execute_last(update, &arguments).await?;
         }
         Ok(applied)
     }

@@ -151,7 +151,7 @@ impl<'a, D: Dialect> Borrowed<'a, D> {
         sql: &SqlStr,
         arguments: &[Argument<'_>],
     ) -> Result<bool, DatabaseFailure> {
-        if D::SINGLE_WRITER {
+        if self.store.keeps_connections() {
             // Who waits for their turn keeps no connection from those who read.
             self.end(Ok::<_, DatabaseFailure>(())).await?;
             self.lease = Some(self.store.lease_to_write().await?);

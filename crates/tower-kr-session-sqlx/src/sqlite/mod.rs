@@ -77,8 +77,8 @@ impl SqlStoreBuilder<Sqlite> {
     /// Builds a store on a pool of yours.
     ///
     /// The store takes its connections out of the pool and keeps them, one of them to write with.
-    /// They close with the store. If the pool has one connection only, it is given back after each
-    /// call.
+    /// They close with the store, and the pool may open as many again for others. If the pool has
+    /// one connection only, it is given back after each call.
     ///
     /// The pool should have `journal_mode(Wal)`, and a `busy_timeout` and an `acquire_timeout`
     /// below the layer's I/O timeout. It must not be in memory: each connection would have a

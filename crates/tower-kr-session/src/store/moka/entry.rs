@@ -15,7 +15,7 @@ use crate::{
 
 /// What an entry takes besides its value, in bytes: the key, and what moka adds, measured at
 /// 500,000 sessions.
-pub(super) const OVERHEAD: usize = size_of::<StoreKey>() + 450;
+pub(super) const OVERHEAD: usize = size_of::<StoreKey>() + 480;
 
 /// Values weigh the same up to the next multiple of so many bytes.
 pub(super) const STEP: usize = 64;

@@ -64,7 +64,7 @@ impl MokaStore {
 
     /// How many live sessions were dropped so far because their share was full. A share that drops
     /// any is too small for the sessions that come in their idle timeout, or somebody floods it.
-    /// While other threads use moka, those of the last moments may not be counted yet.
+    /// Those of the last moments may not be counted yet.
     ///
     /// ```
     /// # use tower_kr_session::MokaStore;
