@@ -15,12 +15,13 @@ pub(crate) struct Kept<C> {
 }
 
 impl<C> Kept<C> {
-    /// Keeps this many connections, or two.
-    pub(crate) fn new(connections: u32) -> Self {
-        Self {
-            readers: Shelf::new(connections.saturating_sub(1).max(1)),
+    /// Keeps this many connections, or none if it is only one, which has to read and to write.
+    pub(crate) fn new(connections: u32) -> Option<Self> {
+        let readers = connections.checked_sub(1).filter(|readers| *readers > 0)?;
+        Some(Self {
+            readers: Shelf::new(readers),
             writer: Shelf::new(1),
-        }
+        })
     }
 
     pub(crate) async fn to_read(&self) -> Place<'_, C> {

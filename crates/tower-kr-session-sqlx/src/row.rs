@@ -84,6 +84,7 @@ impl Written {
         if self.indexed {
             columns.push(SLOT_COLUMN);
         } else {
+            // The owner is the last.
             columns.pop();
         }
         if self.values {

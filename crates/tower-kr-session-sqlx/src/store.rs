@@ -67,7 +67,10 @@ impl<D: Dialect> SqlStore<D> {
         lock_timeout: Duration,
         behind_pooler: bool,
     ) -> Self {
-        let connections = pool.options().get_max_connections();
+        let kept = match D::SINGLE_WRITER {
+            true => Kept::new(pool.options().get_max_connections()),
+            false => None,
+        };
         Self(Arc::new(Shared {
             pool,
             health,
@@ -77,7 +80,7 @@ impl<D: Dialect> SqlStore<D> {
             statements: Statements::new::<D>(&names, lock_timeout),
             names,
             turns: Turns::default(),
-            kept: (D::SINGLE_WRITER && connections > 1).then(|| Kept::new(connections)),
+            kept,
             behind_pooler,
         }))
     }

@@ -6,15 +6,16 @@ use tower_kr_session::{
     Owner, SessionId, SessionStore,
     store::{ApplyOutcome, Delta, Instants, Record, SignIn},
 };
+use tower_kr_session_sqlx::{Dialect, SqlStore};
 
-use super::{ABSOLUTE, Holder, IDLE, delta, increment, now, secret, set};
+use super::{ABSOLUTE, Holder, IDLE, delta, increment, now, secret, set, until};
 
-/// Makes each call and compares what it costs with this column of the guide. `spent` returns what
-/// all calls cost so far.
-pub(crate) async fn are_in_the_guide(
-    store: &impl SessionStore,
+/// Makes each call, on the only connection of a store, and compares what it costs with this column
+/// of the guide. `spent` returns what all calls cost so far, once the connection is back.
+pub(crate) async fn are_in_the_guide<D: Dialect>(
+    store: &SqlStore<D>,
     column: usize,
-    spent: impl AsyncFn() -> usize,
+    spent: impl Fn() -> usize,
 ) {
     let owner = Owner::new("max").unwrap();
     let mut counted = Vec::new();
@@ -23,7 +24,7 @@ pub(crate) async fn are_in_the_guide(
         counted.clear();
         let at = Instants::at(now());
         let holder = Holder::new(store).await;
-        let mut count = Count::new(&spent, &mut counted).await;
+        let mut count = Count::new(store, &spent, &mut counted).await;
         count.of("a new session", Holder::new(store)).await;
         let seen = count.of("a read", holder.record(store)).await;
         let blind = apply(store, holder, increment(), None);
@@ -98,28 +99,44 @@ pub(crate) async fn are_in_the_guide(
     }
 }
 
-struct Count<'a, F> {
+struct Count<'a, D: Dialect, F> {
+    store: &'a SqlStore<D>,
     spent: &'a F,
     before: usize,
     counted: &'a mut Vec<(&'static str, usize)>,
 }
 
-impl<'a, F: AsyncFn() -> usize> Count<'a, F> {
-    async fn new(spent: &'a F, counted: &'a mut Vec<(&'static str, usize)>) -> Self {
-        Self {
-            before: spent().await,
+impl<'a, D: Dialect, F: Fn() -> usize> Count<'a, D, F> {
+    async fn new(
+        store: &'a SqlStore<D>,
+        spent: &'a F,
+        counted: &'a mut Vec<(&'static str, usize)>,
+    ) -> Self {
+        let mut count = Self {
+            store,
             spent,
+            before: 0,
             counted,
-        }
+        };
+        count.before = count.until_idle().await;
+        count
     }
 
     async fn of<T>(&mut self, what: &'static str, call: impl Future<Output = T>) -> T {
         // In a box: the stack of a test is small.
         let answer = Box::pin(call).await;
-        let spent = (self.spent)().await;
+        let spent = self.until_idle().await;
         self.counted.push((what, spent - self.before));
         self.before = spent;
         answer
+    }
+
+    async fn until_idle(&self) -> usize {
+        until("the connection is back", || async {
+            self.store.pool().num_idle() == 1
+        })
+        .await;
+        (self.spent)()
     }
 }
 

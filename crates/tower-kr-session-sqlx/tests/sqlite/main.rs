@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // Tests, though without the attribute that would tell so.
 
+mod statements;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::{
@@ -10,7 +12,7 @@ use std::{
     process::{Child, Command, ExitCode, Stdio},
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -21,12 +23,12 @@ use sqlx::{
         SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     },
 };
+use statements::the_guide_has_the_statements_of_each_call;
 use support::{
     DEADLINE, Holder,
     browser::Browser,
-    calls,
     common::{self, Fixture},
-    delta, now, set, until,
+    delta, now, set,
 };
 use test_support::{Check, Scratch, block_on, run};
 use tokio::task::JoinSet;
@@ -35,10 +37,6 @@ use tower_kr_session::{
     store::{ApplyOutcome, Instants, RemoveOutcome, SecretHash, SignIn, contract},
 };
 use tower_kr_session_sqlx::{SetupError, SqliteStore};
-use tracing::{
-    Event, Metadata, Subscriber,
-    span::{Attributes, Id, Record as SpanRecord},
-};
 
 /// The test binary starts itself again as another process that shares the file: `<work> <file>
 /// <holder>`.
@@ -49,7 +47,7 @@ fn main() -> ExitCode {
         block_on(work_in_another_process(&work));
         return ExitCode::SUCCESS;
     }
-    tracing::subscriber::set_global_default(StatementCount).unwrap();
+    statements::count();
     let scratch = Scratch::new();
     let _ = FILE.set(scratch.path().join("sessions.db"));
     run(common::checks(SharedFile).into_iter().chain(own_checks()))
@@ -83,38 +81,6 @@ fn own_checks() -> Vec<Check> {
         timeouts_may_be_as_long_as_one_likes,
         the_guide_has_the_schema,
     ]
-}
-
-/// The name of the thread whose statements are counted.
-const COUNTED_THREAD: &str = "counted";
-
-static COUNTED: AtomicUsize = AtomicUsize::new(0);
-
-/// Counts the statements that sqlx logs on that thread.
-struct StatementCount;
-
-impl Subscriber for StatementCount {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target() == "sqlx::query"
-    }
-
-    fn event(&self, _: &Event<'_>) {
-        if std::thread::current().name() == Some(COUNTED_THREAD) {
-            COUNTED.fetch_add(1, Ordering::SeqCst);
-        }
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &SpanRecord<'_>) {}
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
 }
 
 static FILE: OnceLock<PathBuf> = OnceLock::new();
@@ -563,28 +529,6 @@ async fn a_change_writes_one_page() {
         let wal = std::fs::metadata(scratch.path().join("own.db-wal")).unwrap();
         assert_eq!(wal.len(), HEADER + pages * FRAME);
     }
-}
-
-/// There are no round trips to a file. A message is what waits for the thread of the connection.
-async fn the_guide_has_the_statements_of_each_call() {
-    let scratch = Scratch::new();
-    let options = SqliteConnectOptions::new()
-        .filename(scratch.path().join("own.db"))
-        .thread_name(|_| COUNTED_THREAD.to_owned())
-        .create_if_missing(true);
-    let pool = SqlitePoolOptions::new().max_connections(1);
-    let store = SqliteStore::builder()
-        .build(pool.connect_with(options).await.unwrap())
-        .unwrap();
-    store.migrate().await.unwrap();
-    calls::are_in_the_guide(&store, 4, async || {
-        until("the connection is back", || async {
-            store.pool().num_idle() == 1
-        })
-        .await;
-        COUNTED.load(Ordering::SeqCst)
-    })
-    .await;
 }
 
 async fn some_of_a_users_sessions_cost_as_much_whatever_their_number() {
